@@ -1,0 +1,6 @@
+"""`python -m tunesmith` is `tunesmith`."""
+
+from tunesmith.cli import main
+
+if __name__ == "__main__":
+    main()

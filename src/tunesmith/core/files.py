@@ -1,0 +1,78 @@
+"""Files that are whole or absent: written to a temporary name, synced, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from tunesmith.core.errors import TunesmithError
+
+__all__ = ["cache_folder", "open_whole", "sync_folder", "write_whole"]
+
+
+@contextlib.contextmanager
+def open_whole(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes ``path``'s name only when the block ends well.
+
+    Raises:
+        TunesmithError: The disk is full or the folder cannot be written; nothing half-written stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise _cannot_write(path, error) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise _cannot_write(path, error) from error
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write ``content`` so that the file's presence means it is whole."""
+    with open_whole(path) as file:
+        file.write(content)
+    return path
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` survive a power cut, where the system can (Windows cannot)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def cache_folder() -> Path:
+    """Where pulled models are kept: ``$TUNESMITH_HOME``, else ``~/.cache/tunesmith``."""
+    home = os.environ.get("TUNESMITH_HOME")
+    return Path(home) if home else Path.home() / ".cache" / "tunesmith"
+
+
+def _cannot_write(path: Path, error: OSError) -> TunesmithError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return TunesmithError(
+            f"The disk is full: {path} could not be written; nothing half-written was left.",
+            f"free some room on the disk that holds {path.parent}, then run the same command again",
+        )
+    return TunesmithError(
+        f"{path} could not be written: {error.strerror or error}.",
+        f"make {path.parent} writable, or use another folder",
+    )

@@ -1,0 +1,367 @@
+"""The records that stages hand one another. Frozen, plain data, named by the hash of their content.
+
+Each record that is derived from others keeps their hashes in ``inputs``; when one of them changes, it is stale.
+What a task is stands in ``task``; how records become bytes stands in ``codec``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from tunesmith.core.codec import digest
+
+__all__ = [
+    "Answer",
+    "Certificate",
+    "Comparison",
+    "Constraint",
+    "Contender",
+    "Decision",
+    "Decoding",
+    "Document",
+    "EdgeCase",
+    "Estimate",
+    "Example",
+    "Finding",
+    "Message",
+    "Near",
+    "Origin",
+    "Record",
+    "Rejected",
+    "Request",
+    "Role",
+    "Run",
+    "SetAside",
+    "Severity",
+    "Side",
+    "Snapshot",
+    "Source",
+    "Split",
+    "Standing",
+]
+
+Role = Literal["system", "user", "assistant", "tool"]
+Side = Literal["train", "validation", "test"]
+Source = Literal["human", "expert", "synthetic"]
+Standing = Literal["met", "missed", "not_shown"]
+"""Met: the lower end of the 95 % interval reaches the bar. Missed: the upper end is below it."""
+Severity = Literal["error", "warning", "note"]
+EdgeCase = Literal["ambiguous", "out_of_scope", "decline", "escalate"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Base of all records. Fields a later release adds have defaults, so that old files open."""
+
+    @property
+    def hash(self) -> str:
+        """Name of this record: the hash of its content."""
+        return digest(self)
+
+
+class Message(Record, frozen=True, kw_only=True):
+    role: Role
+    content: str
+    weight: float | None = None
+    """0 keeps an assistant message out of the loss; None counts like 1."""
+
+
+class Origin(Record, frozen=True, kw_only=True):
+    """Where a row came from."""
+
+    file: str
+    line: int
+    """1-based line (JSONL, CSV: of the row's first line)."""
+    id: str | None = None
+    """The row's own id in that file, where it has one."""
+
+
+class Example(Record, frozen=True, kw_only=True):
+    """One row: the messages up to the completion, and the completion.
+
+    ``id`` is the hash of what the row says and where it is pinned, not of where it came from: the same row added
+    twice is one example.
+    """
+
+    id: str
+    messages: tuple[Message, ...]
+    """The prompt. Ends with a user (or tool) message."""
+    completion: str
+    group: str | None = None
+    category: str | None = None
+    """A free tag to slice results by."""
+    edge_case: EdgeCase | None = None
+    source: Source = "human"
+    side: Side | None = None
+    """The side the user pinned this row to; None lets `split` choose."""
+    origin: Origin | None = None
+    lineage: tuple[str, ...] = ()
+    """Ids of the examples a synthetic one was made from."""
+
+    @classmethod
+    def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:
+        """An example whose id is made from its content."""
+        identity = [messages, completion, rest.get("group"), rest.get("side")]
+        return cls(id=digest(identity), messages=messages, completion=completion, **rest)
+
+    @property
+    def prompt(self) -> str:
+        """Text of the prompt without system messages: what duplicates and retrieval look at."""
+        return "\n".join(m.content for m in self.messages if m.role != "system")
+
+
+class Document(Record, frozen=True, kw_only=True):
+    """Text that retrieval may use."""
+
+    id: str
+    title: str
+    text: str
+    origin: Origin | None = None
+
+    @classmethod
+    def make(cls, title: str, text: str, origin: Origin | None = None) -> Document:
+        return cls(id=digest([title, text]), title=title, text=text, origin=origin)
+
+
+class Rejected(Record, frozen=True, kw_only=True):
+    """A row that could not be read, set aside and never lost silently."""
+
+    file: str
+    line: int
+    problem: str
+    mend: str
+
+
+class Snapshot(Record, frozen=True, kw_only=True):
+    """An immutable set of examples (and documents), named by what it holds."""
+
+    examples: tuple[str, ...]
+    """Ids, sorted."""
+    documents: tuple[str, ...] = ()
+
+
+class Finding(Record, frozen=True, kw_only=True):
+    check: str
+    severity: Severity
+    problem: str
+    mend: str
+    examples: tuple[str, ...] = ()
+
+
+class SetAside(Record, frozen=True, kw_only=True):
+    """A train or validation row that stands too near a pinned row, or on the wrong side of its cluster."""
+
+    example: str
+    reason: str
+    near: str | None = None
+    similarity: float | None = None
+
+
+class Near(Record, frozen=True, kw_only=True):
+    """The closest pair of prompts across two sides."""
+
+    train: str
+    other: str
+    side: Side
+    similarity: float
+    """Jaccard similarity of the prompts' shingles, 0 to 1."""
+    of: Side = "train"
+    """Side of the row named ``train``: validation where validation is compared with test."""
+
+
+class Certificate(Record, frozen=True, kw_only=True):
+    """What was proved about a split; `split --verify` proves it again from the data alone."""
+
+    method: str
+    threshold: float
+    """Pairs at or above this similarity stand on one side."""
+    groups: int
+    clusters: int
+    largest_cluster: int
+    max_similarity_across: float
+    closest: tuple[Near, ...] = ()
+    shared_groups: int = 0
+    certified: bool = False
+    problems: tuple[str, ...] = ()
+    stratification: dict[str, float] = {}
+    """Largest difference between a label's share on a side and overall, in points, per label field."""
+    warnings: tuple[str, ...] = ()
+    """What does not make the split unsafe, but makes its scores say less."""
+
+
+class Split(Record, frozen=True, kw_only=True):
+    """Which example stands on which side. ``hash`` freezes the test set."""
+
+    snapshot: str
+    seed: int
+    settings: dict[str, Any]
+    train: tuple[str, ...]
+    validation: tuple[str, ...]
+    test: tuple[str, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    left_out: int = 0
+    """Rows that `--train-per-label` did not need: on no side, and not set aside for a fault."""
+    near_test: dict[str, float] = {}
+    """Similarity of each test row to the nearest row that was set aside for its sake, by the test row's id."""
+    certificate: Certificate
+
+    def side_of(self) -> dict[str, Side]:
+        """Side by example id."""
+        sides: dict[str, Side] = {}
+        for side in ("train", "validation", "test"):
+            sides.update(dict.fromkeys(getattr(self, side), side))
+        return sides
+
+
+class Decoding(Record, frozen=True, kw_only=True):
+    """How a model writes. Sampling settings a model does not have are left None, not forced."""
+
+    max_tokens: int = 256
+    temperature: float | None = 0.0
+    top_p: float | None = None
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+class Constraint(Record, frozen=True, kw_only=True):
+    """What a completion may look like: one of ``choices``, or JSON that fits ``schema``."""
+
+    kind: Literal["choice", "json_schema"]
+    choices: tuple[str, ...] = ()
+    schema: dict[str, Any] | None = None
+
+
+class Request(Record, frozen=True, kw_only=True):
+    """All that a model needs to answer: pure data, made by a contender's ``prepare``."""
+
+    messages: tuple[Message, ...]
+    decoding: Decoding = Decoding()
+    constraint: Constraint | None = None
+    adapter: str | None = None
+    """Folder of a LoRA adapter on the base model, or None for the base model itself."""
+
+
+class Contender(Record, frozen=True, kw_only=True):
+    """One way to do the task, frozen. Its hash names it, so an answer says exactly what gave it."""
+
+    name: str
+    """constant, classifier, prompt, few_shot, retrieval, tuned, prompt:MODEL, tuned:RUN."""
+    kind: str
+    model: str | None = None
+    adapter: str | None = None
+    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    adapter_hash: str | None = None
+    instructions: str = ""
+    shots: tuple[str, ...] = ()
+    """Ids of the train examples shown in every prompt, in order."""
+    index: str | None = None
+    """Hash of what retrieval searches (train examples, documents, embedder)."""
+    settings: dict[str, Any] = {}
+    decoding: Decoding = Decoding()
+    constraint: Constraint | None = None
+    inputs: dict[str, str] = {}
+    """Hashes of the records this one was made from: task, split, run."""
+
+
+class Answer(Record, frozen=True, kw_only=True):
+    """What a contender said to one example, and what it took."""
+
+    contender: str
+    """Hash of the contender."""
+    example: str
+    request: str = ""
+    """Hash of the messages sent."""
+    template: str | None = None
+    """Hash of the chat template that turned them into tokens."""
+    text: str = ""
+    fields: dict[str, Any] | None = None
+    """The completion as the task reads it; None where it cannot be read."""
+    finish_reason: str = "stop"
+    """stop, length, or error."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    first_token_seconds: float | None = None
+    seconds: float | None = None
+    """Time this answer took, its share of a batch where it ran in one."""
+    cached: bool = False
+    usd: float | None = None
+    problem: str | None = None
+    """Why there is no usable answer: an error's text, or why the text cannot be read."""
+
+
+class Estimate(Record, frozen=True, kw_only=True):
+    """A measured quantity with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    skipped: int = 0
+
+    def against(self, bar: float) -> Standing:
+        """Where a quantity that should be high stands: its whole interval on one side of the bar, or not shown.
+
+        >>> Estimate(value=0.86, low=0.81, high=0.90, n=180).against(0.8)
+        'met'
+        """
+        if self.low >= bar:
+            return "met"
+        return "missed" if self.high < bar else "not_shown"
+
+
+class Comparison(Record, frozen=True, kw_only=True):
+    """Contender ``a`` minus contender ``b`` on the same examples."""
+
+    a: str
+    b: str
+    metric: str
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_holm: float | None = None
+    n: int
+    wins: int
+    losses: int
+    test: str
+    """Name of the statistical test."""
+    skipped: int = 0
+    """Examples left out because one of the two has nothing usable to compare."""
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """One tuning run: what went in, what came out."""
+
+    name: str
+    config: dict[str, Any]
+    seed: int
+    inputs: dict[str, str]
+    versions: dict[str, str] = {}
+    best_step: int
+    validation_loss: float
+    peak_memory_bytes: int
+    examples_per_second: float
+    adapter: str
+    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    adapter_hash: str
+    seconds: float
+    steps: int
+    stopped_early: bool = False
+    truncated: int = 0
+    """Examples that did not fit whole."""
+    curve: tuple[dict[str, float], ...] = ()
+    """Per logged step: step, train_loss, and validation_loss where it was measured."""
+    overrides: tuple[str, ...] = ()
+    """Guards that were passed by a flag."""
+
+
+class Decision(Record, frozen=True, kw_only=True):
+    recommendation: str
+    """ship:NAME, tune, mend_data, gather_more, too_early, stop."""
+    because: tuple[str, ...]
+    quality_bar: dict[str, Any]
+    costs: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    passed: bool = False
+    """Whether some contender meets the bar: what `--gate` asks."""

@@ -1,0 +1,31 @@
+"""Intervals, paired comparisons, corrections, sample sizes. Numbers in, numbers out: knows no task and no contender."""
+
+from tunesmith.core.statistics.bootstrap import bootstrap_interval
+from tunesmith.core.statistics.corrections import holm
+from tunesmith.core.statistics.groups import design_effect, group_codes
+from tunesmith.core.statistics.intervals import Interval, tally_interval, wilson_interval, wilson_size
+from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
+from tunesmith.core.statistics.power import examples_needed_for_bar, examples_needed_for_difference
+from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally, mean_tally
+
+__all__ = [
+    "FloatArray",
+    "IntArray",
+    "Interval",
+    "Tally",
+    "bootstrap_interval",
+    "correlation",
+    "design_effect",
+    "examples_needed_for_bar",
+    "examples_needed_for_difference",
+    "group_codes",
+    "holm",
+    "mcnemar",
+    "mean_tally",
+    "paired_interval",
+    "phi",
+    "swap_test",
+    "tally_interval",
+    "wilson_interval",
+    "wilson_size",
+]

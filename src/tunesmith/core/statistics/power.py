@@ -1,0 +1,58 @@
+"""How many test examples it takes to show something. Counts strangers: multiply by the design effect for groups."""
+
+from __future__ import annotations
+
+import math
+from statistics import NormalDist
+
+from tunesmith.core.statistics.intervals import Z95
+
+__all__ = ["examples_needed_for_bar", "examples_needed_for_difference"]
+
+
+def examples_needed_for_bar(value: float, bar: float, power: float = 0.8) -> int | None:
+    """Test examples until a true rate ``value`` is shown to reach ``bar``, or to miss it where it lies below.
+
+    Shown means that the 95 % Wilson interval lies on one side of the bar; ``power`` is the chance that it then does.
+    None where the value is the bar: no number of examples tells them apart.
+
+    Source: Wilson's interval excludes the bar just when the score test rejects it, whose sample size is
+    ((z sqrt(bar (1 - bar)) + z_power sqrt(value (1 - value))) / (value - bar))^2; J. L. Fleiss et al.,
+    Statistical Methods for Rates and Proportions (3rd ed., 2003), section 2.5.
+
+    >>> examples_needed_for_bar(0.90, 0.85)
+    363
+    """
+    if math.isclose(value, bar, abs_tol=1e-9):
+        return None
+    spread = Z95 * math.sqrt(bar * (1 - bar)) + _z(power) * math.sqrt(value * (1 - value))
+    return max(1, math.ceil((spread / (value - bar)) ** 2 - 1e-9))
+
+
+def examples_needed_for_difference(difference: float, discordant: float, power: float = 0.8) -> int | None:
+    """Test examples until a paired difference of two rates is seen by McNemar's test at the 5 % level.
+
+    Args:
+        difference: Share that only a gets right minus share that only b gets right.
+        discordant: Share that just one of them gets right; at least the difference.
+
+    Returns:
+        A number of examples, or None where the difference is 0.
+
+    Source: R. J. Connor, Biometrics 43 (1987) 207-211.
+
+    >>> examples_needed_for_difference(0.05, 0.15)
+    469
+    """
+    if difference == 0:
+        return None
+    if not abs(difference) <= discordant <= 1:
+        raise ValueError(f"discordant is between the difference {abs(difference)} and 1, not {discordant}")
+    spread = Z95 * math.sqrt(discordant) + _z(power) * math.sqrt(discordant - difference**2)
+    return math.ceil((spread / difference) ** 2 - 1e-9)
+
+
+def _z(power: float) -> float:
+    if not 0.5 <= power < 1:
+        raise ValueError(f"power is at least 0.5 and below 1, not {power}")
+    return NormalDist().inv_cdf(power)

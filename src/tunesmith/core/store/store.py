@@ -1,0 +1,239 @@
+"""Reading and writing the tables, in records. Each write is one transaction: all of it or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Connection, Engine, Table, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DatabaseError
+
+from tunesmith.core import codec
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Answer, Document, Example, Record
+from tunesmith.core.store import tables
+
+__all__ = ["Added", "Derived", "LedgerEntry", "Store"]
+
+Row = TypeVar("Row", Example, Document)
+
+
+class Added(NamedTuple):
+    new: int
+    duplicates: int
+    """Rows whose id was there already: the same content added twice."""
+
+
+class LedgerEntry(Record, frozen=True, kw_only=True):
+    """Something that happened and must not be forgotten: a look at the test set, a guard that was passed."""
+
+    at: str
+    kind: str
+    detail: dict[str, Any]
+
+
+class Derived(Record, frozen=True, kw_only=True):
+    """Where a derived record stands in the index: its file is named by ``hash``."""
+
+    at: str
+    kind: str
+    name: str
+    hash: str
+    inputs: dict[str, str]
+
+
+class Store:
+    """The tables of one workspace. Threads may share it; each method takes its own connection."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # Examples and documents.
+
+    def add_examples(self, examples: Iterable[Example]) -> Added:
+        """Add those that are not there; one removed before comes back."""
+        return self._add(tables.examples, examples)
+
+    def add_documents(self, documents: Iterable[Document]) -> Added:
+        return self._add(tables.documents, documents)
+
+    def examples(self) -> list[Example]:
+        """All that are not removed, by id."""
+        return list(self._all(tables.examples, Example))
+
+    def documents(self) -> list[Document]:
+        return list(self._all(tables.documents, Document))
+
+    def example(self, example_id: str) -> Example | None:
+        """The example whose id begins with ``example_id``, removed or not; None unless exactly one does."""
+        like = tables.examples.c.id.startswith(example_id, autoescape=True)
+        with self._engine.connect() as connection:
+            found = connection.execute(select(tables.examples.c.record).where(like).limit(2)).all()
+        return codec.decode(found[0][0], Example) if len(found) == 1 else None
+
+    def counts(self) -> tuple[int, int]:
+        """Number of examples and of documents."""
+        with self._engine.connect() as connection:
+            examples, documents = (
+                connection.execute(select(func.count()).select_from(t).where(t.c.removed_at.is_(None))).scalar_one()
+                for t in (tables.examples, tables.documents)
+            )
+        return examples, documents
+
+    # Answers: each is saved when it is there, so that an interrupted evaluation goes on where it was.
+
+    def save_answers(self, answers: Sequence[Answer]) -> None:
+        """Save, in place of an earlier answer of the same contender to the same example."""
+        if not answers:
+            return
+        rows = [
+            {"contender": a.contender, "example": a.example, "record": codec.encode(a).decode(), "at": _now()}
+            for a in answers
+        ]
+        insert = self._insert(tables.answers)
+        statement = insert.on_conflict_do_update(
+            index_elements=["contender", "example"],
+            set_={"record": insert.excluded.record, "at": insert.excluded.at},
+        )
+        with self._writing() as connection:
+            connection.execute(statement, rows)
+
+    def answers(self, contender: str) -> dict[str, Answer]:
+        """Answers of the contender with this hash, by example id."""
+        query = select(tables.answers.c.record).where(tables.answers.c.contender == contender)
+        with self._engine.connect() as connection:
+            found = [codec.decode(row[0], Answer) for row in connection.execute(query)]
+        return {answer.example: answer for answer in found}
+
+    def forget_failures(self, contender: str) -> None:
+        """Drop answers that failed (a timeout, a server's error), so that they are asked again."""
+        failed = [e for e, a in self.answers(contender).items() if a.finish_reason == "error"]
+        with self._writing() as connection:
+            for example in failed:
+                connection.execute(
+                    delete(tables.answers).where(
+                        tables.answers.c.contender == contender, tables.answers.c.example == example
+                    )
+                )
+
+    # The ledger, which only grows.
+
+    def write_ledger(self, kind: str, detail: dict[str, Any]) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                tables.ledger.insert(), {"at": _now(), "kind": kind, "detail": codec.encode(detail).decode()}
+            )
+
+    def ledger(self, kind: str | None = None) -> list[LedgerEntry]:
+        """Entries in the order they were written."""
+        query = select(tables.ledger).order_by(tables.ledger.c.id)
+        if kind:
+            query = query.where(tables.ledger.c.kind == kind)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [LedgerEntry(at=r["at"], kind=r["kind"], detail=codec.decode(r["detail"], dict)) for r in rows]
+
+    # The index of derived records, which only grows too: the newest of a name is the current one.
+
+    def save_derived(self, kind: str, name: str, record_hash: str, inputs: dict[str, str]) -> None:
+        row = {"at": _now(), "kind": kind, "name": name, "hash": record_hash, "inputs": codec.encode(inputs).decode()}
+        with self._writing() as connection:
+            connection.execute(tables.derived.insert(), row)
+
+    def derived(self, kind: str, name: str | None = None) -> list[Derived]:
+        """All of a kind (and name), oldest first."""
+        query = select(tables.derived).where(tables.derived.c.kind == kind).order_by(tables.derived.c.id)
+        if name is not None:
+            query = query.where(tables.derived.c.name == name)
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Derived(at=r["at"], kind=r["kind"], name=r["name"], hash=r["hash"], inputs=codec.decode(r["inputs"], dict))
+            for r in rows
+        ]
+
+    def _all(self, table: Table, kind: type[Row]) -> Iterator[Row]:
+        query = select(table.c.record).where(table.c.removed_at.is_(None)).order_by(table.c.id)
+        with self._engine.connect() as connection:
+            for row in connection.execution_options(yield_per=5000).execute(query):
+                yield codec.decode(row[0], kind)
+
+    def _add(self, table: Table, rows: Iterable[Example] | Iterable[Document]) -> Added:
+        new = seen = 0
+        with self._writing() as connection:
+            for chunk in _chunks(rows, 2000):
+                unique = {row.id: row for row in chunk}
+                seen += len(chunk)
+                there = self._present(connection, table, list(unique))
+                fresh = [row for row_id, row in unique.items() if row_id not in there]
+                if fresh:
+                    connection.execute(
+                        self._insert(table).on_conflict_do_update(index_elements=["id"], set_={"removed_at": None}),
+                        [{"id": r.id, "record": codec.encode(r).decode(), "added_at": _now()} for r in fresh],
+                    )
+                new += len(fresh)
+        return Added(new, seen - new)
+
+    def _present(self, connection: Connection, table: Table, ids: list[str]) -> set[str]:
+        query = select(table.c.id).where(table.c.id.in_(ids), table.c.removed_at.is_(None))
+        return {row[0] for row in connection.execute(query)}
+
+    def remove_examples(self, ids: Sequence[str]) -> int:
+        """Take examples out of use, leaving a tombstone; how many were there."""
+        with self._writing() as connection:
+            table = tables.examples
+            return sum(
+                connection.execute(
+                    update(table).where(table.c.id == i, table.c.removed_at.is_(None)).values(removed_at=_now())
+                ).rowcount
+                for i in ids
+            )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[Connection]:
+        """A transaction that takes the write lock at once, so that two writers queue instead of deadlocking."""
+        try:
+            with self._engine.connect() as connection:
+                if self._engine.dialect.name == "sqlite":
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                yield connection
+                connection.commit()
+        except DatabaseError as error:
+            raise _in_words(error) from error
+
+
+def _in_words(error: DatabaseError) -> TunesmithError:
+    text = str(error.orig)
+    if "disk is full" in text or "disk I/O" in text:
+        return TunesmithError(
+            f"The store could not be written: {text}. Nothing of this step was kept half.",
+            "free some room on the disk that holds the workspace, then run the same command again",
+        )
+    if "locked" in text:
+        return TunesmithError(
+            "Another process has been writing to this workspace for over 30 seconds.",
+            "wait for it to end, then run the same command again",
+        )
+    return TunesmithError(f"The store could not be written: {text}.", "see that the workspace's folder can be written")
+
+
+def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    chunk: list[Any] = []
+    for row in rows:
+        chunk.append(row)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
