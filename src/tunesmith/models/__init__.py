@@ -1,0 +1,1 @@
+"""A model you can ask: chat template, engine, hosted clients, embedder, neighbours."""
