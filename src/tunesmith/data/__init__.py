@@ -1,0 +1,1 @@
+"""Examples: reading them, making them trustworthy, splitting them without leaks."""

@@ -1,0 +1,226 @@
+"""Prove from the rows themselves that a split does not leak. Trusts nothing that the split says about itself.
+
+``certify`` looks for what two sides share; ``verify`` also asks whether the split still speaks of this snapshot.
+Neither changes anything.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from tunesmith.core.records import Certificate, Example, Near, Side, Snapshot, Split
+from tunesmith.core.task import Task
+from tunesmith.data.duplicates import Shingled, clusters
+from tunesmith.data.kinship import kin_groups, kin_of
+from tunesmith.data.shares import SIDES, labels_on_sides, largest_difference, missing_labels
+
+__all__ = ["certify", "verify"]
+
+ACROSS: tuple[tuple[Side, Side], ...] = (("train", "test"), ("train", "validation"), ("validation", "test"))
+LARGEST_CLUSTER_SHARE = 0.05
+LARGEST_CLUSTER_ROWS = 5
+"""Smaller clusters are never too large: in thirty rows a single pair is more than 5 %."""
+CLOSEST_KEPT = 5
+AGAIN = "to mend it, `tunesmith split` again"
+TEST_SHARE_OFF = 0.005
+"""How far the share of test rows may be from what was asked, as a fraction."""
+
+
+class _Evidence(NamedTuple):
+    """The rows sorted by id, the side of each by index, and what the split was told."""
+
+    examples: list[Example]
+    sides: dict[int, Side]
+    prompts: Shingled
+    kin: list[tuple[str, ...]]
+    split: Split
+    threshold: float
+
+    def rows(self, side: Side) -> list[int]:
+        return [i for i in sorted(self.sides) if self.sides[i] == side]
+
+
+class _Nearness(NamedTuple):
+    closest: list[Near]
+    rows_near: int
+    """Rows that have a near-duplicate on another side."""
+    largest: float
+    exact: bool
+
+
+def certify(split: Split, examples: Sequence[Example], task: Task) -> Certificate:
+    """What can be proved about ``split``.
+
+    Certified means: every example stands on one side or was set aside or left out, every pinned row is where it was
+    pinned, no two sides share a group, a source row or a near-duplicate prompt, and near-duplicates do not form one
+    cluster that swallows the data. Otherwise ``problems`` says in words what is wrong and what mends it.
+
+    Args:
+        split: The split to look at; only its ids, its settings and its counts are read.
+        examples: All rows of the snapshot, in any order.
+        task: Whose label fields are compared across sides.
+    """
+    evidence = _evidence(split, examples)
+    near = _nearness(evidence)
+    pairs = evidence.prompts.pairs(evidence.threshold)
+    sizes = [len(part) for part in clusters(len(evidence.examples), ((p.i, p.j) for p in pairs)) if len(part) > 1]
+    shared = _shared_keys(evidence)
+    problems = [
+        *_misplaced(evidence),
+        *_shared_in_words(shared),
+        *_near_in_words(near, evidence.threshold),
+        *_too_large(max(sizes, default=1), len(evidence.examples), evidence.threshold),
+    ]
+    labels = labels_on_sides(evidence.examples, evidence.sides, task)
+    return Certificate(
+        method=_method(split, near.exact),
+        threshold=evidence.threshold,
+        groups=len(kin_groups(evidence.kin)),
+        clusters=len(sizes),
+        largest_cluster=max(sizes, default=1) if evidence.examples else 0,
+        max_similarity_across=near.largest,
+        closest=tuple(near.closest),
+        shared_groups=len(shared),
+        certified=not problems,
+        problems=tuple(problems),
+        stratification={name: largest_difference(evidence.sides, values) for name, values in labels.items()},
+        warnings=(*_off_target(evidence), *missing_labels(evidence.sides, labels)),
+    )
+
+
+def verify(split: Split, examples: Sequence[Example], task: Task, snapshot: str | None = None) -> Certificate:
+    """As ``certify``, and that ``split`` was made from this very snapshot.
+
+    Args:
+        snapshot: Hash of the snapshot as it is now. Default: the hash of a snapshot of ``examples`` without documents.
+    """
+    proved = certify(split, examples, task)
+    now = snapshot or Snapshot(examples=tuple(sorted(e.id for e in examples))).hash
+    if now == split.snapshot:
+        return proved
+    problem = f"The split was made from snapshot {split.snapshot}, and the examples now are snapshot {now}; {AGAIN}"
+    return msgspec.structs.replace(proved, certified=False, problems=(problem, *proved.problems))
+
+
+def _evidence(split: Split, examples: Sequence[Example]) -> _Evidence:
+    rows = sorted({e.id: e for e in examples}.values(), key=lambda e: e.id)
+    side_of = split.side_of()
+    return _Evidence(
+        examples=rows,
+        sides={i: side_of[e.id] for i, e in enumerate(rows) if e.id in side_of},
+        prompts=Shingled([e.prompt for e in rows]),
+        kin=kin_of(rows, split.settings.get("by", "group")),
+        split=split,
+        threshold=float(split.settings.get("near_duplicate_threshold", split.certificate.threshold)),
+    )
+
+
+def _misplaced(evidence: _Evidence) -> Iterator[str]:
+    """Rows on two sides, on none without a reason, unknown, or not where they were pinned; and empty sides."""
+    split = evidence.split
+    aside = {entry.example for entry in split.set_aside}
+    placed = Counter([*split.train, *split.validation, *split.test, *aside])
+    known = {e.id for e in evidence.examples}
+    lost = len(known - placed.keys()) - split.left_out
+    faults = {
+        "stand in two places": [id_ for id_, count in placed.items() if count > 1],
+        "of the split are not among the examples": list(placed.keys() - known),
+        "are pinned to a side and not on it": list(_moved(evidence, aside)),
+    }
+    for fault, ids in faults.items():
+        if ids:
+            yield f"{len(ids)} rows {fault} ({', '.join(sorted(ids)[:5])}); {AGAIN}"
+    if lost:
+        yield f"{abs(lost)} examples {'are on no side' if lost > 0 else 'too many count as left out'}; {AGAIN}"
+    for side in SIDES:
+        if not evidence.rows(side):
+            yield f"there are no {side} rows; to mend it, add some with `tunesmith add FILE --side {side}`"
+
+
+def _moved(evidence: _Evidence, aside: set[str]) -> Iterator[str]:
+    """Pinned rows that are elsewhere. Only a test pin is never set aside; a train pin yields to `--train-per-label`."""
+    few = evidence.split.settings.get("train_per_label") is not None
+    for row, example in enumerate(evidence.examples):
+        side = evidence.sides.get(row)
+        if example.side is None or side == example.side or (example.id in aside and example.side != "test"):
+            continue
+        if not (few and example.side == "train" and side != "test"):
+            yield example.id
+
+
+def _shared_keys(evidence: _Evidence) -> list[tuple[str, list[Side]]]:
+    """Groups (and source rows of synthetic ones) that stand on two sides or more, with those sides."""
+    found: dict[str, set[Side]] = {}
+    for row, side in evidence.sides.items():
+        for key in evidence.kin[row]:
+            found.setdefault(key, set()).add(side)
+    return [(key, [s for s in SIDES if s in on]) for key, on in sorted(found.items()) if len(on) > 1]
+
+
+def _nearness(evidence: _Evidence) -> _Nearness:
+    """The closest pairs across sides, and how many rows have a near-duplicate on another side."""
+    closest: list[Near] = []
+    rows_near, exact = 0, True
+    for reference, other in ACROSS:
+        asked = evidence.rows(other)
+        found = evidence.prompts.closest(asked, evidence.rows(reference), evidence.threshold)
+        exact = exact and found.exact
+        rows_near += int((found.similarity >= evidence.threshold).sum())
+        best = sorted(range(len(asked)), key=lambda at: (-found.similarity[at], at))[:CLOSEST_KEPT]
+        for at in best:
+            if found.other[at] >= 0:
+                ids = evidence.examples[found.other[at]].id, evidence.examples[asked[at]].id
+                alike = float(found.similarity[at])
+                closest.append(Near(train=ids[0], other=ids[1], side=other, similarity=alike, of=reference))
+    closest.sort(key=lambda near: -near.similarity)
+    return _Nearness(closest[:CLOSEST_KEPT], rows_near, closest[0].similarity if closest else 0.0, exact)
+
+
+def _shared_in_words(shared: Sequence[tuple[str, list[Side]]]) -> Iterator[str]:
+    for key, sides in shared[:5]:
+        yield f"{key} is on {' and on '.join(sides)}; {AGAIN}"
+    if len(shared) > 5:
+        yield f"{len(shared) - 5} more groups are on several sides; {AGAIN}"
+
+
+def _near_in_words(near: _Nearness, threshold: float) -> Iterator[str]:
+    if near.rows_near:
+        worst = near.closest[0]
+        yield (
+            f"{near.rows_near} rows have a near-duplicate on another side (similarity {threshold:g} or more), "
+            f"the closest {worst.other} in {worst.side} and {worst.train} in {worst.of} "
+            f"at {worst.similarity:.3f}; {AGAIN}"
+        )
+
+
+def _too_large(largest: int, rows: int, threshold: float) -> Iterator[str]:
+    if largest >= LARGEST_CLUSTER_ROWS and largest > LARGEST_CLUSTER_SHARE * rows:
+        yield (
+            f"one cluster of near-duplicates holds {largest} of {rows} rows ({largest / rows:.0%}): a text that many "
+            "prompts repeat, or a threshold that chains; to mend it, cut the repeated text from the prompts, or raise "
+            f"split: near_duplicate_threshold in tunesmith.yaml (now {threshold:g}) and `tunesmith split` again"
+        )
+
+
+def _method(split: Split, exact: bool) -> str:
+    together = {"group": "groups", "category": "categories", "none": "rows"}[split.settings.get("by", "group")]
+    how = "all pairs across sides computed" if exact else (
+        "pairs found by MinHash (at the threshold one in a million is overlooked, below it more) and computed"
+    )  # fmt: skip
+    return f"{together} and near-duplicate prompts kept whole; Jaccard of word bigrams and character trigrams, {how}"
+
+
+def _off_target(evidence: _Evidence) -> Iterator[str]:
+    wanted = evidence.split.settings.get("test")
+    if wanted is None or any(e.side is not None for e in evidence.examples) or not evidence.examples:
+        return
+    share = len(evidence.split.test) / len(evidence.examples)
+    if abs(share - wanted) > max(TEST_SHARE_OFF, 0.5 / len(evidence.examples)):
+        yield (
+            f"the test holds {share:.1%} of the rows, not {wanted:.1%}: groups or clusters are too large to divide "
+            "closer; more rows of other groups would help"
+        )

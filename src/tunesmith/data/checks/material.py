@@ -1,0 +1,93 @@
+"""What a check looks at, and the table of checks.
+
+A check is a plain function ``def f(material: Material) -> Iterator[Finding]`` under one line, ``@check("name")``.
+It prints nothing and changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from tunesmith.core.records import Example, Finding
+from tunesmith.core.registry import Registry
+from tunesmith.core.task import Parsed, Task
+from tunesmith.data.config import ChecksConfig
+from tunesmith.data.duplicates import Pair, Shingled
+
+__all__ = ["Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named"]
+
+CountTokens = Callable[[Example], tuple[int, int]]
+"""Tokens of an example: of prompt and completion together, and those the model learns to produce."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Examples and what is needed to judge them. What several checks need is computed once, when first asked for."""
+
+    examples: Sequence[Example]
+    task: Task
+    config: ChecksConfig = field(default_factory=ChecksConfig)
+    count_tokens: CountTokens | None = None
+    max_tokens: int | None = None
+    """Tokens the model takes in one example; with ``count_tokens`` it lets the check "truncated" speak."""
+
+    @cached_property
+    def parsed(self) -> list[Parsed]:
+        """Each completion as the task reads it, shape (n,)."""
+        return [self.task.parse(example.completion) for example in self.examples]
+
+    @cached_property
+    def objects(self) -> list[dict[str, Any] | None]:
+        """Each completion as a JSON object, fitting the task or not; None where it is none. Shape (n,)."""
+        return [_object(example.completion) for example in self.examples]
+
+    @cached_property
+    def filled(self) -> list[int]:
+        """Rows whose prompt says something."""
+        return [row for row, example in enumerate(self.examples) if example.prompt.strip()]
+
+    @cached_property
+    def prompts(self) -> Shingled:
+        return Shingled([example.prompt for example in self.examples])
+
+    @cached_property
+    def pairs(self) -> list[Pair]:
+        """Alike prompts, down to the lowest similarity that a check asks for; see ``Shingled.pairs``."""
+        lowest = min(self.config.near_duplicate_threshold, self.config.doubtful_conflict_threshold)
+        return self.prompts.pairs(min(lowest, self.config.conflict_threshold), self.filled)
+
+    def ids(self, rows: Sequence[int]) -> tuple[str, ...]:
+        return tuple(self.examples[row].id for row in rows)
+
+
+Check = Callable[[Material], Iterator[Finding]]
+check: Registry[Check] = Registry("check")
+
+
+def named(example: Example) -> str:
+    """Where a person finds the row: its file and line, else its id."""
+    origin = example.origin
+    return f"{origin.file}:{origin.line}" if origin else f"example {example.id}"
+
+
+def listed(items: Sequence[str], most: int = 5) -> str:
+    """The first few, and how many more there are."""
+    return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def blank_texts(task: Task, completion: dict[str, Any]) -> list[str]:
+    """Text fields of a JSON completion that are there and hold nothing."""
+    values = {f.name: completion.get(f.name) for f in task.fields if f.type == "text"}
+    return [name for name, value in values.items() if isinstance(value, str) and not value.strip()]
+
+
+def _object(completion: str) -> dict[str, Any] | None:
+    try:
+        read = json.loads(completion)
+    except ValueError:
+        return None
+    return read if isinstance(read, dict) else None

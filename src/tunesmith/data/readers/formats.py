@@ -1,0 +1,51 @@
+"""The registry of row formats: how the content of one row says a prompt and a completion.
+
+A format is a plain function from a row's content to a ``Draft``; it raises ``RowFault`` where the row does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+from tunesmith.core.records import Message
+from tunesmith.core.registry import Registry
+from tunesmith.data.readers.columns import Columns
+
+__all__ = ["Draft", "RowFormat", "guess_format", "row_format", "row_formats"]
+
+
+class Draft(NamedTuple):
+    """A row as a prompt and what it should lead to, before the task writes the completion."""
+
+    messages: tuple[Message, ...]
+    completion: Any
+    """As the file holds it: text, a scalar, a list or an object."""
+
+
+Drafting = Callable[[Mapping[str, Any], Columns], Draft]
+
+
+class RowFormat(NamedTuple):
+    draft: Drafting
+    marks: frozenset[str]
+    """Keys that give the format away; none for the one that any table can have."""
+
+
+row_formats: Registry[RowFormat] = Registry("format")
+
+
+def row_format(name: str, marks: Collection[str] = ()) -> Callable[[Drafting], Drafting]:
+    """Register the decorated function as the row format ``name``, recognised by the keys ``marks``."""
+
+    def enter(draft: Drafting) -> Drafting:
+        row_formats(name)(RowFormat(draft, frozenset(marks)))
+        return draft
+
+    return enter
+
+
+def guess_format(keys: Collection[str]) -> str:
+    """The format whose marks are all among ``keys``, else `prompt_completion`."""
+    found = (name for name, form in row_formats.items() if form.marks and form.marks <= set(keys))
+    return next(found, "prompt_completion")

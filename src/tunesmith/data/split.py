@@ -1,0 +1,166 @@
+"""Freeze a split without leaks: what belongs together stays on one side, and each side has its share of every label.
+
+Rows pinned to test (or validation) by the user are that side, whole and unchanged; other rows too near them are set
+aside and counted. The same examples in any order, with the same seed, give the same split. ``draw`` deals the rows out,
+``certificate`` proves the result.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Certificate, Example, SetAside, Side, Split
+from tunesmith.core.task import Task
+from tunesmith.data.certificate import certify
+from tunesmith.data.config import SplitConfig
+from tunesmith.data.draw import Material, draw, draw_few
+from tunesmith.data.duplicates import Shingled, clusters
+from tunesmith.data.kinship import kin_groups, kin_of
+from tunesmith.data.stratify import Block, Stratum
+
+__all__ = ["FEWEST_GROUPS", "make_split"]
+
+FEWEST_GROUPS = 10
+PROTECTED: tuple[Side, ...] = ("test", "validation")
+"""Sides whose pinned rows nothing may join or stand too near, the more protected first."""
+
+
+def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str) -> Split:
+    """Divide ``examples`` into train, validation and test, with a certificate.
+
+    Args:
+        examples: The rows of ``snapshot``, in any order.
+        task: Whose label fields the sides are balanced over (and edge cases with them).
+        config: Shares, what stays together, and the seed.
+        snapshot: Hash of the snapshot, kept in the split.
+
+    Raises:
+        TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
+            ``train_per_label``.
+    """
+    rows = sorted({e.id: e for e in examples}.values(), key=lambda e: e.id)
+    material = Material(
+        rows, Shingled([e.prompt for e in rows]), kin_of(rows, config.by), [_strata(e, task) for e in rows], config
+    )
+    pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
+    aside = _too_near(material, pinned)
+    pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
+    pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
+    blocks = _blocks(material, pool)
+    sides: dict[int, Side] = {i: side for side in PROTECTED for i in pinned[side]}
+    _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows))
+    sides.update(draw_few(material, blocks, pinned, task) if config.train_per_label else draw(material, blocks, pinned))
+    return _record(material, sides, aside, task, snapshot)
+
+
+def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAside], task: Task, snapshot: str) -> Split:
+    ids: dict[Side, tuple[str, ...]] = {
+        side: tuple(material.examples[i].id for i in sorted(sides) if sides[i] == side)
+        for side in ("train", "validation", "test")
+    }
+    for side, members in ids.items():
+        if not members:
+            raise TunesmithError(
+                f"No rows are left for {side}: {len(material.examples)} rows, of them "
+                f"{sum(e.side is not None for e in material.examples)} pinned to a side and {len(aside)} set aside.",
+                f"add rows with `tunesmith add FILE --side {side}`, or rows without --side so that some can be drawn",
+            )
+    config = material.config
+    unproved = Certificate(
+        method="", threshold=config.near_duplicate_threshold, groups=0, clusters=0, largest_cluster=0,
+        max_similarity_across=0.0,
+    )  # fmt: skip
+    split = Split(
+        snapshot=snapshot,
+        seed=config.seed,
+        settings=config.model_dump(mode="json"),
+        train=ids["train"],
+        validation=ids["validation"],
+        test=ids["test"],
+        set_aside=tuple(aside[i] for i in sorted(aside)),
+        left_out=len(material.examples) - len(sides) - len(aside),
+        near_test=_near_test(aside, set(ids["test"]), config.near_duplicate_threshold),
+        certificate=unproved,
+    )
+    return msgspec.structs.replace(split, certificate=certify(split, material.examples, task))
+
+
+def _near_test(aside: dict[int, SetAside], test: set[str], threshold: float) -> dict[str, float]:
+    """Similarity of each test row to the nearest row that was set aside as its near-duplicate."""
+    near: dict[str, float] = {}
+    for entry in aside.values():
+        if entry.near in test and entry.similarity is not None and entry.similarity >= threshold:
+            near[entry.near] = max(entry.similarity, near.get(entry.near, 0.0))
+    return dict(sorted(near.items()))
+
+
+def _too_near(material: Material, pinned: dict[Side, list[int]]) -> dict[int, SetAside]:
+    """Rows to set aside for the sake of rows pinned to a protected side, by row.
+
+    Each row is judged by itself, never by closure: a row that is only near a row that was set aside stays.
+    """
+    aside: dict[int, SetAside] = {}
+    rank = {side: place for place, side in enumerate(PROTECTED)}
+    for side in PROTECTED:
+        kept = [i for i in pinned[side] if i not in aside]
+        holders = {key: i for i in reversed(kept) for key in material.kin[i]}
+        others = [
+            i
+            for i, e in enumerate(material.examples)
+            if i not in aside and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
+        ]
+        found = material.prompts.closest(others, kept, material.config.near_duplicate_threshold)
+        for row, near, similarity in zip(others, found.other, found.similarity, strict=True):
+            relative = next((holders[key] for key in material.kin[row] if key in holders), None)
+            if near >= 0 and similarity >= material.config.near_duplicate_threshold:
+                reason, pin, alike = f"its prompt is near a row pinned to {side}", int(near), float(similarity)
+            elif relative is not None:
+                reason, pin = f"it belongs together with a row pinned to {side}", relative
+                alike = material.prompts.similarity(row, relative)
+            else:
+                continue
+            ids = material.examples[row].id, material.examples[pin].id
+            aside[row] = SetAside(example=ids[0], reason=reason, near=ids[1], similarity=alike)
+    return aside
+
+
+def _blocks(material: Material, pool: list[int]) -> list[Block]:
+    """The pool's rows joined by kinship and by near-duplicate prompts, following chains of either."""
+    place = {row: at for at, row in enumerate(pool)}
+
+    def joined() -> Iterator[tuple[int, int]]:
+        for pair in material.prompts.pairs(material.config.near_duplicate_threshold, pool):
+            yield place[pair.i], place[pair.j]
+        first: dict[str, int] = {}
+        for at, row in enumerate(pool):
+            for key in material.kin[row]:
+                yield first.setdefault(key, at), at
+
+    blocks = []
+    for part in clusters(len(pool), joined()):
+        rows = tuple(pool[at] for at in part)
+        strata = Counter(stratum for row in rows for stratum in material.strata[row])
+        blocks.append(Block(rows, strata, material.order(rows[0])))
+    return sorted(blocks, key=lambda block: (block.order, block.rows))
+
+
+def _enough_groups(groups: int, rows: int) -> None:
+    if groups < FEWEST_GROUPS:
+        raise TunesmithError(
+            f"The {rows} rows form only {groups} groups that can stand apart; a split needs at least {FEWEST_GROUPS}.",
+            "add rows of other groups with `tunesmith add FILE`; if rows of one group do not give each other away, "
+            "`tunesmith split --by none` keeps only near-duplicates together",
+        )
+
+
+def _strata(example: Example, task: Task) -> tuple[Stratum, ...]:
+    """What a row counts as when sides are balanced: each of its labels, and its kind of edge case."""
+    fields = task.parse(example.completion).fields or {}
+    found = {field.name: fields.get(field.name) for field in task.labels}
+    held = {name: value if isinstance(value, list) else [value] for name, value in found.items() if value is not None}
+    strata = [(name, label) for name, labels in held.items() for label in dict.fromkeys(labels)]
+    return (*strata, ("edge case", example.edge_case)) if example.edge_case else tuple(strata)
