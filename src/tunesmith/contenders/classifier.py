@@ -1,0 +1,76 @@
+"""Embeddings and a logistic regression per label field: cheap, fast, and often enough.
+
+A field that is no label cannot be classified: a value gets the most frequent one of the train side (often null), a
+text that of the nearest train example. Several labels at once are taken from the nearest train example too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tunesmith.contenders.constant import majority
+from tunesmith.contenders.kind import Context, contender_kind, record_for
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Contender, Example
+from tunesmith.models.neighbours import nearest
+
+__all__ = ["Classifier"]
+
+
+@contender_kind("classifier")
+class Classifier:
+    """Fitted from the train side when first asked; the same train side gives the same coefficients."""
+
+    def __init__(self, record: Contender, context: Context) -> None:
+        self.record = record
+        self._task = context.task
+        self._train = [
+            (e, fields) for e in context.known.train if (fields := context.task.parse(e.completion).fields) is not None
+        ]
+        self._embedder = context.embedder()
+        self._settings = context.config.classifier
+
+    @classmethod
+    def make(cls, context: Context) -> Contender:
+        if not context.task.labels:
+            raise TunesmithError(
+                "The task has no label field, so there is nothing to classify.", "leave `classifier` out"
+            )
+        settings = {"embedder": context.embedder().hash, **context.config.classifier.model_dump()}
+        return record_for("classifier", context, asks=False, settings=settings)
+
+    def predict(self, examples: Sequence[Example]) -> list[str]:
+        vectors = self._embedder.embed([e.prompt for e in examples])
+        neighbour, _ = nearest(vectors, self._vectors, 1)
+        usual = majority(self._task, [e for e, _ in self._train])
+        columns: dict[str, Sequence[Any]] = {}
+        for field in self._task.fields:
+            if field.type == "value":
+                columns[field.name] = [usual[field.name]] * len(examples)
+            elif field.type == "label" and not field.multiple:
+                columns[field.name] = self._label(field.name, vectors)
+            else:
+                columns[field.name] = [self._train[i][1][field.name] for i in neighbour[:, 0]]
+        rows = zip(*columns.values(), strict=True)
+        return [self._task.render(dict(zip(columns, row, strict=True))) for row in rows]
+
+    @cached_property
+    def _vectors(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return self._embedder.embed([e.prompt for e, _ in self._train])
+
+    def _label(self, name: str, vectors: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
+        from sklearn.linear_model import LogisticRegression  # heavy: seconds to import
+
+        truth = [fields[name] for _, fields in self._train]
+        known = sorted({t for t in truth if t is not None})
+        if len(known) < 2:
+            return [truth[0]] * len(vectors)
+        index = {label: i for i, label in enumerate(known)}
+        kept = [i for i, t in enumerate(truth) if t is not None]
+        model = LogisticRegression(C=self._settings.inverse_regularization, max_iter=2000)
+        model.fit(self._vectors[kept], [index[truth[i]] for i in kept])
+        return [known[i] for i in model.predict(vectors)]

@@ -1,0 +1,41 @@
+"""What people set about contenders under `contenders:` in tunesmith.yaml."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tunesmith.core.config import Config
+
+__all__ = ["ClassifierConfig", "ContendersConfig", "FewShotConfig", "RetrievalConfig"]
+
+
+class FewShotConfig(Config):
+    count: int = Field(4, ge=1, le=64)
+    """How many train examples every prompt shows."""
+    seed: int = 0
+    """Chooses them, among those that cover the labels best."""
+
+
+class RetrievalConfig(Config):
+    examples: int = Field(3, ge=0, le=32)
+    """How many nearest train examples each prompt shows."""
+    documents: int = Field(1, ge=0, le=16)
+    """How many nearest documents each prompt quotes."""
+
+
+class ClassifierConfig(Config):
+    inverse_regularization: float = Field(10.0, gt=0)
+    """C of the logistic regression on embeddings; higher fits the train examples more closely."""
+
+
+class ContendersConfig(Config):
+    few_shot: FewShotConfig = FewShotConfig()
+    """Examples in the prompt, the same for every message."""
+    retrieval: RetrievalConfig = RetrievalConfig()
+    """Examples and documents in the prompt, chosen for each message."""
+    classifier: ClassifierConfig = ClassifierConfig()
+    """Embeddings and a logistic regression per label field."""
+    max_tokens: int | None = Field(None, ge=1)
+    """Longest answer in tokens. Unset: the longest train completion and a sixth more."""
+    constrained: bool = True
+    """Answer with schema-constrained decoding too, under the name `NAME+schema`."""

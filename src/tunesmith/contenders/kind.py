@@ -1,0 +1,138 @@
+"""What every kind of contender has in common: a record made once, and a pure function opened from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from tunesmith.contenders.config import ContendersConfig
+from tunesmith.contenders.known import Known
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Constraint, Contender, Decoding, Example, Message, Request, Run
+from tunesmith.core.registry import Registry
+from tunesmith.core.task import Task
+from tunesmith.models.embedder import Embedder
+
+__all__ = [
+    "Asking",
+    "Context",
+    "Kind",
+    "Predicting",
+    "Ready",
+    "contender_kind",
+    "head",
+    "open_contender",
+    "record_for",
+    "turns",
+]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What contenders are made from. Two equal contexts make equal contenders."""
+
+    task: Task
+    known: Known
+    config: ContendersConfig
+    model: str
+    model_hash: str
+    embedder: Callable[[], Embedder]
+    """Opened only by the kinds that look at embeddings."""
+    max_tokens: int
+    constrained: bool = False
+    run: Run | None = None
+    """The tuning run, for `tuned`."""
+    root: Path = field(default_factory=Path)
+    """Folder that adapters are relative to."""
+
+    @property
+    def constraint(self) -> Constraint | None:
+        return self.task.constraint() if self.constrained else None
+
+
+class Asking(Protocol):
+    """A contender that asks a model."""
+
+    record: Contender
+
+    def prepare(self, example: Example) -> Request:
+        """What to ask for ``example``: touches nothing, looks at the prompt alone."""
+        ...
+
+
+@runtime_checkable
+class Predicting(Protocol):
+    """A contender that needs no language model."""
+
+    record: Contender
+
+    def predict(self, examples: Sequence[Example]) -> list[str]:
+        """One completion per example, from the prompts alone."""
+        ...
+
+
+Ready = Asking | Predicting
+
+
+class Kind(Protocol):
+    """A kind of contender: ``make`` freezes a record, the class itself opens one."""
+
+    def __call__(self, record: Contender, context: Context) -> Ready: ...
+
+    def make(self, context: Context) -> Contender: ...
+
+
+contender_kind: Registry[Kind] = Registry("contender")
+
+
+def open_contender(record: Contender, context: Context) -> Ready:
+    """The pure function that ``record`` names.
+
+    Raises:
+        TunesmithError: What the record was made from has changed since, so it would not be the same contender.
+    """
+    kind = contender_kind[record.kind]
+    changed = [
+        name
+        for name, value in (("task", context.task.hash), ("train side", context.known.hash))
+        if record.inputs.get(name) != value
+    ]
+    if changed:
+        raise TunesmithError(
+            f"Contender {record.name!r} was made from another {' and another '.join(changed)}.",
+            "prepare it again with `tunesmith baseline` (or `tunesmith tune` for a tuned one)",
+        )
+    return kind(record, context)
+
+
+def record_for(kind: str, context: Context, *, asks: bool = True, **rest: object) -> Contender:
+    """The parts of a record that all kinds share."""
+    inputs = {"task": context.task.hash, "train side": context.known.hash}
+    name = str(rest.pop("name", kind)) + ("+schema" if context.constrained else "")
+    if not asks:
+        return Contender(name=name, kind=kind, inputs=inputs, **rest)  # type: ignore[arg-type]
+    return Contender(
+        name=name,
+        kind=kind,
+        model=context.model,
+        instructions=context.task.instructions,
+        # a schema lets a rambling text run to its longest before the object closes: cut short, it could not be read
+        decoding=Decoding(max_tokens=context.max_tokens * (2 if context.constrained else 1)),
+        constraint=context.constraint,
+        inputs=inputs | {"model": context.model_hash},
+        **rest,  # type: ignore[arg-type]
+    )
+
+
+def head(instructions: str, example: Example, quoted: str = "") -> tuple[Message, ...]:
+    """One system message: the task's instructions, what is quoted, then the example's own system text."""
+    own = [m.content for m in example.messages if m.role == "system"]
+    text = "\n\n".join(part for part in (instructions.strip(), quoted, *own) if part)
+    return (Message(role="system", content=text),) if text else ()
+
+
+def turns(example: Example) -> tuple[Message, ...]:
+    """The example's messages without system ones."""
+    return tuple(m for m in example.messages if m.role != "system")

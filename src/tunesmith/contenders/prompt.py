@@ -1,0 +1,25 @@
+"""The base model with the task's instructions: what to try first."""
+
+from __future__ import annotations
+
+from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from tunesmith.core.records import Contender, Example, Request
+
+__all__ = ["Prompt"]
+
+
+@contender_kind("prompt")
+class Prompt:
+    def __init__(self, record: Contender, context: Context) -> None:
+        self.record = record
+
+    @classmethod
+    def make(cls, context: Context) -> Contender:
+        return record_for("prompt", context)
+
+    def prepare(self, example: Example) -> Request:
+        return Request(
+            messages=head(self.record.instructions, example) + turns(example),
+            decoding=self.record.decoding,
+            constraint=self.record.constraint,
+        )

@@ -1,0 +1,186 @@
+from pathlib import Path
+
+import pytest
+
+from tunesmith.contenders import ContendersConfig, Context, Known, contender_kind, open_contender
+from tunesmith.contenders.few_shot import choose
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Certificate, Document, Example, Message, Run, Split
+from tunesmith.core.task import Field, Task
+from tunesmith.decision.facts import COMPLEXITY
+from tunesmith.models.embedder import open_embedder
+
+TASK = Task(
+    name="desk",
+    instructions="File the message.",
+    fields=(
+        Field(name="category", type="label", labels=("returns", "billing")),
+        Field(name="order", type="value", pattern=r"\d{5}", nullable=True),
+    ),
+)
+ASKING = ("prompt", "few_shot", "retrieval")
+
+
+def example(text: str, category: str, order: str | None = None) -> Example:
+    completion = TASK.render({"category": category, "order": order})
+    return Example.make((Message(role="user", content=text),), completion)
+
+
+TRAIN = [
+    example("I want to send the printer back", "returns"),
+    example("can i return these shoes", "returns", "11111"),
+    example("sending back the laptop please", "returns"),
+    example("you charged my card twice", "billing"),
+    example("the invoice is wrong", "billing", "22222"),
+]
+TEST = example("my card was charged two times", "billing")
+DOCUMENT = Document.make("Charges", "A card that was charged twice is refunded.")
+
+
+def known(*, train=TRAIN) -> Known:
+    split = Split(
+        snapshot="s",
+        seed=0,
+        settings={},
+        train=tuple(e.id for e in train),
+        validation=(),
+        test=(TEST.id,),
+        certificate=Certificate(
+            method="m", threshold=0.8, groups=6, clusters=6, largest_cluster=1, max_similarity_across=0.0
+        ),
+    )
+    return Known([*train, TEST], split, [DOCUMENT])
+
+
+def context(**changes) -> Context:
+    rest = {
+        "task": TASK,
+        "known": known(),
+        "config": ContendersConfig(),
+        "model": "tiny",
+        "model_hash": "m",
+        "embedder": lambda: open_embedder("ngrams"),
+        "max_tokens": 32,
+    }
+    return Context(**(rest | changes))
+
+
+def ready(kind: str, **changes):
+    made = context(**changes)
+    return open_contender(contender_kind[kind].make(made), made)
+
+
+def test_every_kind_that_decisions_know_is_there():
+    assert set(contender_kind) == set(COMPLEXITY)
+
+
+def test_constant_says_the_most_frequent_value_of_each_field():
+    completion = ready("constant").predict([TEST])[0]
+    assert TASK.parse(completion).fields == {"category": "returns", "order": None}
+
+
+def test_classifier_tells_labels_apart_and_its_answers_can_be_read():
+    said = [TASK.parse(c).fields for c in ready("classifier").predict([TEST, *TRAIN])]
+    assert [s["category"] for s in said] == ["billing", "returns", "returns", "returns", "billing", "billing"]
+    assert {s["order"] for s in said} == {None}
+
+
+def test_classifier_needs_a_label():
+    task = Task(name="t", fields=(Field(name="reply", type="text"),), format="plain")
+    with pytest.raises(TunesmithError, match="nothing to classify"):
+        contender_kind["classifier"].make(context(task=task))
+
+
+def test_prompt_is_the_instructions_and_the_message():
+    request = ready("prompt").prepare(TEST)
+    assert [(m.role, m.content) for m in request.messages] == [
+        ("system", "File the message."),
+        ("user", "my card was charged two times"),
+    ]
+    assert request.decoding.max_tokens == 32
+    assert request.constraint is None
+
+
+def test_an_examples_own_system_message_follows_the_instructions():
+    own = Example.make((Message(role="system", content="Shop: Berlin"), *TEST.messages), TEST.completion)
+    assert ready("prompt").prepare(own).messages[0].content == "File the message.\n\nShop: Berlin"
+
+
+def test_few_shot_shows_train_examples_as_finished_turns_and_covers_the_labels():
+    request = ready("few_shot").prepare(TEST)
+    shown = request.messages[1:-1]
+    assert [m.role for m in shown] == ["user", "assistant"] * (len(shown) // 2)
+    said = [TASK.parse(m.content).fields["category"] for m in shown if m.role == "assistant"]
+    assert {"returns", "billing"} <= set(said)
+
+
+def test_few_shot_depends_on_seed_and_train_alone():
+    assert choose(TASK, TRAIN, 3, 1) == choose(TASK, list(TRAIN), 3, 1)
+    assert any(choose(TASK, TRAIN, 2, 0) != choose(TASK, TRAIN, 2, seed) for seed in range(1, 6))
+
+
+def test_retrieval_shows_the_nearest_example_last_and_quotes_the_nearest_document():
+    messages = ready("retrieval").prepare(TEST).messages
+    assert "refunded" in messages[0].content
+    assert messages[-3].content == "you charged my card twice"
+
+
+@pytest.mark.parametrize("kind", ASKING)
+def test_prepare_is_pure_and_never_looks_at_the_completion(kind):
+    contender = ready(kind)
+    other = Example.make(TEST.messages, TASK.render({"category": "returns", "order": "99999"}))
+    assert contender.prepare(TEST) == contender.prepare(TEST) == contender.prepare(other)
+
+
+@pytest.mark.parametrize("kind", list(contender_kind))
+def test_the_same_context_makes_the_same_record(kind):
+    changes = {"run": RUN} if kind == "tuned" else {}
+    assert contender_kind[kind].make(context(**changes)).hash == contender_kind[kind].make(context(**changes)).hash
+
+
+@pytest.mark.parametrize("kind", ASKING)
+def test_constrained_twins_differ_by_name_and_constraint_alone(kind):
+    free, constrained = (contender_kind[kind].make(context(constrained=c)) for c in (False, True))
+    assert constrained.name == f"{kind}+schema"
+    assert constrained.constraint.kind == "json_schema"
+    assert free.hash != constrained.hash
+
+
+@pytest.mark.parametrize("kind", list(contender_kind))
+def test_a_contender_of_another_train_side_is_refused(kind):
+    record = contender_kind[kind].make(context(run=RUN))
+    with pytest.raises(TunesmithError, match="another train side"):
+        open_contender(record, context(known=known(train=TRAIN[:4]), run=RUN))
+
+
+def test_no_contender_may_show_a_test_example():
+    with pytest.raises(TunesmithError, match="not on the train side"):
+        known().example(TEST.id)
+    assert TEST.id not in {e.id for e in known().train}
+
+
+RUN = Run(
+    name="r",
+    config={},
+    seed=0,
+    inputs={},
+    best_step=1,
+    validation_loss=0.1,
+    peak_memory_bytes=1,
+    examples_per_second=1.0,
+    adapter="runs/r/best",
+    adapter_hash="h",
+    seconds=1.0,
+    steps=1,
+)
+
+
+def test_tuned_asks_as_prompt_does_with_its_adapter():
+    tuned = ready("tuned", run=RUN, root=Path("/w/.tunesmith"))
+    assert tuned.prepare(TEST).adapter == "/w/.tunesmith/runs/r/best"
+    assert tuned.prepare(TEST).messages == ready("prompt").prepare(TEST).messages
+
+
+def test_tuned_without_a_run_says_what_to_do():
+    with pytest.raises(TunesmithError, match="tunesmith tune"):
+        contender_kind["tuned"].make(context())
