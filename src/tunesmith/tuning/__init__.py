@@ -1,0 +1,7 @@
+"""LoRA tuning on this machine: plan, batches that share their prefix, trainer, adapters."""
+
+from __future__ import annotations
+
+from tunesmith.tuning.config import LoraConfig
+
+__all__ = ["LoraConfig"]

@@ -1,0 +1,89 @@
+"""Adapters as folders in PEFT's format: written whole, and checked against a base model without loading it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import sync_folder, write_whole
+from tunesmith.models.engine.adapters import PREFIX, SETTINGS, WEIGHTS, adapter_hash
+from tunesmith.models.folder import check_weights
+
+__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "save_adapter", "tensor_shapes"]
+
+
+def adapter_weights(model: Any) -> dict[str, Any]:
+    """The trained parameters of a PEFT model under the names that PEFT gives them on disk."""
+    return {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
+
+
+def save_adapter(model: Any, base: str, folder: Path) -> Path:
+    """Write the adapter of ``model``; the folder appears whole or not at all. Same weights, same bytes.
+
+    Args:
+        base: Name of the base model, for whoever reads the settings; a path would differ from machine to machine.
+
+    Raises:
+        TunesmithError: The disk is full or the folder cannot be written; what was there before stays.
+    """
+    from safetensors.torch import save
+
+    settings = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base, "inference_mode": True}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        made = Path(temporary) / "adapter"
+        tensors = {name: p.detach().cpu().contiguous() for name, p in adapter_weights(model).items()}
+        write_whole(made / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+        text = json.dumps(settings, indent=2, sort_keys=True, default=sorted)  # sets have no order
+        write_whole(made / SETTINGS, f"{text}\n".encode())
+        if folder.exists():
+            shutil.rmtree(folder)
+        made.rename(folder)
+    sync_folder(folder.parent)
+    return folder
+
+
+def check_adapter(folder: Path, base: Path) -> None:
+    """Compare an adapter's matrices with the base model's layers. Reads headers only.
+
+    Raises:
+        TunesmithError: The adapter is not whole, not safetensors, or does not fit; says which layer.
+    """
+    if not (folder / WEIGHTS).is_file() or not (folder / SETTINGS).is_file():
+        raise TunesmithError(
+            f"{folder} is no adapter: it lacks {SETTINGS} or {WEIGHTS}.",
+            "name the folder that `tunesmith tune` wrote; weights must be safetensors, a pickle can run code",
+        )
+    layers = tensor_shapes(base)
+    for name, shape in tensor_shapes(folder).items():
+        found = re.fullmatch(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight", name)
+        layer = layers.get(f"{found[1]}.weight") if found else None
+        if not found or layer is None:
+            raise _misfit(folder, base, f"the base model has no layer for {name}")
+        side = 1 if found[2] == "A" else 0  # a layer is (out, in), A is (rank, in), B is (out, rank)
+        if layer[side] != shape[side]:
+            raise _misfit(folder, base, f"{name} is {shape}, the layer {layer}")
+
+
+def tensor_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor in the folder's safetensors."""
+    from safetensors import safe_open
+
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in sorted(folder.glob("*.safetensors")):
+        check_weights(file)
+        with safe_open(file, framework="numpy") as opened:
+            shapes |= {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+    return shapes
+
+
+def _misfit(folder: Path, base: Path, why: str) -> TunesmithError:
+    return TunesmithError(
+        f"Adapter {folder.name} does not fit the base model {base.name}: {why}.",
+        f"use the base model it was tuned on (`base_model_name_or_path` in {folder.name}/{SETTINGS} names it)",
+    )

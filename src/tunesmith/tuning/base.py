@@ -1,0 +1,103 @@
+"""A base model made ready to be tuned: number format, device, threads, and a fresh adapter in its linear layers."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import torch
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.models.engine.loading import context_of, fastest_device, fastest_dtype
+from tunesmith.models.folder import check_folder
+from tunesmith.tuning.config import LoraConfig
+
+__all__ = ["add_adapter", "load_base", "longest_example", "number_format", "threads"]
+
+
+def load_base(folder: Path, dtype: str = "auto") -> Any:
+    """The causal language model in ``folder``, frozen.
+
+    Raises:
+        TunesmithError: The folder holds no causal language model in safetensors.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    check_folder(folder)
+    device = fastest_device()
+    logging.disable_progress_bar()  # it would write into the caller's progress
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            str(folder), dtype=number_format(dtype, device), use_safetensors=True, trust_remote_code=False,
+            local_files_only=True,
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise TunesmithError(
+            f"The model in {folder} could not be loaded: {str(error).splitlines()[0]}",
+            "use a folder with config.json and model.safetensors of a causal language model",
+        ) from error
+    return model.requires_grad_(False).to(device)
+
+
+def add_adapter(base: Any, config: LoraConfig) -> Any:
+    """``base`` with a fresh adapter: A drawn by the seed, B zero, so that it changes nothing yet.
+
+    Raises:
+        TunesmithError: No linear layer has one of the names in ``config.targets``.
+    """
+    import peft
+
+    lora = peft.LoraConfig(
+        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, task_type="CAUSAL_LM",
+        target_modules=sorted(config.targets) if config.targets else "all-linear",
+    )  # fmt: skip
+    known = {name.rpartition(".")[2] for name, layer in base.named_modules() if isinstance(layer, torch.nn.Linear)}
+    if unknown := sorted(set(config.targets or ()) - known):
+        raise TunesmithError(
+            f"The model has no linear layer named {unknown[0]!r}.",
+            f"choose tuning.targets among {', '.join(sorted(known))}",
+        )
+    with torch.random.fork_rng(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
+        torch.manual_seed(config.seed)
+        return peft.get_peft_model(base, lora)
+
+
+def longest_example(folder: Path, config: LoraConfig) -> int:
+    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``."""
+    from transformers import AutoConfig
+
+    check_folder(folder)
+    about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    return min(config.max_length, context_of(SimpleNamespace(config=about)))
+
+
+@contextmanager
+def threads() -> Iterator[None]:
+    """Within the block, PyTorch computes on all physical cores, or as OMP_NUM_THREADS says."""
+    before = torch.get_num_threads()
+    cores = psutil.cpu_count(logical=False) or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    if not os.environ.get("OMP_NUM_THREADS"):
+        torch.set_num_threads(min(cores, allowed))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def number_format(dtype: str, device: torch.device) -> torch.dtype:
+    """The base model's number format. auto: bfloat16 where ``device`` computes in it, else float32."""
+    if dtype != "auto":
+        number: torch.dtype = getattr(torch, dtype)
+        return number
+    fastest = fastest_dtype(device)
+    # float16 gradients vanish without loss scaling, which is not worth its trouble for old GPUs
+    return torch.float32 if fastest == torch.float16 else fastest

@@ -1,0 +1,94 @@
+"""From examples to what is computed at once: the prefix all share, batches by seed, and packs of level length.
+
+A batch is one optimizer step. It holds the shared prefix once and every example's own part, its segment; segments lie
+one after another in packs, without padding. Plain lists: no tensor is made here.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tunesmith.models.template import Encoded, common_prefix
+
+__all__ = ["Batch", "Order", "make_batch", "make_packs", "shared_prefix"]
+
+
+class Batch(NamedTuple):
+    """Examples that are computed together. Each one is ``prefix`` followed by its segment."""
+
+    prefix: list[int]
+    """Token ids, possibly none. Nothing in it is learnt."""
+    packs: list[list[Encoded]]
+    """Segments. The first token of one is never learnt."""
+
+    @property
+    def examples(self) -> int:
+        return sum(len(pack) for pack in self.packs)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that go through the model: the prefix counts once."""
+        return len(self.prefix) + sum(len(segment.ids) for pack in self.packs for segment in pack)
+
+    @property
+    def supervised(self) -> int:
+        """Tokens that are learnt."""
+        return sum(sum(segment.mask[1:]) for pack in self.packs for segment in pack)
+
+
+def shared_prefix(examples: Sequence[Encoded]) -> int:
+    """Leading tokens that all examples share, up to the one before the first that is learnt.
+
+    The token before a learnt one belongs to the segment, for its hidden state is what predicts it.
+    """
+    before = min(example.mask.index(True, 1) for example in examples) - 1
+    return min(before, common_prefix([example.ids for example in examples]))
+
+
+def make_batch(examples: Sequence[Encoded], shared: int, limit: int) -> Batch:
+    """A batch of ``examples`` that share their first ``shared`` tokens, in packs of at most ``limit`` tokens."""
+    segments = [Encoded(example.ids[shared:], example.mask[shared:]) for example in examples]
+    return Batch(examples[0].ids[:shared], make_packs(segments, limit))
+
+
+def make_packs(segments: Sequence[Encoded], limit: int) -> list[list[Encoded]]:
+    """Segments of like length together, at most ``limit`` tokens a pack; a longer segment stands alone.
+
+    Like lengths keep the padding inside attention small; level packs keep memory and speed level.
+
+    >>> [[len(s.ids) for s in pack] for pack in make_packs([Encoded([0] * n, [True] * n) for n in (3, 9, 4, 2)], 10)]
+    [[9], [4, 3, 2]]
+    """
+    total = sum(len(segment.ids) for segment in segments)
+    level = total / math.ceil(total / limit)
+    packs: list[list[Encoded]] = []
+    size = 0
+    for segment in sorted(segments, key=lambda s: -len(s.ids)):
+        if not packs or size >= level or size + len(segment.ids) > limit:
+            packs.append([])
+            size = 0
+        packs[-1].append(segment)
+        size += len(segment.ids)
+    return packs
+
+
+class Order:
+    """Which examples each optimizer step sees: every epoch all of them, shuffled by seed and epoch."""
+
+    def __init__(self, count: int, batch_size: int, epochs: float, seed: int) -> None:
+        self._count, self._size, self._seed = count, batch_size, seed
+        self.steps_per_epoch = math.ceil(count / batch_size)
+        self.steps = max(1, math.ceil(epochs * self.steps_per_epoch))
+        self._shuffled: tuple[int, list[int]] = (-1, [])
+
+    def numbers(self, step: int) -> list[int]:
+        """Numbers of the examples of ``step`` (from 0); the last batch of an epoch may be smaller."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        if self._shuffled[0] != epoch:
+            numbers = list(range(self._count))
+            random.Random(f"{self._seed} {epoch}").shuffle(numbers)
+            self._shuffled = (epoch, numbers)
+        return self._shuffled[1][within * self._size : (within + 1) * self._size]

@@ -1,0 +1,76 @@
+"""A run's state after a step: enough to go on and end the same to the bit. One safetensors file, written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tunesmith.core import codec
+from tunesmith.core.files import write_whole
+from tunesmith.core.records import Record
+
+__all__ = ["State", "load_checkpoint", "save_checkpoint"]
+
+FILE = "checkpoint.safetensors"
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+class State(Record, frozen=True, kw_only=True):
+    """Where a run is. Weights, AdamW's moments and the random state stand beside it as tensors."""
+
+    step: int = 0
+    """Optimizer steps done."""
+    looked: int = -1
+    """Step of the last look at the validation loss."""
+    worse: int = 0
+    """Looks in a row that brought no lower loss."""
+    best_step: int = 0
+    best_loss: float | None = None
+    start_loss: float | None = None
+    losses: tuple[float, ...] = ()
+    """Train losses since the last point of the curve."""
+    curve: tuple[dict[str, float], ...] = ()
+    seconds: float = 0.0
+    learning_seconds: float = 0.0
+    examples: int = 0
+    """Examples learnt from so far, each time it was seen."""
+    peak_memory_bytes: int = 0
+
+
+def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], optimizer: Any, random: Tensor) -> None:
+    """Put the checkpoint in the place of the last one.
+
+    Args:
+        random: PyTorch's random state as of ``state.step``.
+    """
+    from safetensors.torch import save
+
+    tensors = {"random": random}
+    for name, weight in weights.items():
+        tensors[f"weight.{name}"] = weight.detach()
+        for moment in MOMENTS if state.step else ():
+            tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
+    whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(folder / FILE, save(whole, metadata={"state": codec.encode(state).decode()}))
+
+
+def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any) -> State | None:
+    """Put weights, moments and random state back; None where there is no checkpoint."""
+    from safetensors import safe_open
+
+    if not (folder / FILE).exists():
+        return None
+    with safe_open(folder / FILE, framework="pt") as file, torch.no_grad():
+        state = codec.decode(file.metadata()["state"], State)
+        for name, weight in weights.items():
+            weight.copy_(file.get_tensor(f"weight.{name}"))
+            if state.step:
+                moments = {moment: file.get_tensor(f"{moment}.{name}").to(weight.device) for moment in MOMENTS}
+                steps = torch.tensor(float(state.step), device=weight.device)
+                optimizer.state[weight] = {"step": steps, **moments}
+        torch.set_rng_state(file.get_tensor("random"))
+    return state

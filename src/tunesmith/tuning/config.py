@@ -1,0 +1,54 @@
+"""What people set about tuning under `tuning:` in tunesmith.yaml. The base model is the workspace's."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from tunesmith.core.config import Config
+
+__all__ = ["LoraConfig"]
+
+
+class LoraConfig(Config):
+    """How an adapter is trained."""
+
+    rank: int = Field(16, ge=1)
+    """Inner width r of the adapter; its size and memory grow with r."""
+    alpha: float = Field(32.0, gt=0)
+    """Weight of the adapter: what it adds is multiplied by alpha / rank."""
+    targets: tuple[str, ...] | None = None
+    """Last names of the linear layers that get an adapter, such as q_proj. None: all of them but the output layer."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the adapter's inputs set to 0 at random while training. Above 0, training is slower."""
+    learning_rate: float = Field(2e-3, gt=0)
+    """Highest step size. 1e-3 to 3e-3 suits adapters on models below a billion weights, 1e-4 to 3e-4 larger ones."""
+    epochs: float = Field(3.0, gt=0)
+    """Passes over the train side; a part of a pass is allowed."""
+    batch_size: int = Field(16, ge=1)
+    """Examples per optimizer step. The tokens that all prompts begin with are computed once per step."""
+    warmup_share: float = Field(0.1, ge=0, lt=1)
+    """Share of all steps in which the step size rises from 0 to learning_rate."""
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    """How the step size goes on after the warmup: down to 0 along a cosine or a line, or not at all."""
+    weight_decay: float = Field(0.0, ge=0)
+    """AdamW's decay: the share of each adapter weight taken off per step, times the step size."""
+    max_grad_norm: float = Field(1.0, gt=0)
+    """A gradient longer than this is shortened to it."""
+    max_length: int = Field(2048, ge=8)
+    """Most tokens of an example, prompt and completion together; the model's context caps it."""
+    too_long: Literal["refuse", "cut", "skip"] = "refuse"
+    """What happens to a longer example: tuning refuses to start, or its end is cut off, or it is left out. Counted."""
+    seed: int = Field(0, ge=0)
+    """Seed of the adapter's start, of the order of examples and of dropout."""
+    evaluate_every: int | None = Field(None, ge=1)
+    """Steps between two looks at the validation loss, each with a checkpoint. None: twice per epoch."""
+    patience: int = Field(3, ge=1)
+    """Tuning stops after this many looks in a row without a lower validation loss."""
+    max_seconds: float | None = Field(None, gt=0)
+    """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
+    dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
+    """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
+    pack_tokens: int = Field(768, ge=1)
+    """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""

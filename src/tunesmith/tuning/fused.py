@@ -1,0 +1,144 @@
+"""The parts of a step that are worth their own gradients: adapted linear layers, gated activations, the token loss.
+
+Each equals what PyTorch would compute, with fewer passes over memory and less kept for the backward pass: base weights
+are frozen, so only the adapter and the activations get gradients. A layer with dropout stays PEFT's.
+"""
+
+from __future__ import annotations
+
+from types import MethodType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+__all__ = ["fuse", "token_loss", "unfuse"]
+
+LOGITS_AT_ONCE = 2**22
+"""Logits that exist at one time: 16 MB in float32, small enough for the cache to keep most of them."""
+
+
+def fuse(model: nn.Module) -> None:
+    """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
+    from peft.tuners.lora.layer import Linear
+
+    for module in model.modules():
+        if "forward" in vars(module):  # someone else's, such as a hook of accelerate
+            continue
+        if type(module) is Linear and _is_plain(module):
+            module.forward = MethodType(_adapted_linear, module)
+        elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
+            module.forward = MethodType(_gated, module)
+
+
+def unfuse(model: nn.Module) -> None:
+    """Give the layers that ``fuse`` switched over their own forward again."""
+    for module in model.modules():
+        if getattr(vars(module).get("forward"), "__func__", None) in (_adapted_linear, _gated):
+            del module.forward
+
+
+def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor) -> Tensor:
+    """Sum over N tokens of the cross-entropy of ``hidden @ output.T``, in nats; the output layer gets no gradient."""
+    return _TokenLoss.apply(hidden_ND, output_VD, target_N)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _is_plain(layer: Any) -> bool:
+    """One adapter of two matrices, no dropout, no variant."""
+    names = list(layer.lora_A)
+    return (
+        len(names) == 1
+        and type(layer.base_layer) is nn.Linear
+        and isinstance(layer.lora_dropout[names[0]], nn.Identity)
+        and not layer.lora_variant
+        and layer.lora_B[names[0]].bias is None
+    )
+
+
+def _is_silu(module: Any) -> bool:
+    activation = getattr(module, "act_fn", None)
+    return isinstance(activation, nn.SiLU) or type(activation).__name__ == "SiLUActivation"
+
+
+def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
+    if layer.disable_adapters or layer.merged:
+        return layer.base_layer(x)  # type: ignore[no-any-return]
+    (name,) = layer.lora_A
+    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
+    return _AdaptedLinear.apply(x, base.weight, base.bias, down, up, layer.scaling[name])  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _gated(module: Any, x: Tensor) -> Tensor:
+    return module.down_proj(_Gated.apply(module.gate_proj(x), module.up_proj(x)))  # type: ignore[no-any-return, no-untyped-call]
+
+
+class _AdaptedLinear(torch.autograd.Function):
+    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank)."""
+
+    @staticmethod
+    def forward(
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
+    ) -> Tensor:
+        flat = x.reshape(-1, x.shape[-1])
+        inner = flat @ down.to(x.dtype).t()
+        out = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
+        out.addmm_(inner, up.to(x.dtype).t(), alpha=scale)
+        context.save_for_backward(flat, inner, weight, down, up)
+        context.scale = scale
+        return out.view(*x.shape[:-1], -1)
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        flat, inner, weight, down, up = context.saved_tensors
+        d_flat = d.reshape(-1, d.shape[-1])
+        d_inner = (d_flat @ up.to(d.dtype)).mul_(context.scale)
+        d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
+        d_down = (d_inner.t() @ flat).to(down.dtype)
+        if not context.needs_input_grad[0]:
+            return None, None, None, d_down, d_up, None
+        d_x = (d_flat @ weight).addmm_(d_inner, down.to(d.dtype))
+        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None
+
+
+class _Gated(torch.autograd.Function):
+    """silu(gate) * up; keeps its two inputs and computes the rest again."""
+
+    @staticmethod
+    def forward(context: Any, gate: Tensor, up: Tensor) -> Tensor:
+        context.save_for_backward(gate, up)
+        return nn.functional.silu(gate).mul_(up)
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor, Tensor]:
+        gate, up = context.saved_tensors
+        d_up = nn.functional.silu(gate).mul_(d)
+        return torch.ops.aten.silu_backward(d * up, gate), d_up
+
+
+class _TokenLoss(torch.autograd.Function):
+    """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
+
+    @staticmethod
+    def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor) -> Tensor:
+        exact = hidden_ND.dtype if hidden_ND.dtype == torch.float64 else torch.float32
+        total = torch.zeros((), dtype=exact, device=hidden_ND.device)
+        d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None
+        rows = max(1, LOGITS_AT_ONCE // len(output_VD))
+        for start in range(0, len(target_N), rows):
+            part = slice(start, start + rows)
+            target_N1 = target_N[part, None]
+            logits_NV = (hidden_ND[part] @ output_VD.t()).to(exact)
+            wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
+            share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
+            # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
+            total += (highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1).sum()
+            if d_ND is not None:
+                share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
+                d_ND[part] = share_NV.to(output_VD.dtype) @ output_VD
+        context.save_for_backward(d_ND)
+        return total
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None]:
+        (d_ND,) = context.saved_tensors
+        return d_ND * d.to(d_ND.dtype), None, None

@@ -1,0 +1,214 @@
+"""Loss and gradients of a batch, equal to those of its examples one by one, in the fastest way that the model allows.
+
+- ``segments``: the prefix runs once a batch. Its keys and values are leaves for the packs that read them; what gathers
+  in their gradients flows back through the prefix at the end. Each pack's graph is freed at once, so memory is that of
+  the prefix and one pack.
+- ``packed``: prefix and segments as one sequence per pack, under a mask.
+- ``plain``: example by example, as transformers would.
+
+Which of them is right for a model is measured on it (``choose_way``), not listed by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from tunesmith.models.template import Encoded
+from tunesmith.tuning import attention
+from tunesmith.tuning.attention import KeysValues, Pass, running
+from tunesmith.tuning.batches import Batch
+from tunesmith.tuning.fused import fuse, token_loss, unfuse
+
+__all__ = ["Network", "Way", "choose_way"]
+
+Way = Literal["segments", "packed", "plain"]
+TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
+"""Largest relative difference of loss and gradients from the plain way; half-precision formats get 0.1."""
+
+
+def _go_on() -> None:
+    """Nothing to stop for."""
+
+
+class Network:
+    """A causal language model, plain or with a PEFT adapter, that computes loss and gradients of batches."""
+
+    def __init__(self, model: Any, way: Way = "plain") -> None:
+        self.model = model
+        self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
+        self._own_attention: str = self.causal.config._attn_implementation
+        self.way: Way = "plain"
+        self.switch(way)
+
+    @property
+    def device(self) -> torch.device:
+        device: torch.device = self.causal.device
+        return device
+
+    def switch(self, way: Way) -> None:
+        """Compute in this way from now on."""
+        fast = way == "segments"
+        if fast:
+            attention.register()
+            fuse(self.model)
+        elif self.way == "segments":
+            unfuse(self.model)
+        self.causal.set_attn_implementation(attention.NAME if fast else self._own_attention)
+        self.way = way
+
+    def learn(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
+        """Add the gradients of the batch's mean loss to the parameters'; returns that loss in nats per learnt token.
+
+        ``between`` is called before each pack; what it raises leaves with gradients half added.
+        """
+        self.model.train()
+        return self._sum(batch, 1 / batch.supervised, between) / batch.supervised
+
+    def loss_sum(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
+        """Loss in nats, summed over the batch's learnt tokens; no gradients."""
+        self.model.eval()
+        with torch.no_grad():
+            return self._sum(batch, None, between)
+
+    def _sum(self, batch: Batch, scale: float | None, between: Callable[[], None]) -> float:
+        if self.way == "segments":
+            return self._sum_segments(batch, scale, between)
+        packs = batch.packs
+        if self.way == "plain":
+            packs = [[segment] for pack in packs for segment in pack]
+        total = 0.0
+        for pack in packs:
+            between()
+            total += _backward(self._pack_loss(batch.prefix, pack), scale)
+        return total
+
+    def _sum_segments(self, batch: Batch, scale: float | None, between: Callable[[], None]) -> float:
+        between()
+        made: list[KeysValues] = []
+        if batch.prefix:
+            with running(Pass([len(batch.prefix)])) as this:
+                self._hidden(batch.prefix, list(range(len(batch.prefix))))
+            made = this.seen
+        leaves = [tuple(x.detach().requires_grad_(x.requires_grad) for x in pair) for pair in made]
+        total = 0.0
+        for pack in batch.packs:
+            between()
+            total += _backward(self._segments_loss(pack, len(batch.prefix), leaves), scale)
+        if scale is not None:
+            flat = zip(chain(*made), chain(*leaves), strict=True)
+            reached = [(x, leaf.grad) for x, leaf in flat if leaf.grad is not None]
+            if reached:
+                torch.autograd.backward([x for x, _ in reached], [grad for _, grad in reached])
+        return total
+
+    def _segments_loss(self, pack: Sequence[Encoded], start: int, leaves: Sequence[Any]) -> Tensor:
+        positions = [start + i for segment in pack for i in range(len(segment.ids))]
+        ids = [i for segment in pack for i in segment.ids]
+        with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
+            hidden = self._hidden(ids, positions)
+        keep, target = self._learnt(pack, 0)
+        head = self.causal.get_output_embeddings()
+        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
+            return token_loss(hidden[keep], head.weight, target)
+        return _cross_entropy(head(hidden[keep]), target)
+
+    def _hidden(self, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """Hidden states (T, width) of the last layer."""
+        out = self.causal.get_decoder()(
+            input_ids=torch.tensor([ids], device=self.device),
+            position_ids=torch.tensor([positions], device=self.device),
+            use_cache=False,
+        )
+        hidden: Tensor = out.last_hidden_state[0]
+        return hidden
+
+    def _pack_loss(self, prefix: list[int], pack: Sequence[Encoded]) -> Tensor:
+        """Loss of ``prefix`` and segments as one sequence."""
+        shared = len(prefix)
+        ids = prefix + [i for segment in pack for i in segment.ids]
+        positions = [*range(shared), *(shared + i for segment in pack for i in range(len(segment.ids)))]
+        keep, target = self._learnt(pack, shared)
+        mask = None if len(pack) == 1 else self._mask(shared, pack)
+        out = self.causal(
+            input_ids=torch.tensor([ids], device=self.device),
+            position_ids=torch.tensor([positions], device=self.device),
+            attention_mask=mask,
+            use_cache=False,
+            logits_to_keep=keep,
+        )
+        return _cross_entropy(out.logits[0], target)
+
+    def _learnt(self, pack: Sequence[Encoded], start: int) -> tuple[Tensor, Tensor]:
+        """Places whose next token is learnt, and those tokens. The first of a segment has none before it."""
+        keep, target = [], []
+        for segment in pack:
+            learnt = [i for i in range(1, len(segment.ids)) if segment.mask[i]]
+            keep += [start + i - 1 for i in learnt]
+            target += [segment.ids[i] for i in learnt]
+            start += len(segment.ids)
+        return torch.tensor(keep, device=self.device), torch.tensor(target, device=self.device)
+
+    def _mask(self, shared: int, pack: Sequence[Encoded]) -> Tensor:
+        """(1, 1, tokens, tokens): 0 where a token sees another, the lowest number where not."""
+        owner = torch.tensor([-1] * shared + [row for row, segment in enumerate(pack) for _ in segment.ids])
+        place = torch.arange(len(owner))
+        sees = (place[:, None] >= place) & ((owner == -1) | (owner[:, None] == owner))
+        mask = torch.zeros(sees.shape, dtype=self.causal.dtype)
+        return mask.masked_fill_(~sees, torch.finfo(mask.dtype).min)[None, None].to(self.device)
+
+
+def choose_way(network: Network) -> Way:
+    """Switch ``network`` to the first way that gives the plain way's loss and gradients on two made-up examples."""
+    batch = _made_up(network.causal.config.get_text_config().vocab_size)
+    network.switch("plain")
+    expected = _measured(network, batch)
+    possible: list[Way] = ["packed"]
+    if network.device.type == "cpu" and attention.available():
+        possible.insert(0, "segments")
+    for way in possible:
+        try:
+            network.switch(way)
+            found = _measured(network, batch)
+        except Exception:  # an architecture can refuse in any way; the next one is tried, and the last always works
+            continue
+        if float((found - expected).norm() / expected.norm()) <= TOLERANCE.get(network.causal.dtype, 0.1):
+            return way
+    network.switch("plain")
+    return "plain"
+
+
+def _measured(network: Network, batch: Batch) -> Tensor:
+    """Loss and all gradients as one vector, the network left as it was; dropout off, for it would differ each time."""
+    parameters = [p for p in network.model.parameters() if p.requires_grad]
+    network.model.eval()
+    try:
+        loss = network._sum(batch, 1 / batch.supervised, _go_on) / batch.supervised
+        size = sum(float(p.grad.double().norm()) ** 2 for p in parameters if p.grad is not None) ** 0.5 or 1.0
+        parts = [p.grad.double().flatten() / size for p in parameters if p.grad is not None]
+        return torch.cat([torch.tensor([loss], dtype=torch.float64, device=network.device), *parts])
+    finally:
+        for parameter in parameters:
+            parameter.grad = None
+
+
+def _made_up(vocabulary: int) -> Batch:
+    """Two segments of unlike length after a prefix, from ids spread over the vocabulary."""
+    ids = [(7919 * i + 13) % vocabulary for i in range(22)]
+    return Batch(ids[:8], [[Encoded(ids[8:17], [False] * 4 + [True] * 5), Encoded(ids[17:], [False] * 2 + [True] * 3)]])
+
+
+def _backward(loss: Tensor, scale: float | None) -> float:
+    value: float = loss.detach().item()
+    if scale is not None:
+        (loss * scale).backward()  # type: ignore[no-untyped-call]
+    return value
+
+
+def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    exact = logits if logits.dtype == torch.float64 else logits.float()
+    return nn.functional.cross_entropy(exact, target, reduction="sum")

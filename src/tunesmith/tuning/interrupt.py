@@ -1,0 +1,43 @@
+"""Ctrl-C during long work: noted at once, acted on where the work can stop cleanly."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType
+from typing import Any
+
+__all__ = ["Interrupt"]
+
+
+class Interrupt:
+    """Within the block, the first SIGINT only makes ``check`` raise KeyboardInterrupt; a second one acts as ever.
+
+    Outside the main thread, where signals do not arrive, it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._before: Any = None
+
+    def __enter__(self) -> Interrupt:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._restore()
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if SIGINT came."""
+        if self._asked:
+            raise KeyboardInterrupt
+
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+            self._before = None

@@ -1,0 +1,66 @@
+"""Memory: the peak of a run, and freed memory kept for the next step."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import psutil
+
+__all__ = ["PeakMemory", "keep_freed_memory"]
+
+SAMPLE_SECONDS = 0.05
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc takes no more; it is also where its own rule ends up
+USUAL_TRIM_THRESHOLD = 64 << 20  # twice the above, by glibc's own rule
+
+
+class PeakMemory:
+    """Highest resident memory of this process within the block, in bytes, looked at twenty times a second.
+
+    On a GPU it is that of the host; ``torch.cuda.max_memory_allocated`` tells the rest.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._process, self._end = psutil.Process(), threading.Event()
+        self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> PeakMemory:
+        self._look()
+        self._watcher.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._end.set()
+        self._watcher.join()
+        self._look()
+
+    def _watch(self) -> None:
+        while not self._end.wait(SAMPLE_SECONDS):
+            self._look()
+
+    def _look(self) -> None:
+        self.bytes = max(self.bytes, int(self._process.memory_info().rss))
+
+
+@contextmanager
+def keep_freed_memory() -> Iterator[None]:
+    """Within the block, glibc keeps what activations free; else it returns it, and each page faults in again.
+
+    Measured on a 135M model: a tenth of the step. Elsewhere than on glibc it does nothing.
+    """
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if libc is None or not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+        yield
+        return
+    libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(M_TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
+        libc.malloc_trim(0)

@@ -1,0 +1,72 @@
+"""Rows of text to rows of tokens. A row that does not fit is refused, cut or left out as configured, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.records import Message
+from tunesmith.models.template import Encoded, Template
+
+__all__ = ["EncodedRows", "Row", "encode_rows"]
+
+
+class Row(NamedTuple):
+    """One example to learn from: the messages a model will be asked with, and what it shall answer."""
+
+    messages: tuple[Message, ...]
+    completion: str
+
+
+class EncodedRows(NamedTuple):
+    """The rows of one side as tokens."""
+
+    examples: list[Encoded]
+    too_long: int
+    """Rows that did not fit whole: cut, or left out."""
+
+
+def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:
+    """Tokens and loss mask of each row, none of more than ``limit`` tokens.
+
+    Args:
+        side: "train" or "validation", for the error texts.
+        too_long: As ``LoraConfig.too_long``.
+
+    Raises:
+        NothingToMeasure: There is no row, or none that fits.
+        TunesmithError: A row is too long and may not be cut, or has no token to learn.
+    """
+    if not rows:
+        raise NothingToMeasure(f"The {side} side is empty.", "add examples, then `tunesmith split`")
+    examples = [template.encode(row.messages, row.completion) for row in rows]
+    long = [number for number, example in enumerate(examples) if len(example.ids) > limit]
+    longest = max(len(example.ids) for example in examples)
+    if long and too_long == "refuse":
+        raise TunesmithError(
+            f"{len(long)} of {len(rows)} {side} rows are longer than {limit} tokens: {_named(long, rows)}; "
+            f"the longest has {longest}.",
+            f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to skip or cut",
+        )
+    if too_long == "skip":
+        examples = [example for example in examples if len(example.ids) <= limit]
+        if not examples:
+            raise NothingToMeasure(
+                f"All {len(rows)} {side} rows are longer than {limit} tokens.", f"set tuning.max_length to {longest}"
+            )
+    examples = [Encoded(e.ids[:limit], e.mask[:limit]) for e in examples]
+    # the first token is never learnt: there is nothing before it to tell it from
+    empty = [number for number, example in enumerate(examples) if not any(example.mask[1:])]
+    if empty:
+        raise TunesmithError(
+            f"{len(empty)} {side} rows hold no token to learn: {_named(empty, rows)}.",
+            "their prompts fill tuning.max_length: raise it, or set tuning.too_long to skip",
+        )
+    return EncodedRows(examples, len(long))
+
+
+def _named(numbers: Sequence[int], rows: Sequence[Row]) -> str:
+    """The first three rows by number (from 1) and how they begin."""
+    shown = [f"row {n + 1} ({rows[n].messages[-1].content[:40]!r})" for n in numbers[:3]]
+    return ", ".join(shown) + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")

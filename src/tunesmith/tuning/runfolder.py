@@ -1,0 +1,121 @@
+"""What a run keeps in its folder, and whether a folder holds this very run.
+
+inputs.json             hashes of base model, rows and settings: what a run is
+log.jsonl               a line per step and per look at validation
+checkpoint.safetensors  where to go on; gone once the run is finished
+best-000120/            the best adapter so far, in PEFT's format
+adapter/, result.json   once the run is finished
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from tunesmith.core import codec
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import sync_folder, write_whole
+from tunesmith.tuning.adapters import adapter_hash, save_adapter
+from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
+from tunesmith.tuning.checkpoint import State
+from tunesmith.tuning.tuned import Tuned
+
+__all__ = ["RunFolder"]
+
+
+class RunFolder:
+    """The folder of one run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._log = folder / "log.jsonl"
+
+    def claim(self, inputs: dict[str, Any]) -> None:
+        """Make the folder this run's, or see that it is.
+
+        Raises:
+            TunesmithError: It is the run of other inputs; says which differ.
+        """
+        path = self.folder / "inputs.json"
+        inputs = json.loads(codec.canonical(inputs))
+        if not path.exists():
+            write_whole(path, codec.canonical(inputs) + b"\n")
+            return
+        there = json.loads(path.read_bytes())
+        other = sorted(key for key in inputs.keys() | there.keys() if inputs.get(key) != there.get(key))
+        if other:
+            raise TunesmithError(
+                f"{self.folder.name} is a run with another {', another '.join(other)}.",
+                "give this run a name of its own (`tunesmith tune --name NAME`), or delete that folder",
+            )
+
+    def finished(self) -> Tuned | None:
+        """The result, where the run came to its end before.
+
+        Raises:
+            TunesmithError: The adapter is not what the result says.
+        """
+        path = self.folder / "result.json"
+        if not path.exists():
+            return None
+        tuned = msgspec.structs.replace(codec.decode(path.read_bytes(), Tuned), adapter=str(self.folder / "adapter"))
+        try:
+            whole = adapter_hash(Path(tuned.adapter)) == tuned.adapter_hash
+        except OSError:
+            whole = False
+        if not whole:
+            raise TunesmithError(
+                f"The adapter in {self.folder.name} is not the one that its run made.",
+                f"delete the folder {self.folder.name} and tune again, or put its adapter back from a copy",
+            )
+        return tuned
+
+    def keep_best(self, model: Any, base: str, step: int) -> None:
+        save_adapter(model, base, self._best(step))
+
+    def drop_others(self, best_step: int) -> None:
+        """Remove adapters that are no longer the best."""
+        for old in self.folder.glob("best-*"):
+            if old != self._best(best_step):
+                shutil.rmtree(old)
+
+    def finish(self, best_step: int) -> Path:
+        """Give the best adapter its final name."""
+        best, final = self._best(best_step), self.folder / "adapter"
+        if best.exists():  # else it was renamed and the run interrupted just then
+            if final.exists():
+                shutil.rmtree(final)
+            best.rename(final)
+            sync_folder(self.folder)
+        return final
+
+    def close(self, tuned: Tuned) -> None:
+        """Keep the result; nothing is left to go on with."""
+        kept = msgspec.structs.replace(tuned, adapter="adapter")  # the folder may move
+        write_whole(self.folder / "result.json", codec.encode(kept) + b"\n")
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def log(self, **entry: float) -> None:
+        with self._log.open("ab") as file:
+            file.write(codec.encode(entry) + b"\n")
+
+    def rewind_log(self, state: State) -> None:
+        """Drop lines from after the checkpoint, which will be written again, and a line that was cut off."""
+        if not self._log.exists():
+            return
+        kept = []
+        for line in self._log.read_bytes().splitlines(keepends=True):
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                continue
+            if entry["step"] <= (state.looked if "validation_loss" in entry else state.step):
+                kept.append(line)
+        write_whole(self._log, b"".join(kept))
+
+    def _best(self, step: int) -> Path:
+        return self.folder / f"best-{step:06d}"

@@ -1,0 +1,36 @@
+"""What a tuning run brought."""
+
+from __future__ import annotations
+
+from tunesmith.core.records import Record
+
+__all__ = ["Tuned"]
+
+
+class Tuned(Record, frozen=True, kw_only=True):
+    """The best adapter of a run and how it came to be. Losses are nats per learnt token."""
+
+    best_step: int
+    """Step with the lowest validation loss; 0 is the base model itself: nothing it learnt helped."""
+    validation_loss: float
+    """At the best step."""
+    start_validation_loss: float
+    """Before the first step: the base model's."""
+    peak_memory_bytes: int
+    """Highest resident memory of the process, base model included."""
+    examples_per_second: float
+    """While learning; looks at validation and the start are not counted."""
+    adapter: str
+    """Folder of the adapter, in PEFT's format."""
+    adapter_hash: str
+    seconds: float
+    """All of the run, without the pauses where it was interrupted."""
+    steps: int
+    stopped_early: bool
+    """Before the planned steps: validation got no better, or the time was over."""
+    truncated: int
+    """Rows that did not fit whole, cut or left out."""
+    way: str = "plain"
+    """How gradients were computed, see ``tunesmith.tuning.gradients``: a matter of speed alone."""
+    curve: tuple[dict[str, float], ...] = ()
+    """Points with step, train_loss (mean since the point before) and, where it was looked at, validation_loss."""

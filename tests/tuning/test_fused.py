@@ -1,0 +1,67 @@
+"""Hand-written gradients against PyTorch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tests.models.tiny import build_tiny
+from torch import nn
+
+from tunesmith.tuning import fused
+from tunesmith.tuning.base import add_adapter, load_base
+from tunesmith.tuning.config import LoraConfig
+
+
+@pytest.mark.parametrize("at_once", [10, 170, 100_000], ids=["a row at a time", "some rows", "all rows"])
+def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
+    monkeypatch.setattr(fused, "LOGITS_AT_ONCE", at_once)
+    torch.manual_seed(0)
+    hidden = torch.randn(23, 8, dtype=torch.float64, requires_grad=True)
+    output, target = torch.randn(50, 8, dtype=torch.float64), torch.randint(0, 50, (23,))
+    expected = nn.functional.cross_entropy(hidden @ output.T, target, reduction="sum")
+    (wanted,) = torch.autograd.grad(expected * 0.3, hidden)
+    ours = fused.token_loss(hidden, output, target)
+    assert ours.item() == pytest.approx(expected.item(), rel=1e-13)
+    torch.testing.assert_close(torch.autograd.grad(ours * 0.3, hidden)[0], wanted, rtol=1e-12, atol=1e-14)
+
+
+def test_the_token_loss_of_a_token_that_seems_impossible_is_finite():
+    # logits 0 and 2000: softmax of the first underflows to 0, its loss is 2000 nats
+    hidden, output = torch.tensor([[1.0]]), torch.tensor([[0.0], [2000.0]])
+    assert fused.token_loss(hidden, output, torch.tensor([0])).item() == pytest.approx(2000.0)
+
+
+def test_unfusing_leaves_the_layers_as_they_were_and_others_hooks_alone(tmp_path):
+    model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2))
+    hooked = model.get_base_model().model.layers[0].mlp
+    hooked.forward = mine = lambda x: x
+    fused.fuse(model)
+    switched = [name for name, module in model.named_modules() if "forward" in vars(module)]
+    assert len(switched) == 2 * 7 + 2  # seven adapted layers in each of two blocks, one gated part, and the hook
+    fused.unfuse(model)
+    assert [module for module in model.modules() if "forward" in vars(module)] == [hooked]
+    assert hooked.forward is mine
+
+
+def test_layers_with_dropout_stay_peft_s(tmp_path):
+    model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2, dropout=0.1))
+    fused.fuse(model)
+    switched = [name for name, module in model.named_modules() if "forward" in vars(module)]
+    assert [name.rpartition(".")[2] for name in switched] == ["mlp", "mlp"]
+
+
+def test_a_disabled_adapter_adds_nothing(tmp_path):
+    model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2))
+    for name, weight in model.named_parameters():
+        if "lora_B" in name:
+            nn.init.normal_(weight)
+    fused.fuse(model)
+    ids = torch.tensor([[5, 6, 7]])
+    with torch.no_grad():
+        adapted = model(input_ids=ids).logits
+        with model.disable_adapter():
+            plain = model(input_ids=ids).logits
+        fused.unfuse(model)
+        with model.disable_adapter():
+            torch.testing.assert_close(plain, model(input_ids=ids).logits)
+    assert (adapted - plain).abs().max() > 0.1

@@ -1,0 +1,55 @@
+"""Peak memory, threads and Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import psutil
+import pytest
+import torch
+
+from tunesmith.tuning.base import threads
+from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+
+
+def test_the_peak_sees_memory_that_is_given_back_within_the_block():
+    with PeakMemory() as peak:
+        before = peak.bytes
+        block = torch.ones(60_000_000, dtype=torch.float32)  # 240 MB, touched
+        for _ in range(20):
+            block.add_(1)
+        del block
+    assert peak.bytes > before + 200e6
+
+
+def test_memory_kept_for_the_next_step_is_returned_after_the_block():
+    process = psutil.Process()
+    start = process.memory_info().rss
+    with keep_freed_memory():
+        blocks = [torch.ones(2_000_000) for _ in range(40)]  # 40 x 8 MB: from the heap, not mapped one by one
+        del blocks
+    assert process.memory_info().rss < start + 150e6
+
+
+def test_omp_num_threads_decides_and_the_number_is_put_back(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    with threads():
+        assert torch.get_num_threads() == before
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    with threads():
+        assert torch.get_num_threads() == min(psutil.cpu_count(logical=False), len(os.sched_getaffinity(0)))
+    assert torch.get_num_threads() == before
+
+
+def test_the_first_sigint_waits_for_a_check_and_the_second_does_not():
+    with Interrupt() as interrupt:
+        interrupt.check()
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            interrupt.check()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

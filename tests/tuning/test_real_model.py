@@ -1,0 +1,61 @@
+"""Tuning the embedded model itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tests.tuning.test_gradients import one_at_a_time
+
+from tunesmith.core.records import Message
+from tunesmith.models.pull import pulled_folder
+from tunesmith.models.template import Template
+from tunesmith.tuning.base import add_adapter, load_base
+from tunesmith.tuning.batches import make_batch, shared_prefix
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.trainer import Row, tune
+
+SYSTEM = Message(role="system", content="Answer with the colour that the customer's fruit has, and nothing else.")
+FRUITS = {"banana": "yellow", "lime": "green", "cherry": "red", "blueberry": "blue", "lemon": "yellow", "tomato": "red"}
+ASKED = ("I bought a {}.", "My {} is ripe!", "what about one {}", "Please, the {} on the table")
+
+
+def rows(asked: tuple[str, ...]) -> list[Row]:
+    return [
+        Row((SYSTEM, Message(role="user", content=text.format(fruit))), colour)
+        for text in asked
+        for fruit, colour in FRUITS.items()
+    ]
+
+
+@pytest.fixture(scope="module")
+def base() -> Path:
+    folder = pulled_folder("smollm2-135m")
+    if not folder.is_dir():
+        pytest.skip("tunesmith model pull smollm2-135m")
+    return folder
+
+
+@pytest.mark.slow
+def test_a_few_steps_teach_the_real_model_what_its_start_did_not_know(base, tmp_path):
+    config = LoraConfig(epochs=2, batch_size=9, evaluate_every=4, learning_rate=1e-3)
+    tuned = tune(base, rows(ASKED[:3]), rows(ASKED[3:]), config, tmp_path / "run")
+    assert (tuned.way, tuned.steps) == ("segments", 4)
+    assert tuned.validation_loss < tuned.start_validation_loss / 4
+    assert 600e6 < tuned.peak_memory_bytes < 8e9  # at least the weights
+
+
+@pytest.mark.slow
+def test_shared_prefix_and_packs_give_the_real_model_the_gradients_of_one_row_at_a_time(base):
+    template = Template.open(base)
+    examples = [template.encode(*row) for row in rows(ASKED[:1])]
+    network = Network(add_adapter(load_base(base, "float32"), LoraConfig()))
+    expected = one_at_a_time(network, examples)
+    plain = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
+    network.model.zero_grad()
+    assert choose_way(network) == "segments"
+    assert network.learn(make_batch(examples, shared_prefix(examples), 60)) == pytest.approx(expected, rel=1e-5)
+    ours = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
+    assert (ours - plain).norm() < 1e-4 * plain.norm()
