@@ -1,0 +1,174 @@
+"""Two contenders on the same examples: who is better, by how much, and could it be chance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from tunesmith.core.errors import NothingToMeasure, UnknownName
+from tunesmith.core.records import Answer, Comparison, Example
+from tunesmith.core.statistics import (
+    IntArray,
+    Interval,
+    Tally,
+    correlation,
+    group_codes,
+    holm,
+    mcnemar,
+    mean_tally,
+    paired_interval,
+    phi,
+    swap_test,
+    tally_interval,
+)
+from tunesmith.core.task import Task
+from tunesmith.evaluation.metrics import Metric, Named, find
+from tunesmith.evaluation.scored import Scored
+
+__all__ = ["compare", "contrasts"]
+
+
+def compare(
+    task: Task,
+    examples: Sequence[Example],
+    answers_a: Sequence[Answer],
+    answers_b: Sequence[Answer],
+    metric: str = "all_correct",
+    *,
+    names: tuple[str, str] = ("a", "b"),
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Comparison:
+    """Contender ``a`` minus contender ``b``, on the examples that both have an answer to.
+
+    The interval is built from the interval of each and the correlation between them (`paired_interval`); for a rate
+    of strangers that is Newcombe's. The p-value is McNemar's mid-p for a rate of strangers, else that of swapping the
+    two contenders' answers at random, whole groups at a time (`swap_test`). So interval and p-value may disagree at
+    the edge.
+
+    Args:
+        metric: A name as in `evaluation.metrics.names`.
+        names: What the two are called in the result.
+        resamples: Random swaps, where there are too many to try all.
+        seed: Of the swaps.
+
+    Returns:
+        In the metric's unit. ``n`` counts the examples that bear on it, ``skipped`` those where a failed, missing or
+        unmeasurable answer leaves nothing to compare; ``wins`` and ``losses`` count examples where a, or b, did better.
+
+    Raises:
+        NothingToMeasure: No example has something to compare.
+        UnknownName: The task has no metric of that name.
+    """
+    pair = _pair(find(task, metric), Scored.of(task, examples, answers_a), Scored.of(task, examples, answers_b))
+    if not len(pair.groups) or np.isnan(pair.a.value()) or np.isnan(pair.b.value()):
+        raise NothingToMeasure(
+            f"{names[0]} and {names[1]} share no example of {len(examples)} on which {metric} can be compared.",
+            "answer the same side with both: `tunesmith evaluate` with the two names",
+        )
+    wins, losses = _wins(pair)
+    low, high = _interval(pair)
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        metric=metric,
+        difference=pair.a.value() - pair.b.value(),
+        low=low,
+        high=high,
+        p_value=mcnemar(wins, losses)
+        if pair.binary
+        else swap_test(pair.a, pair.b, pair.groups, resamples=resamples, seed=seed),
+        n=len(pair.groups),
+        wins=wins,
+        losses=losses,
+        test="McNemar mid-p" if pair.binary else f"swaps by {'example' if pair.strangers else 'group'}",
+        skipped=len(examples) - pair.measured,
+    )
+
+
+def contrasts(
+    task: Task,
+    examples: Sequence[Example],
+    answers: Mapping[str, Sequence[Answer]],
+    pairs: Iterable[tuple[str, str]],
+    metric: str = "all_correct",
+    *,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Several comparisons named beforehand, with Holm's correction for their number in ``p_holm``.
+
+    Args:
+        answers: By contender's name.
+        pairs: Which name is compared with which, (a, b) for a minus b.
+
+    Raises:
+        UnknownName: A pair names a contender without answers.
+        NothingToMeasure: A pair has nothing to compare; leave it out, before the correction, or mend its answers.
+    """
+    compared = []
+    for a, b in pairs:
+        for name in (a, b):
+            if name not in answers:
+                raise UnknownName.among("contender with answers named", name, answers)
+        compared.append(
+            compare(task, examples, answers[a], answers[b], metric, names=(a, b), resamples=resamples, seed=seed)
+        )
+    adjusted = holm([c.p_value for c in compared])
+    return [msgspec.structs.replace(c, p_holm=p) for c, p in zip(compared, adjusted, strict=True)]
+
+
+class _Pair(NamedTuple):
+    """Two contenders' tallies over the examples that bear on the metric for either."""
+
+    metric: Metric
+    a: Tally
+    b: Tally
+    groups: IntArray
+    measured: int
+    """Examples that can be measured for both, whether they bear on the metric or not."""
+
+    @property
+    def strangers(self) -> bool:
+        """Whether each example is its own group."""
+        return len(np.unique(self.groups)) == len(self.groups)
+
+    @property
+    def binary(self) -> bool:
+        """Whether examples are strangers, each right or wrong."""
+        return self.metric.rate and self.strangers
+
+
+def _pair(named: Named, a: Scored, b: Scored) -> _Pair:
+    shared = {row.example.id for row in a.rows} & {row.example.id for row in b.rows}
+    a, b = a.only(shared), b.only(shared)
+    if not shared:
+        nothing = mean_tally(np.zeros(0))
+        return _Pair(named.metric, nothing, nothing, group_codes([]), 0)
+    (counts_a, of), (counts_b, _) = (named.metric.tally(s.on(named.field) if named.field else s) for s in (a, b))
+    measured = ~np.isnan(counts_a + counts_b).any(axis=1)
+    bearing = measured & ((counts_a != 0) | (counts_b != 0)).any(axis=1)
+    groups = group_codes([row.example.group for row, bears in zip(a.rows, bearing, strict=True) if bears])
+    return _Pair(named.metric, Tally(counts_a[bearing], of), Tally(counts_b[bearing], of), groups, int(measured.sum()))
+
+
+def _interval(pair: _Pair) -> Interval:
+    metric, a, b = pair.metric, pair.a, pair.b
+    around_a, around_b = (tally_interval(t, pair.groups, top=metric.top, rate=metric.rate) for t in (a, b))
+    if pair.binary:
+        right_a, right_b = a.counts[:, 0] > 0, b.counts[:, 0] > 0
+        both, n = int((right_a & right_b).sum()), len(right_a)
+        only_a, only_b = int(right_a.sum()) - both, int(right_b.sum()) - both
+        together = phi(both, only_a, only_b, n - both - only_a - only_b)
+    else:
+        together = correlation(a.influence(), b.influence(), pair.groups)
+    return paired_interval(a.value(), around_a, b.value(), around_b, together)
+
+
+def _wins(pair: _Pair) -> tuple[int, int]:
+    """Examples on which a did better, and on which b did. Nothing to find and nothing claimed is as good as can be."""
+    one, other = (np.nan_to_num(t.of(t.counts), nan=pair.metric.top) for t in (pair.a, pair.b))
+    return int((one > other + 1e-12).sum()), int((other > one + 1e-12).sum())

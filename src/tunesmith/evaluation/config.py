@@ -1,0 +1,18 @@
+"""What people may set about evaluation in `tunesmith.yaml`."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from tunesmith.core.config import Config
+
+__all__ = ["EvaluationConfig"]
+
+
+class EvaluationConfig(Config):
+    metrics: tuple[str, ...] | None = None
+    """Metrics to measure, such as all_correct or category.accuracy. Default: all that apply to the task but bleu."""
+    resamples: int = Field(10_000, ge=1000, le=1_000_000)
+    """Random swaps behind the p-value of a comparison that has no exact test; more give a finer p-value."""
+    seed: int = Field(0, ge=0)
+    """Seed of those swaps. Same seed, same p-value."""

@@ -1,0 +1,54 @@
+"""Names of metrics as results and configuration write them: ``all_correct``, ``accuracy``, ``category.accuracy``."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, get_args
+
+from tunesmith.core.errors import UnknownName
+from tunesmith.core.task import Field, Task
+from tunesmith.evaluation.metrics.registry import Metric, Subject, metric
+
+__all__ = ["Named", "default_names", "find", "names"]
+
+
+class Named(NamedTuple):
+    """A metric and the field it looks at (None: the whole completion)."""
+
+    metric: Metric
+    field: Field | None
+
+
+def names(task: Task) -> dict[str, Named]:
+    """Every metric that applies to ``task``, by name: of whole completions first, then labels, values, texts.
+
+    A field's metric is ``FIELD.METRIC``; where the task has just one field of that type, ``METRIC`` alone is the same.
+    """
+    ordered = sorted(metric.values(), key=lambda m: get_args(Subject).index(m.of))
+    found = {
+        m.name: Named(m, None) for m in ordered if m.of == "completion" and (task.checkable or m.name != "all_correct")
+    }
+    by_field: dict[str, Named] = {}
+    for m in ordered:
+        fields = [f for f in task.fields if f.type == m.of]
+        by_field |= {f"{f.name}.{m.name}": Named(m, f) for f in fields}
+        if len(fields) == 1:
+            found[m.name] = Named(m, fields[0])
+    order = {f.name: i for i, f in enumerate(task.fields)}
+    return found | dict(sorted(by_field.items(), key=lambda item: order[item[1].field.name if item[1].field else ""]))
+
+
+def default_names(task: Task) -> tuple[str, ...]:
+    """Names of the metrics that are measured unless others are asked for."""
+    return tuple(name for name, named in names(task).items() if named.metric.default)
+
+
+def find(task: Task, name: str) -> Named:
+    """The metric called ``name``.
+
+    Raises:
+        UnknownName: No metric of this task has that name; lists the near ones.
+    """
+    known = names(task)
+    if name not in known:
+        raise UnknownName.among(f"metric of task {task.name!r} named", name, known)
+    return known[name]

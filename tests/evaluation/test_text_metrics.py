@@ -1,0 +1,182 @@
+import string
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.evaluation.desk import TEXT, asked
+
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.task import Field, Task
+from tunesmith.evaluation.metrics import metric
+from tunesmith.evaluation.metrics.rouge import common_subsequence, text_rouge_l
+from tunesmith.evaluation.metrics.words import words
+from tunesmith.evaluation.scored import Scored
+
+NASTY = [
+    "",
+    " \t\n",
+    "\u200b",
+    "\u200b\u200d\ufeff",
+    "\u202eהזמנה 48213\u202c",
+    "مرحبا، طلبي رقم ٤٨٢١٣",
+    "می\u200cخواهم",
+    "👍",
+    "👩\u200d👩\u200d👧 ❤\ufe0f",
+    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢",
+    "日本語のテキスト。",
+    "ภาษาไทย",
+    "e\u0301\u0301\u0301",
+    "\u0301",
+    "İstanbul",
+    "a" * 5000,
+    "a b " * 800,
+    "!!!",
+    "\x00",
+]
+TEXTS = st.text(max_size=40) | st.sampled_from(NASTY)
+LATIN = st.text(alphabet=string.ascii_letters + string.digits + " .,!?'-_\n\t$%&", max_size=80) | st.lists(
+    st.sampled_from(["we", "will", "send", "a", "label", "for", "order", "48213", "today", "The", "THE", "don't"]),
+    max_size=25,
+).map(" ".join)
+
+
+def measured(name, *rows):
+    return metric[name](Scored.of(TEXT, *asked(TEXT, rows)))
+
+
+# Words
+
+
+@given(LATIN)
+@settings(deadline=None)
+def test_words_of_latin_text_are_rouge_scores(text):
+    from rouge_score.tokenize import tokenize
+
+    assert words(text) == tokenize(text, None)
+
+
+@given(TEXTS)
+@settings(deadline=None)
+def test_words_are_never_empty_and_stable(text):
+    found = words(text)
+    assert all(found)
+    assert [w for word in found for w in words(word)] == found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Café déjà", ["café", "déjà"]),
+        ("STRASSE straße", ["strasse", "strasse"]),
+        ("e\u0301te\u0301", ["été"]),
+        ("नमस्ते दुनिया", ["नमस्ते", "दुनिया"]),
+        ("可以退货吗", list("可以退货吗")),
+        ("환불 부탁", ["환불", "부탁"]),
+        ("می\u200cخواهم", ["میخواهم"]),
+        ("❤\ufe0f ❤", ["❤", "❤"]),
+        ("ok👍👍", ["ok", "👍", "👍"]),
+        ("ｗｉｄｅ １２", ["wide", "12"]),
+        ("שלום, עולם!", ["שלום", "עולם"]),
+        ("snake_case", ["snake", "case"]),
+    ],
+)
+def test_words_of_other_scripts(text, found):
+    assert words(text) == found
+
+
+# ROUGE-L
+
+
+@given(LATIN, LATIN)
+@settings(max_examples=200, deadline=None)
+def test_rouge_l_is_rouge_scores_on_latin_text(expected, said):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    theirs = RougeScorer(["rougeL"], use_stemmer=False).score(expected, said)["rougeL"].fmeasure
+    assert text_rouge_l(expected, said) == pytest.approx(theirs)
+
+
+def test_rouge_l_worked_by_hand():
+    # "the cat on mat" is common, 4 words: 2 * 4 / (6 + 5)
+    assert text_rouge_l("the cat sat on the mat", "the cat on a mat") == pytest.approx(8 / 11)
+
+
+@given(TEXTS, TEXTS)
+@settings(deadline=None)
+def test_rouge_l_of_nasty_texts_stays_in_range_and_knows_no_sides(one, other):
+    value = text_rouge_l(one, other)
+    assert 0 <= value <= 1
+    assert value == text_rouge_l(other, one)
+    assert text_rouge_l(one, one) == (1.0 if words(one) else 0.0)
+
+
+@given(st.lists(st.sampled_from("abcd"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12))
+@settings(deadline=None)
+def test_the_common_subsequence_is_that_of_the_plain_table(one, other):
+    table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
+    for i, a in enumerate(one):
+        for j, b in enumerate(other):
+            table[i + 1][j + 1] = table[i][j] + 1 if a == b else max(table[i][j + 1], table[i + 1][j])
+    assert common_subsequence(one, other) == table[-1][-1]
+
+
+def test_other_scripts_are_compared_too():
+    # rouge-score answers 0 here
+    assert text_rouge_l("Заказ отправлен сегодня", "Заказ отправлен вчера") == pytest.approx(2 / 3)
+
+
+# chrF and BLEU
+
+
+@given(st.lists(st.tuples(TEXTS, TEXTS), min_size=1, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_chrf_is_sacrebleus(rows):
+    _agrees("chrf", "corpus_chrf", rows)
+
+
+@given(st.lists(st.tuples(TEXTS | LATIN, TEXTS | LATIN), min_size=1, max_size=6))
+@settings(max_examples=150, deadline=None)
+def test_bleu_is_sacrebleus(rows):
+    _agrees("bleu", "corpus_bleu", rows)
+
+
+def _agrees(name, theirs, rows):
+    """With sacrebleu's number over the rows that have a text on both sides."""
+    import sacrebleu
+
+    kept = [(true.strip(), said.strip()) for true, said in rows if true.strip() and said.strip()]
+    if not kept:
+        with pytest.raises(NothingToMeasure):
+            measured(name, *rows)
+        return
+    estimate = measured(name, *rows)
+    expected = getattr(sacrebleu, theirs)([said for _, said in kept], [[true for true, _ in kept]]).score
+    assert estimate.value == pytest.approx(expected, abs=1e-9)
+    assert 0 <= estimate.low <= estimate.value <= estimate.high <= 100 + 1e-9
+
+
+def test_chrf_worked_by_hand():
+    # "abc" for "abd": orders 1 to 3 are there. Shared 2/3, 1/2, 0/1; precision is recall, their mean 7/18 is chrF
+    assert measured("chrf", ("abd", "abc")).value == pytest.approx(100 * 7 / 18)
+
+
+# What counts as what
+
+
+def test_an_unreadable_answer_has_no_text_and_is_skipped():
+    for name in ("rouge_l", "chrf", "bleu"):
+        estimate = measured(name, ("We will send a label today", "We will send a label today"), ("Yes it is", " "))
+        assert (estimate.value, estimate.n, estimate.skipped) == (pytest.approx(metric[name].top), 1, 1)
+
+
+def test_a_truth_without_a_word_cannot_be_compared():
+    estimate = measured("rouge_l", ("!!!", "yes"), ("yes", "yes"))
+    assert (estimate.n, estimate.skipped) == (1, 1)
+
+
+def test_null_where_a_text_was_due_scores_nothing():
+    task = Task(name="t", fields=(Field(name="reply", type="text", nullable=True),))
+    rows = [('{"reply": "yes it is"}', '{"reply": null}'), ('{"reply": null}', '{"reply": "no"}')]
+    for name in ("rouge_l", "chrf", "bleu"):
+        estimate = metric[name](Scored.of(task, *asked(task, rows)))
+        assert (estimate.value, estimate.n, estimate.skipped) == (0, 1, 1)
