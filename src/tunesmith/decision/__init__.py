@@ -1,0 +1,35 @@
+"""Fine-tune or not, ship or not: the rules, the money, and the dossier that tells them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.decision.config import BarConfig, CostsConfig
+from tunesmith.decision.costs import CostSheet, Figures, cost
+from tunesmith.decision.decide import decide
+from tunesmith.decision.facts import Bar, ContenderFacts, Facts
+
+if TYPE_CHECKING:
+    from tunesmith.decision.dossier import DossierMaterial, render
+
+__all__ = [
+    "Bar",
+    "BarConfig",
+    "ContenderFacts",
+    "CostSheet",
+    "CostsConfig",
+    "DossierMaterial",
+    "Facts",
+    "Figures",
+    "cost",
+    "decide",
+    "render",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("DossierMaterial", "render"):  # loaded when asked for: templates and plots are not light
+        from tunesmith.decision import dossier
+
+        return getattr(dossier, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,181 @@
+"""Numbers and names in plain words: what the decision's sentences and the dossier share."""
+
+from __future__ import annotations
+
+from tunesmith.core.records import Comparison, Estimate, Standing
+from tunesmith.decision.facts import Bar, ContenderFacts
+
+__all__ = [
+    "KINDS",
+    "METRICS",
+    "SIGNIFICANT",
+    "bar_line",
+    "bar_number",
+    "contender_line",
+    "gain_line",
+    "is_shown",
+    "listed",
+    "metric_words",
+    "number",
+    "shortfall",
+    "usd",
+]
+
+METRICS = {
+    "all_correct": "share of answers with every label and value right",
+    "valid_rate": "share of answers that a program can read",
+    "accuracy": "share of examples with the right label",
+    "macro_f1": "F1 averaged over the labels, rare ones counting like common ones",
+    "exact_match": "share of values that are exactly right",
+    "field_f1": "F1 of the values found: misses and inventions both count against it",
+    "rouge_l": "overlap with the expected text, by the longest common word sequence, 0 to 1",
+    "chrf": "overlap with the expected text, by runs of characters, 0 to 100",
+    "bleu": "overlap with the expected text, by runs of words, 0 to 100",
+    "bertscore": "closeness in meaning to the expected text",
+    "win_rate": "share of blind comparisons won",
+}
+"""What each metric says, in words a manager can read."""
+
+KINDS = {
+    "constant": "gives the commonest answer to everything: the floor any method must beat",
+    "classifier": "a small statistical model trained on the train examples, no language model",
+    "prompt": "the base model with written instructions",
+    "few_shot": "the base model with instructions and fixed train examples in the prompt",
+    "retrieval": "the base model with instructions and, for each request, the most similar examples or documents",
+    "tuned": "the base model with a LoRA adapter trained on the train examples",
+}
+"""What each kind of contender is."""
+
+SIGNIFICANT = 0.05
+"""Corrected p up to which a difference counts as shown."""
+
+STANDINGS: dict[Standing, str] = {
+    "met": "the whole interval reaches the bar of {bar}, which is met",
+    "missed": "the whole interval stays below the bar of {bar}, which is missed",
+    "not_shown": "the interval has the bar of {bar} inside it, so it is not shown that the bar is met",
+}
+
+
+def number(value: float, beside: float | None = None) -> str:
+    """Two decimals (one on a scale to 100), more where rounding would put ``value`` on the wrong side of ``beside``.
+
+    >>> number(0.7996), number(0.7996, beside=0.8)
+    ('0.80', '0.7996')
+    """
+    digits = 1 if abs(value) > 1 and (beside is None or beside > 1) else 2
+    if beside is not None:
+        while digits < 6 and (round(value, digits) >= beside) != (value >= beside):
+            digits += 1
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def bar_number(value: float) -> str:
+    """The bar as it was written, with no fewer digits than the figures beside it.
+
+    >>> bar_number(0.8), bar_number(0.875), bar_number(45)
+    ('0.80', '0.875', '45.0')
+    """
+    short = number(value)
+    return short if float(short) == value else f"{value:g}"
+
+
+def usd(amount: float) -> str:
+    """An amount that keeps two meaningful digits however small it is.
+
+    >>> usd(1234.5), usd(3.456), usd(0.3), usd(0.0321)
+    ('$1,234', '$3.46', '$0.30', '$0.032')
+    """
+    if amount < 0:
+        return f"−{usd(-amount)}"
+    if amount >= 100:
+        return f"${amount:,.0f}"
+    return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):f}".rstrip("0")
+
+
+def listed(words: list[str] | tuple[str, ...]) -> str:
+    """
+    >>> listed(["prompt", "few_shot", "tuned"])
+    'prompt, few_shot and tuned'
+    """
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def metric_words(metric: str) -> str:
+    """What ``metric`` says, and of which field where it is of one; empty where it is not one we know."""
+    field, _, name = metric.rpartition(".")
+    words = METRICS.get(name, "")
+    return f"{words}, for the field {field}" if field and words else words
+
+
+def bar_line(bar: Bar, side: str, examples: int) -> str:
+    """What was asked for, and on what it was measured."""
+    words = metric_words(bar.metric)
+    also = "".join(f", and {metric} at least {bar_number(value)}" for metric, value in bar.also.items())
+    meaning = f" ({words})" if words else ""
+    return (
+        f"The bar, set beforehand, is {bar.metric}{meaning} of at least {bar_number(bar.value)}{also}, "
+        f"measured on {examples:,} {side} examples."
+    )
+
+
+def contender_line(contender: ContenderFacts, bar: Bar) -> str:
+    """What a contender reached, with its interval, against the bar."""
+    parts = []
+    for metric, value in bar.asked.items():
+        found = contender.metrics.get(metric)
+        if found is None:
+            parts.append(f"{metric} was not measured, so it is not shown that it reaches {bar_number(value)}")
+        else:
+            standing = STANDINGS[found.against(value)].format(bar=bar_number(value))
+            parts.append(f"{metric} is {_measured(found, value)}: {standing}")
+    return f"{contender.name}: {'; '.join(parts)}.{_power(contender, bar)}"
+
+
+def shortfall(contender: ContenderFacts, bar: Bar) -> str:
+    """Which values lie below the bar; empty where none does and only the intervals are too wide."""
+    below = [
+        f"{metric} is {number(found.value, value)} where {bar_number(value)} is asked"
+        for metric, value in bar.asked.items()
+        if (found := contender.metrics.get(metric)) is not None and found.value < value
+    ]
+    return listed(below) if below else ""
+
+
+def gain_line(gain: Comparison) -> str:
+    """A paired difference and whether it is shown."""
+    higher = "higher" if gain.difference >= 0 else "lower"
+    holm = gain.p_holm is not None
+    p = gain.p_holm if gain.p_holm is not None else gain.p_value
+    chance = "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
+    shown = "the gain is shown" if is_shown(gain) else "a gain is not shown"
+    return (
+        f"On the same {gain.n:,} examples {gain.a} is {number(abs(gain.difference))} {higher} than {gain.b} "
+        f"(95 % interval {_side_of_zero(gain.low)} to {_side_of_zero(gain.high)}, {chance}"
+        f"{', corrected for several comparisons' if holm else ''}; "
+        f"{gain.wins} won, {gain.losses} lost): {shown}."
+    )
+
+
+def is_shown(gain: Comparison) -> bool:
+    """Whether ``a`` is better than ``b`` beyond chance: paired interval above zero and, corrected, p at most 0.05."""
+    return gain.low > 0 and (gain.p_holm if gain.p_holm is not None else gain.p_value) <= SIGNIFICANT
+
+
+def _measured(estimate: Estimate, bar: float) -> str:
+    low, high = number(estimate.low, bar), number(estimate.high, bar)
+    lost = f", {estimate.skipped} more without a score" if estimate.skipped else ""
+    return f"{number(estimate.value, bar)} (95 % interval {low} to {high}, n = {estimate.n:,}{lost})"
+
+
+def _power(contender: ContenderFacts, bar: Bar) -> str:
+    if contender.standing(bar) != "not_shown":
+        return ""
+    if contender.examples_to_show:
+        return f" With results like these it would take about {contender.examples_to_show:,} test examples to show it."
+    return ""
+
+
+def _side_of_zero(value: float) -> str:
+    """Signed, never rounded to zero from either side."""
+    digits = next(d for d in range(2, 7) if round(value, d) != 0 or d == 6) if value else 2
+    return f"{value:+.{digits}f}".replace("-", "−")
