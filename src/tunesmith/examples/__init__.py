@@ -1,0 +1,1 @@
+"""Bundled workspaces: data files, copied by `tunesmith demo` and `tunesmith init --example`."""
