@@ -1,0 +1,64 @@
+"""`tunesmith add`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from tunesmith.cli.app import app, open_workspace, say, show
+from tunesmith.cli.progress import progress
+from tunesmith.core.errors import TunesmithError
+
+
+@app.command()
+def add(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders to read.")],
+    as_: Annotated[
+        Literal["human", "expert", "synthetic", "document"],
+        typer.Option("--as", help="Where the rows come from, or `document` for texts that retrieval may use."),
+    ] = "human",
+    side: Annotated[
+        Literal["train", "validation", "test"] | None, typer.Option(help="Pin the rows to a side of the split.")
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option(help="chat, prompt-completion, alpaca, sharegpt, csv, ...; default: guessed.")
+    ] = None,
+    map: Annotated[
+        list[str] | None, typer.Option(help="role=field, e.g. prompt=question or completion=label; repeatable.")
+    ] = None,
+    group_by: Annotated[str | None, typer.Option(help="Field whose equal values stay on one side.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, add nothing.")] = False,
+) -> None:
+    """Read examples or documents. Bad rows are set aside with line and mend, never dropped silently."""
+    workspace = open_workspace()
+    with progress("reading") as told:
+        report = workspace.add(
+            *files,
+            as_=as_,
+            side=side,
+            format=format,
+            mapping=_mapping(map or []),
+            group_by=group_by,
+            dry_run=dry_run,
+            progress=told,
+        )
+    for note in report.said:
+        say(note)
+    for row in report.rejected[:10]:
+        say(f"{row.file}:{row.line}: {row.problem}\n  To mend it: {row.mend}")
+    if len(report.rejected) > 10:
+        say(f"... and {len(report.rejected) - 10} more: {report.rejects_file or 'run without --dry-run to list them'}")
+    verb = "would add" if dry_run else "added"
+    count = report.read - len(report.rejected) if dry_run else report.added
+    same = f", {report.duplicates} there already" if report.duplicates else ""
+    show(report, f"read {report.read} rows: {verb} {count}{same}, set aside {len(report.rejected)}")
+
+
+def _mapping(pairs: list[str]) -> dict[str, str]:
+    mapping = dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+    if len(mapping) < len(pairs):
+        wrong = next(pair for pair in pairs if "=" not in pair)
+        raise TunesmithError(f"--map {wrong!r} names no field.", "write role=field, e.g. --map completion=label")
+    return mapping

@@ -1,0 +1,25 @@
+"""`tunesmith cost`."""
+
+from __future__ import annotations
+
+from tunesmith.cli.app import app, open_workspace, show
+
+
+@app.command()
+def cost() -> None:
+    """Say what each contender costs and brings; what is not known is null with its reason."""
+    report = open_workspace().cost()
+    lines = []
+    for name, sheet in report.contenders.items():
+        lines.append(name)
+        for key in (
+            "usd_per_thousand",
+            "usd_per_month",
+            "tuning_usd",
+            "data_usd",
+            "value_usd_per_month",
+            "break_even_months",
+        ):
+            value = getattr(sheet, key)
+            lines.append(f"  {key:<22} {f'{value:,.4g}' if value is not None else '-  ' + sheet.reasons.get(key, '')}")
+    show(report, "\n".join(lines))

@@ -1,0 +1,53 @@
+"""`tunesmith demo`."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tunesmith.cli.app import app, say, show
+from tunesmith.cli.progress import clock, progress
+from tunesmith.core.progress import Progress
+
+
+class Terminal:
+    """Guides people through the walk on stderr."""
+
+    def step(self, number: int, total: int, title: str, why: str) -> None:
+        say(f"[{number}/{total}] {title}: {why}")
+
+    def result(self, text: str) -> None:
+        say("\n".join(f"      {line}" for line in text.splitlines()))
+
+    def progress(self, title: str) -> AbstractContextManager[Progress]:
+        return progress(title)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="[DIR]", help="Folder for the workspace.")] = Path("demo"),
+) -> None:
+    """Walk the whole road on the bundled example: TechCo's support desk. Run again, it goes on where it was."""
+    from tunesmith.cli.tables import contender_table
+    from tunesmith.workspace import Workspace
+
+    report = Workspace.demo(folder, Terminal())
+    bar = Workspace(folder).home.settings.bar
+    lines = [
+        "",
+        "On the frozen test set:",
+        contender_table(report.contenders, bar),
+        "",
+        f"Decision: {report.decision}",
+        *(f"  - {reason}" for reason in report.because),
+        "",
+        f"Dossier ({clock(report.seconds)}): {report.dossier}",
+        "Try next:",
+        f"  tunesmith -C {folder} status",
+        f"  tunesmith -C {folder} add {folder}/noisy.jsonl --dry-run",
+        "  tunesmith init my-task --from examples.csv --prompt text --completion label",
+    ]
+    show(report, "\n".join(lines))

@@ -1,0 +1,42 @@
+"""`tunesmith split`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tunesmith.cli.app import app, open_workspace, show
+
+
+@app.command()
+def split(
+    test: Annotated[float | None, typer.Option(min=0.01, max=0.9, help="Share of the test set. Default 0.18.")] = None,
+    validation: Annotated[
+        float | None, typer.Option(min=0.0, max=0.9, help="Share of validation. Default 0.1.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="What stays on one side: group, category or none.")] = None,
+    train_per_label: Annotated[int | None, typer.Option(min=1, help="Exactly so many train rows per label.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Draws the sides.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Prove the frozen split again from the data alone.")] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Split anew though the test set was looked at.")] = False,
+) -> None:
+    """Freeze a leakage-safe split, or prove it again. Exits with 1 if it cannot be certified."""
+    workspace = open_workspace()
+    if verify:
+        report = workspace.verify_split()
+    else:
+        report = workspace.split(
+            test=test, validation=validation, by=by, train_per_label=train_per_label, seed=seed, anyway=anyway
+        )
+    left = f", left out {report.left_out}" if report.left_out else ""
+    lines = [
+        f"train {report.train}, validation {report.validation}, test {report.test}; set aside {report.set_aside}{left}",
+        f"{report.groups} groups, {report.clusters} clusters of near-duplicates (largest {report.largest_cluster}); "
+        f"closest pair across sides {report.max_similarity_across:.2f}",
+        "certified: no group and no near-duplicate stands on two sides" if report.certified else "NOT certified:",
+        *(f"  {problem}" for problem in report.problems),
+        *(f"  note: {warning}" for warning in report.warnings),
+    ]
+    show(report, "\n".join(lines))
+    raise typer.Exit(0 if report.certified else 1)

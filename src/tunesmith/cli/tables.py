@@ -1,0 +1,59 @@
+"""Tables for the terminal, as plain text that also reads well in a log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tunesmith.core.records import Comparison, Estimate
+    from tunesmith.decision.config import BarConfig
+    from tunesmith.workspace.evaluate import ContenderScore
+
+__all__ = ["comparison_table", "contender_table"]
+
+
+def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:
+    """One row a contender: the bar's metric with its interval, how many answers can be read, time."""
+    metric = bar.metric if bar else "all_correct"
+    rows = [("contender", metric, "95 % interval", "valid", "failed", "s/answer", "USD/1000")]
+    for name, scored in contenders.items():
+        estimate, valid = scored.metrics.get(metric), scored.metrics.get("valid_rate")
+        rows.append(
+            (
+                name,
+                _number(estimate),
+                f"[{estimate.low:.3f}, {estimate.high:.3f}]" if estimate else "-",
+                _number(valid),
+                str(scored.failed),
+                "-" if scored.latency_seconds is None else f"{scored.latency_seconds:.2f}",
+                "-" if scored.usd_per_thousand is None else f"{scored.usd_per_thousand:.3g}",
+            )
+        )
+    return _table(rows) + (f"\nbar: {bar.metric} {bar.value:g}" if bar else "\nno bar is set")
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> str:
+    """One row a contrast: the paired difference with its interval and the corrected p."""
+    rows = [("contrast", "metric", "difference", "95 % interval", "p (Holm)", "won", "lost")]
+    for c in comparisons:
+        p = c.p_value if c.p_holm is None else c.p_holm
+        interval = f"[{c.low:+.3f}, {c.high:+.3f}]"
+        rows.append(
+            (f"{c.a} - {c.b}", c.metric, f"{c.difference:+.3f}", interval, f"{p:.2g}", str(c.wins), str(c.losses))
+        )
+    return _table(rows)
+
+
+def _number(estimate: Estimate | None) -> str:
+    return "-" if estimate is None else f"{estimate.value:.3f}"
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> str:
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "-" * len(lines[0]))
+    return "\n".join(lines)

@@ -1,0 +1,64 @@
+"""`tunesmith tune`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from tunesmith.cli.app import app, open_workspace, show
+from tunesmith.cli.progress import clock, progress
+
+
+@app.command()
+def tune(
+    plan: Annotated[bool, typer.Option("--plan", help="Say what it would take; train nothing.")] = False,
+    name: Annotated[str | None, typer.Option(help="Name of the run. Default: the hash of what goes into it.")] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
+    ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Tune though it is too early; the dossier will say so.")
+    ] = False,
+    epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
+    rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Examples per optimizer step.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Adapter's start and order of examples.")] = None,
+) -> None:
+    """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
+    workspace = open_workspace()
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "rank": rank,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "seed": seed,
+    }
+    if plan:
+        planned = workspace.plan(**changes)
+        lines = [f"{key.replace('_', ' ')}: {value}" for key, value in planned.plan.items()]
+        show(planned, "\n".join(lines + [f"too early: {reason}" for reason in planned.too_early]))
+        return
+    with progress("tuning") as told:
+        run = workspace.tune(name=name, anyway=anyway, progress=told, **changes)
+    result = {
+        "run": run.name,
+        "best_step": run.best_step,
+        "validation_loss": run.validation_loss,
+        "peak_memory_bytes": run.peak_memory_bytes,
+        "examples_per_second": run.examples_per_second,
+        "adapter": str(workspace.home.inside / run.adapter),
+        "seconds": run.seconds,
+        "steps": run.steps,
+        "stopped_early": run.stopped_early,
+        "truncated": run.truncated,
+        "overrides": run.overrides,
+    }
+    text = (
+        f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}\n"
+        f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
+        f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB\n"
+        f"Next: tunesmith evaluate tuned"
+    )
+    show(result, text)

@@ -1,0 +1,109 @@
+"""`add`: read files into the store. A row that cannot be read is set aside with its line and mend."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from tunesmith.core import codec
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Document, Example, Record, Rejected, Side
+from tunesmith.data.readers import ReadOptions, read
+from tunesmith.workspace.home import Home
+
+__all__ = ["AddReport", "add"]
+
+
+class AddReport(Record, frozen=True, kw_only=True):
+    read: int
+    """Rows looked at, good and bad."""
+    added: int
+    duplicates: int
+    """Rows that were there already, word for word."""
+    rejected: tuple[Rejected, ...] = ()
+    said: tuple[str, ...] = ()
+    """What was guessed about the files, in words."""
+    documents: int = 0
+    """How many of the added ones are documents."""
+    dry_run: bool = False
+    rejects_file: str | None = None
+    """Where the rejected rows are listed, if there are any."""
+
+
+def add(
+    home: Home,
+    files: list[Path],
+    *,
+    as_: Literal["human", "expert", "synthetic", "document"] = "human",
+    side: Side | None = None,
+    format: str | None = None,
+    mapping: dict[str, str] | None = None,
+    group_by: str | None = None,
+    dry_run: bool = False,
+    progress: Progress = quiet,
+) -> AddReport:
+    """Read files in order. All good rows of a file are added in one transaction, or none if it is interrupted."""
+    if not files:
+        raise TunesmithError("No file was named.", "name at least one: `tunesmith add FILE`")
+    options = ReadOptions(task=home.task, as_=as_, side=side, format=format, mapping=mapping or {}, group_by=group_by)
+    sorter = _Sorter(progress)
+    said: list[str] = []
+    added = duplicates = 0
+    for file in files:
+        examples = sorter.examples(read(file, options, said.append), str(file))
+        if dry_run:
+            deque(examples, maxlen=0)  # reads all, keeps nothing
+            continue
+        outcome = home.store.add_examples(examples)
+        more = home.store.add_documents(sorter.take_documents())
+        added, duplicates = added + outcome.new + more.new, duplicates + outcome.duplicates + more.duplicates
+    return AddReport(
+        read=sorter.count + len(sorter.rejected),
+        added=added,
+        duplicates=duplicates,
+        rejected=tuple(sorter.rejected),
+        said=tuple(said),
+        documents=sorter.documents_seen,
+        dry_run=dry_run,
+        rejects_file=_keep(home, sorter.rejected) if sorter.rejected and not dry_run else None,
+    )
+
+
+class _Sorter:
+    """Takes what a reader yields apart: examples flow on, documents and rejected rows are kept."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.rejected: list[Rejected] = []
+        self.count = self.documents_seen = 0
+        self._documents: list[Document] = []
+        self._progress = progress
+
+    def examples(self, rows: Iterator[Example | Document | Rejected], file: str) -> Iterator[Example]:
+        for row in rows:
+            if isinstance(row, Rejected):
+                self.rejected.append(row)
+                continue
+            self.count += 1
+            if self.count % 1000 == 0:
+                self._progress(self.count, 0, file)
+            if isinstance(row, Example):
+                yield row
+            else:
+                self.documents_seen += 1
+                self._documents.append(row)
+
+    def take_documents(self) -> list[Document]:
+        taken, self._documents = self._documents, []
+        return taken
+
+
+def _keep(home: Home, rejected: list[Rejected]) -> str:
+    """Write the rejected rows where they can be looked up later, named by what they say."""
+    lines = b"".join(codec.encode(r) + b"\n" for r in rejected)
+    path = home.inside / "rejected" / f"{codec.digest_bytes(lines)}.jsonl"
+    write_whole(path, lines)
+    return str(path)

@@ -1,0 +1,163 @@
+"""Let contenders answer: the one path from a frozen record to saved answers, for every verb that needs them.
+
+An answer is saved as soon as it is there, under the hash of its contender, so an interrupted command goes on where it
+was and nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+
+from tunesmith.contenders import Context, Known, open_contender
+from tunesmith.contenders.kind import Asking, Predicting
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Answer, Contender, Example, Run, Split
+from tunesmith.core.task import Parsed
+from tunesmith.models.embedder import open_embedder
+from tunesmith.models.opening import model_folder, model_hash, open_model
+from tunesmith.models.reply import Model, Reply
+from tunesmith.models.spending import Prices, SpendingCap
+from tunesmith.models.template import Template
+from tunesmith.workspace.home import Home
+
+__all__ = ["Answering", "current_split"]
+
+SAVE_EVERY = 16
+
+
+def current_split(home: Home) -> Split:
+    """The frozen split.
+
+    Raises:
+        TunesmithError: There is none yet.
+    """
+    found = home.latest("split", "split", Split)
+    if found is None:
+        raise TunesmithError("The examples are not split yet.", "freeze a split with `tunesmith split`")
+    return found[0]
+
+
+class Answering:
+    """The parts that contenders of one workspace share: what they may know, the model, the embedder."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.split = current_split(home)
+        self.known = Known(home.examples(), self.split, home.documents())
+
+    def context(self, *, constrained: bool = False, run: Run | None = None) -> Context:
+        settings = self.home.settings
+        return Context(
+            task=self.home.task,
+            known=self.known,
+            config=settings.contenders,
+            model=settings.model.base,
+            model_hash=model_hash(settings.model.base, base_url=settings.model.base_url),
+            embedder=partial(open_embedder, settings.model.embedder),
+            max_tokens=settings.contenders.max_tokens or self._longest_completion,
+            constrained=constrained,
+            run=run,
+            root=self.home.inside,
+        )
+
+    @cached_property
+    def _longest_completion(self) -> int:
+        """Tokens of the longest train completion, and a sixth more."""
+        completions = [e.completion for e in self.known.train]
+        if self.home.settings.model.base_url:
+            longest = max(len(c) for c in completions) / 3  # a hosted model's tokens are not ours to count
+        else:
+            template = Template.open(model_folder(self.home.settings.model.base))
+            longest = max(len(template.completion_ids(c)) for c in completions)
+        return round(longest * 7 / 6) + 4
+
+    @cached_property
+    def model(self) -> Model:
+        """The model that is asked; loaded once."""
+        m = self.home.settings.model
+        if m.base_url is None:
+            return open_model(m.base)
+        paid_in, paid_out = m.usd_per_million_input_tokens, m.usd_per_million_output_tokens
+        return open_model(
+            m.base,
+            base_url=m.base_url,
+            api_key_env=m.api_key_env,
+            prices=None
+            if paid_in is None or paid_out is None
+            else Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
+            cap=SpendingCap(self.home.settings.budget.usd),
+        )
+
+    def answers(self, record: Contender, examples: Sequence[Example], progress: Progress = quiet) -> dict[str, Answer]:
+        """The contender's answers to ``examples``, by example id; those not yet there are asked for now."""
+        store = self.home.store
+        store.forget_failures(record.hash)
+        there = store.answers(record.hash)
+        missing = [e for e in examples if e.id not in there]
+        if missing:
+            run = self._run(record)
+            ready = open_contender(record, self.context(constrained=record.constraint is not None, run=run))
+            made = (
+                self._predicted(ready, missing)
+                if isinstance(ready, Predicting)
+                else self._asked(ready, missing, progress)
+            )
+            for chunk in _chunks(made, SAVE_EVERY):
+                store.save_answers(chunk)
+            there = store.answers(record.hash)
+        return {e.id: there[e.id] for e in examples if e.id in there}
+
+    def _run(self, record: Contender) -> Run | None:
+        if record.kind != "tuned":
+            return None
+        found = self.home.latest("run", record.settings["run"], Run)
+        return found[0] if found else None
+
+    def _predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
+        began = time.perf_counter()
+        completions = ready.predict(examples)
+        seconds = (time.perf_counter() - began) / len(examples)
+        for example, text in zip(examples, completions, strict=True):
+            yield self._read(ready.record, example, Reply(text=text, seconds=seconds), "")
+
+    def _asked(self, ready: Asking, examples: Sequence[Example], progress: Progress) -> Iterator[Answer]:
+        requests = [ready.prepare(e) for e in examples]
+        for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
+            progress(done, len(examples), ready.record.name)
+            yield self._read(ready.record, examples[index], reply, digest(requests[index].messages))
+
+    def _read(self, record: Contender, example: Example, reply: Reply, request: str) -> Answer:
+        """A reply as the task reads it."""
+        failed = reply.finish_reason == "error"
+        parsed = Parsed(problem=reply.problem) if failed else self.home.task.parse(reply.text)
+        return Answer(
+            contender=record.hash,
+            example=example.id,
+            request=request,
+            template=reply.template,
+            text=reply.text,
+            fields=parsed.fields,
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            first_token_seconds=reply.first_token_seconds,
+            seconds=reply.seconds,
+            cached=reply.cached,
+            usd=reply.usd,
+            problem=parsed.problem,
+        )
+
+
+def _chunks(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:
+    chunk: list[Answer] = []
+    for answer in answers:
+        chunk.append(answer)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk

@@ -1,0 +1,92 @@
+"""`check`: look for faults in the examples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tunesmith.contenders.kind import head, turns
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Example, Finding, Record
+from tunesmith.data.checks import Material, run_checks
+from tunesmith.models.opening import model_folder
+from tunesmith.models.template import Template
+from tunesmith.workspace.home import Home
+
+__all__ = ["CheckReport", "check", "examples_hash"]
+
+
+class CheckReport(Record, frozen=True, kw_only=True):
+    snapshot: str
+    examples: int
+    findings: tuple[Finding, ...]
+    ready: bool
+    """No finding is an error."""
+    unmeasured: tuple[str, ...] = ()
+    """Checks that could not look, and why."""
+    only: tuple[str, ...] = ()
+    """The checks that were asked for; empty means all."""
+
+    @property
+    def errors(self) -> int:
+        return sum(f.severity == "error" for f in self.findings)
+
+
+def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
+    """Run the checks (all, or those in ``only``); a full run is kept, and tuning asks for it."""
+    examples = home.examples()
+    if not examples:
+        raise TunesmithError("There are no examples to check.", "add some with `tunesmith add FILE`")
+    snapshot = home.snapshot(examples)
+    count_tokens, unmeasured = _counter(home)
+    material = Material(
+        examples=tuple(examples),
+        task=home.task,
+        config=home.settings.checks,
+        count_tokens=count_tokens,
+        max_tokens=home.settings.tuning.max_length,
+    )
+    findings = run_checks(material, only)
+    report = CheckReport(
+        snapshot=snapshot.hash,
+        examples=len(examples),
+        findings=tuple(findings),
+        ready=not any(f.severity == "error" for f in findings),
+        unmeasured=unmeasured,
+        only=tuple(only or ()),
+    )
+    if not only:
+        home.save("check", "check", report, inputs(home, examples))
+    return report
+
+
+def inputs(home: Home, examples: Sequence[Example]) -> dict[str, str]:
+    """What a check report is made from."""
+    return {
+        "task": home.task.hash,
+        "examples": examples_hash(examples),
+        "settings": digest(home.settings.checks.model_dump(mode="json")),
+    }
+
+
+def examples_hash(examples: Sequence[Example]) -> str:
+    """Name of the set of examples, whatever their order."""
+    return digest(sorted(e.id for e in examples))
+
+
+def _counter(home: Home) -> tuple[Callable[[Example], tuple[int, int]] | None, tuple[str, ...]]:
+    """Counts an example's tokens as tuning will see them; None where there is no tokenizer to count with."""
+    if home.settings.model.base_url:
+        return None, ("truncated: a hosted model's tokens cannot be counted here",)
+    try:
+        template = Template.open(model_folder(home.settings.model.base))
+    except TunesmithError as error:
+        return None, (f"truncated: {error.problem} ({error.mend})",)
+    except ImportError:
+        return None, ("truncated: the tokenizer needs `pip install 'tunesmith[local]'`",)
+
+    def count(example: Example) -> tuple[int, int]:
+        encoded = template.encode(head(home.task.instructions, example) + turns(example), example.completion)
+        return len(encoded.ids), encoded.supervised
+
+    return count, ()

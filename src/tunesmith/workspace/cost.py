@@ -1,0 +1,60 @@
+"""`cost`: what each contender costs and brings, from what was measured and what tunesmith.yaml says."""
+
+from __future__ import annotations
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Record, Run
+from tunesmith.decision.costs import CostSheet, Figures
+from tunesmith.decision.costs import cost as cost_sheet
+from tunesmith.workspace.evaluate import ContenderScore, Evaluation, newest
+from tunesmith.workspace.home import Home
+
+__all__ = ["CostReport", "cost", "newest_evaluation"]
+
+
+class CostReport(Record, frozen=True, kw_only=True):
+    contenders: dict[str, CostSheet]
+    side: str
+    """Where the answers were measured that the figures rest on."""
+
+
+def cost(home: Home) -> CostReport:
+    """Cost sheets of all contenders of the newest evaluation; tuned ones are counted against the best simpler one."""
+    evaluation = newest_evaluation(home)
+    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    simpler = {n: c for n, c in evaluation.contenders.items() if c.kind != "tuned"}
+    sheets = {n: _sheet(home, n, c, metric) for n, c in simpler.items()}
+    best = max(
+        simpler, key=lambda n: simpler[n].metrics[metric].value if metric in simpler[n].metrics else -1.0, default=None
+    )
+    for name, scored in evaluation.contenders.items():
+        if scored.kind == "tuned":
+            sheets[name] = _sheet(home, name, scored, metric, against=sheets[best] if best else None)
+    return CostReport(contenders=sheets, side=evaluation.side)
+
+
+def newest_evaluation(home: Home) -> Evaluation:
+    """That on test, if there is one for the present split; else that on validation."""
+    split = home.index("split", "split")
+    now = split[-1].hash if split else ""
+    for side in ("test", "validation"):
+        found = newest(home, side)
+        if found is not None and found[1].inputs.get("split") == now:
+            return found[0]
+    raise TunesmithError("Nothing was evaluated yet on the present split.", "begin with `tunesmith baseline`")
+
+
+def _sheet(home: Home, name: str, scored: ContenderScore, metric: str, against: CostSheet | None = None) -> CostSheet:
+    estimate = scored.metrics.get(metric)
+    figures = Figures(
+        name=name,
+        hosted=home.settings.model.base_url is not None and scored.prompt_tokens is not None,
+        prompt_tokens=scored.prompt_tokens,
+        completion_tokens=scored.completion_tokens,
+        seconds=scored.mean_seconds,
+        usd=scored.usd,
+        correct_rate=estimate.value if estimate is not None and estimate.high <= 1 else None,
+    )
+    run = home.latest("run", scored.run, Run) if scored.run else None
+    people = len(home.examples()) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0
+    return cost_sheet(figures, home.settings.costs, run[0] if run else None, people, against=against)

@@ -1,0 +1,220 @@
+"""Gathers what the dossier tells from the records. What is not there yet is left out, and the dossier says so."""
+
+from __future__ import annotations
+
+import platform
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith import __version__
+from tunesmith.core.records import Answer, Contender, Decision, Example, Run, Split
+from tunesmith.decision.dossier import (
+    ContenderPart,
+    DataPart,
+    DossierMaterial,
+    Duel,
+    Iteration,
+    Look,
+    Reproduce,
+    SplitPart,
+    TextPair,
+    TuningPart,
+)
+from tunesmith.workspace.answering import current_split
+from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.cost import cost, newest_evaluation
+from tunesmith.workspace.decide import overrides
+from tunesmith.workspace.evaluate import ContenderScore, Evaluation
+from tunesmith.workspace.home import Home
+
+__all__ = ["gather"]
+
+DUELS = 6
+"""Examples won, and as many lost, that the dossier shows."""
+
+
+def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
+    """All that the dossier is made of. The same records and date give the same material."""
+    evaluation, split = newest_evaluation(home), current_split(home)
+    examples = {e.id: e for e in home.examples()}
+    run = _run(home, evaluation)
+    return DossierMaterial(
+        title=home.task.name,
+        task=home.task,
+        decision=decision,
+        side=evaluation.side,
+        examples=evaluation.examples,
+        date=date,
+        contenders=tuple(_contender(home, n, c) for n, c in evaluation.contenders.items()),
+        comparisons=evaluation.comparisons,
+        duels=_duels(home, evaluation, examples),
+        costs=tuple(cost(home).contenders.values()),
+        prices=home.settings.costs.model_dump(),
+        data=_data(home, split, examples),
+        split=_split(split, examples),
+        tuning=TuningPart(run=run, base_model=home.settings.model.base, machine=run.versions.get("machine", ""))
+        if run
+        else None,
+        looks=_looks(home, split),
+        overrides=overrides(home),
+        iterations=_iterations(home),
+        reproduce=_reproduce(home, split, run),
+        version=__version__,
+    )
+
+
+def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
+    record = _record(home, scored)
+    settings: dict[str, Any] = dict(record.settings) if record else {}
+    settings.pop("completion", None)
+    if record is not None and record.model is not None:
+        settings["constrained to the schema"] = record.constraint is not None
+        settings["longest answer in tokens"] = record.decoding.max_tokens
+    return ContenderPart(
+        name=name,
+        kind=scored.kind,
+        metrics=scored.metrics,
+        novel=scored.novel,
+        model=record.model if record else None,
+        settings=settings,
+        instructions=record.instructions if record else "",
+        hash=scored.contender,
+        prompt_tokens=scored.prompt_tokens,
+        completion_tokens=scored.completion_tokens,
+        latency_seconds=scored.latency_seconds,
+        usd_per_thousand=scored.usd_per_thousand,
+        unreadable=scored.unreadable,
+        failed=scored.failed,
+        examples_to_show=scored.examples_to_show,
+        confusion=scored.confusion,
+    )
+
+
+def _record(home: Home, scored: ContenderScore) -> Contender | None:
+    entries = [e for e in home.index("contender") if e.hash == scored.contender]
+    return home.load(entries[-1], Contender) if entries else None
+
+
+def _duels(home: Home, evaluation: Evaluation, examples: Mapping[str, Example]) -> tuple[Duel, ...]:
+    """Examples that only one of two contenders got right: the tuned one against the best other."""
+    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    ranked = sorted(
+        (n for n, c in evaluation.contenders.items() if metric in c.metrics),
+        key=lambda n: -evaluation.contenders[n].metrics[metric].value,
+    )
+    one = "tuned" if "tuned" in ranked else next(iter(ranked), None)
+    other = next((n for n in ranked if n != one and not n.startswith("tuned")), None)
+    if one is None or other is None:
+        return ()
+    mine, theirs = evaluation.contenders[one], evaluation.contenders[other]
+    said = {n: home.store.answers(evaluation.contenders[n].contender) for n in (one, other)}
+    duels = []
+    for won in (True, False):
+        ids = sorted(i for i, right in mine.correct.items() if right is won and theirs.correct.get(i) is (not won))
+        duels += [
+            _duel(examples[i], said[one][i], said[other][i], one, other, won) for i in ids[:DUELS] if i in examples
+        ]
+    return tuple(duels)
+
+
+def _duel(example: Example, answer: Answer, other_answer: Answer, one: str, other: str, won: bool) -> Duel:
+    return Duel(
+        outcome="won" if won else "lost",
+        prompt=example.prompt,
+        expected=example.completion,
+        answer=answer.text,
+        other_answer=other_answer.text,
+        contender=one,
+        other=other,
+        example=example.id,
+        tag=example.edge_case or example.category,
+    )
+
+
+def _data(home: Home, split: Split, examples: Mapping[str, Example]) -> DataPart:
+    checked = home.latest("check", "check", CheckReport)
+    sides = split.side_of()
+    labels: dict[str, dict[str, dict[str, int]]] = {f.name: {} for f in home.task.labels}
+    for example_id, side in sides.items():
+        fields = home.task.parse(examples[example_id].completion).fields if example_id in examples else None
+        for field in home.task.labels:
+            values = fields[field.name] if fields else None
+            for value in values if isinstance(values, list) else [values]:
+                count = labels[field.name].setdefault(str(value), {})
+                count[side] = count.get(side, 0) + 1
+    return DataPart(
+        examples=len(examples),
+        snapshot=split.snapshot,
+        groups=len({e.group for e in examples.values() if e.group}) or None,
+        documents=len(home.documents()),
+        by_source=dict(Counter(e.source for e in examples.values())),
+        by_side={"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        edge_cases=dict(Counter(e.edge_case for e in examples.values() if e.edge_case)),
+        labels=labels,
+        findings=checked[0].findings if checked else (),
+        checked=checked is not None,
+    )
+
+
+def _split(split: Split, examples: Mapping[str, Example]) -> SplitPart:
+    pairs = [
+        TextPair(train=examples[n.train].prompt, other=examples[n.other].prompt, side=n.side, similarity=n.similarity)
+        for n in split.certificate.closest
+        if n.train in examples and n.other in examples
+    ]
+    return SplitPart(
+        certificate=split.certificate,
+        hash=split.hash,
+        seed=split.seed,
+        settings=split.settings,
+        set_aside=dict(Counter(s.reason for s in split.set_aside)),
+        closest=tuple(pairs[:3]),
+    )
+
+
+def _run(home: Home, evaluation: Evaluation) -> Run | None:
+    scored = evaluation.contenders.get("tuned")
+    found = home.latest("run", scored.run, Run) if scored and scored.run else None
+    return found[0] if found else None
+
+
+def _looks(home: Home, split: Split) -> tuple[Look, ...]:
+    return tuple(
+        Look(when=e.at[:16].replace("T", " "), contenders=tuple(e.detail["contenders"]))
+        for e in home.store.ledger("test_look")
+        if e.detail.get("split") == split.hash
+    )
+
+
+def _iterations(home: Home) -> tuple[Iteration, ...]:
+    """Each evaluation on validation: which contender led then."""
+    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    rounds = []
+    for number, entry in enumerate(home.index("evaluation", "validation"), start=1):
+        scored = {n: c for n, c in home.load(entry, Evaluation).contenders.items() if metric in c.metrics}
+        if not scored:
+            continue
+        best = max(scored, key=lambda n: scored[n].metrics[metric].value)
+        change = f"round {number}: {', '.join(scored)}"
+        rounds.append(
+            Iteration(
+                when=entry.at[:16].replace("T", " "), change=change, contender=best, result=scored[best].metrics[metric]
+            )
+        )
+    return tuple(rounds)
+
+
+def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
+    hashes = {"examples": split.snapshot, "split": split.hash, "task": home.task.hash}
+    seeds = {"split": split.seed, "few_shot": home.settings.contenders.few_shot.seed}
+    if run is not None:
+        hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
+        seeds["tuning"] = run.seed
+    commands = ("split", "check", "baseline", "tune", "evaluate --on test", "decide", "report")
+    return Reproduce(
+        versions=run.versions if run else {"python": platform.python_version()},
+        hashes=hashes,
+        seeds=seeds,
+        commands=tuple(f"tunesmith {c}" for c in commands),
+    )

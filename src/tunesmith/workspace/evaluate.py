@@ -1,0 +1,265 @@
+"""`evaluate`: let contenders answer one side of the split, score them alike, compare them in pairs."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Answer, Comparison, Contender, Estimate, Example, Record, Side, Split
+from tunesmith.core.store import Derived
+from tunesmith.decision.costs import Figures, cost
+from tunesmith.decision.facts import COMPLEXITY
+from tunesmith.evaluation.bar import verdict
+from tunesmith.evaluation.comparison import contrasts
+from tunesmith.evaluation.metrics.labels import LabelScore
+from tunesmith.evaluation.scores import score
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.home import Home
+
+__all__ = ["ContenderScore", "Evaluation", "evaluate", "newest", "prepared"]
+
+
+class ContenderScore(Record, frozen=True, kw_only=True):
+    """What was measured of one contender on one side."""
+
+    contender: str
+    """Hash of the contender's record."""
+    kind: str
+    run: str | None = None
+    """The tuning run behind it."""
+    metrics: dict[str, Estimate]
+    novel: dict[str, Estimate] = {}
+    """The same over the test rows that no row outside the test set comes near; empty where that is all of them."""
+    latency_seconds: float | None = None
+    """Median time of an answer, its share of a batch where it ran in one."""
+    mean_seconds: float | None = None
+    """Mean of the same: what the machine is paid for."""
+    usd_per_thousand: float | None = None
+    prompt_tokens: float | None = None
+    """Mean per answer."""
+    completion_tokens: float | None = None
+    usd: float | None = None
+    """Mean bill of an answer, where a provider sent one."""
+    unreadable: int = 0
+    """Answers that a program cannot read; they count as wrong."""
+    failed: int = 0
+    """Answers lost to errors; they have no score."""
+    per_class: dict[str, dict[str, LabelScore]] = {}
+    confusion: dict[str, dict[str, dict[str, int]]] = {}
+    correct: dict[str, bool | None] = {}
+    """By example: whether all that a program can check is right; None where the answer failed."""
+    examples_to_show: int | None = None
+    """Examples it would take to show that the bar is met."""
+
+
+class Evaluation(Record, frozen=True, kw_only=True):
+    side: Side
+    split: str
+    examples: int
+    contenders: dict[str, ContenderScore]
+    comparisons: tuple[Comparison, ...] = ()
+    """`tuned` against each other contender on the bar's metric, Holm-corrected."""
+    test_looks: int = 0
+    """How often answers to this test set were scored, this time included."""
+    sample: int | None = None
+    seed: int = 0
+
+
+def evaluate(
+    home: Home,
+    names: Sequence[str] = (),
+    *,
+    on: Side = "validation",
+    sample: int | None = None,
+    seed: int = 0,
+    answering: Answering | None = None,
+    progress: Progress = quiet,
+) -> Evaluation:
+    """Score ``names`` (all prepared contenders if none is named) on side ``on``.
+
+    Contenders that answered all of these rows before stand in the result too, so that one table holds them all. A look
+    at the test set is in the ledger before its scores are shown.
+
+    Raises:
+        TunesmithError: The split does not certify, nothing is prepared, or a name is not known.
+    """
+    answering = answering or Answering(home)
+    split = answering.split
+    if not split.certificate.certified:
+        raise TunesmithError(
+            f"The split is not certified: {'; '.join(split.certificate.problems)}.",
+            "split again with `tunesmith split`",
+        )
+    examples = _rows(home, split, on, sample, seed)
+    records = _chosen(home, answering, names)
+    with home.alone("evaluate"):
+        answers = {name: answering.answers(record, examples, progress) for name, record in records.items()}
+        for name, record in prepared(home, answering).items():
+            there = home.store.answers(record.hash)
+            if name not in answers and all(e.id in there for e in examples):
+                records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
+        looks = _look(home, split, on, list(records)) if on == "test" else 0
+        made = Evaluation(
+            side=on,
+            split=split.hash,
+            examples=len(examples),
+            contenders={n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)},
+            comparisons=_compare(home, examples, answers),
+            test_looks=looks,
+            sample=sample,
+            seed=seed,
+        )
+        home.save("evaluation", on, made, _inputs(home, split, made))
+    return made
+
+
+def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
+    """The newest evaluation on a side, its contenders in order, the simplest first (a file keeps no order)."""
+    found = home.latest("evaluation", side, Evaluation)
+    if found is None:
+        return None
+    scores = found[0].contenders
+    ordered = {n: scores[n] for n in sorted(scores, key=lambda n: (COMPLEXITY.index(scores[n].kind), n))}
+    return msgspec.structs.replace(found[0], contenders=ordered), found[1]
+
+
+def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
+    """The newest record of each contender that fits the task and train side as they are now, by name."""
+    now = {"task": home.task.hash, "train side": answering.known.hash}
+    found: dict[str, Contender] = {}
+    for entry in home.index("contender"):
+        if all(entry.inputs.get(key) == value for key, value in now.items()):
+            found[entry.name] = home.load(entry, Contender)
+    return found
+
+
+def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+    there = prepared(home, answering)
+    if not there:
+        raise TunesmithError(
+            "No contender is prepared for the task and split as they are now.", "prepare some with `tunesmith baseline`"
+        )
+    chosen: dict[str, Contender] = {}
+    for name in names or there:
+        if name.startswith("tuned:"):
+            chosen[name] = _of_run(home, answering, name.removeprefix("tuned:"))
+        elif name in there:
+            chosen[name] = there[name]
+        else:
+            raise UnknownName.among("prepared contender", name, there)
+    return chosen
+
+
+def _of_run(home: Home, answering: Answering, run: str) -> Contender:
+    """The free-decoding contender of a named run."""
+    runs = {}
+    for entry in home.index("contender", "tuned"):
+        record = home.load(entry, Contender)
+        runs[record.settings["run"]] = record
+    if run not in runs:
+        raise UnknownName.among("tuning run", run, runs)
+    return runs[run]
+
+
+def _rows(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
+    """The side's examples, or so many of them drawn by the seed."""
+    ids = set(getattr(split, on))
+    rows = [e for e in home.examples() if e.id in ids]
+    if not rows:
+        raise TunesmithError(
+            f"The {on} side is empty.", f"split again with a larger share, e.g. `tunesmith split --{on} 0.15`"
+        )
+    if sample is not None and sample < len(rows):
+        rows = sorted(sorted(rows, key=lambda e: digest([seed, e.id]))[:sample], key=lambda e: e.id)
+    return rows
+
+
+def _novel(split: Split) -> set[str] | None:
+    """Test rows with no twin outside the test set; None where no row has one."""
+    twins = {s.near for s in split.set_aside if s.near is not None}
+    return set(split.test) - twins if twins & set(split.test) else None
+
+
+def _look(home: Home, split: Split, on: Side, names: list[str]) -> int:
+    home.store.write_ledger("test_look", {"split": split.hash, "contenders": names})
+    return sum(e.detail.get("split") == split.hash for e in home.store.ledger("test_look"))
+
+
+def _score(
+    home: Home, record: Contender, examples: Sequence[Example], answers: Mapping[str, Answer], novel: set[str] | None
+) -> ContenderScore:
+    there = [answers[e.id] for e in examples]
+    scores = score(home.task, examples, there, metrics=home.settings.evaluation.metrics, novel=novel)
+    figures = usage(record, there)
+    bar = home.settings.bar
+    return ContenderScore(
+        contender=record.hash,
+        kind=record.kind,
+        run=record.settings.get("run") if record.kind == "tuned" else None,
+        metrics=scores.metrics,
+        novel=scores.novel,
+        latency_seconds=scores.latency_seconds,
+        mean_seconds=scores.mean_seconds,
+        usd_per_thousand=cost(figures, home.settings.costs).usd_per_thousand,
+        prompt_tokens=figures.prompt_tokens,
+        completion_tokens=figures.completion_tokens,
+        usd=figures.usd,
+        unreadable=scores.unreadable,
+        failed=scores.failed,
+        per_class=scores.per_class,
+        confusion=scores.confusion,
+        correct=scores.correct,
+        examples_to_show=verdict(scores.metrics[bar.metric], bar.value, bar.metric).examples_needed
+        if bar and bar.metric in scores.metrics
+        else None,
+    )
+
+
+def usage(record: Contender, answers: Sequence[Answer]) -> Figures:
+    """What an answer took on average."""
+    asked = record.model is not None
+    return Figures(
+        name=record.name,
+        hosted=any(a.usd is not None for a in answers),
+        prompt_tokens=_mean(a.prompt_tokens for a in answers) if asked else None,
+        completion_tokens=_mean(a.completion_tokens for a in answers) if asked else None,
+        seconds=_mean(a.seconds for a in answers),
+        usd=_mean(a.usd for a in answers),
+    )
+
+
+def _compare(
+    home: Home, examples: Sequence[Example], answers: Mapping[str, Mapping[str, Answer]]
+) -> tuple[Comparison, ...]:
+    """The contrasts that were named beforehand: `tuned` against each other contender but its own constrained twin."""
+    if "tuned" not in answers or home.settings.bar is None:
+        return ()
+    usable = [name for name, given in answers.items() if any(a.finish_reason != "error" for a in given.values())]
+    pairs = [("tuned", other) for other in usable if "tuned" in usable and not other.startswith("tuned")]
+    there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
+    settings, metric = home.settings.evaluation, home.settings.bar.metric
+    return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+
+
+def _in_order(records: Mapping[str, Contender]) -> list[str]:
+    """Names, simplest kind first."""
+    return sorted(records, key=lambda n: (COMPLEXITY.index(records[n].kind), n))
+
+
+def _inputs(home: Home, split: Split, made: Evaluation) -> dict[str, str]:
+    return {
+        "task": home.task.hash,
+        "split": split.hash,
+        "contenders": digest(sorted(c.contender for c in made.contenders.values())),
+    }
+
+
+def _mean(values: Any) -> float | None:
+    known = [v for v in values if v is not None]
+    return statistics.fmean(known) if known else None

@@ -1,0 +1,190 @@
+"""`tunesmith.yaml`: what people write. Read safely, checked whole, unknown keys refused with the near name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import Field as Setting
+
+from tunesmith.contenders.config import ContendersConfig
+from tunesmith.core.config import Config, read_config
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
+from tunesmith.core.task import Field, Task
+from tunesmith.data.config import ChecksConfig, SplitConfig
+from tunesmith.decision.config import BarConfig, CostsConfig
+from tunesmith.evaluation.config import EvaluationConfig
+from tunesmith.tuning.config import LoraConfig
+
+__all__ = ["FILE", "VERSION", "ModelConfig", "Settings", "changed", "load_settings", "save_settings", "task_settings"]
+
+C = TypeVar("C", bound=Config)
+
+FILE = "tunesmith.yaml"
+VERSION = 1
+"""Version of the file's form. A file with a higher one was written by a newer release."""
+
+
+class FieldConfig(Config):
+    name: str
+    """Key in the completion."""
+    type: Literal["label", "value", "text"]
+    """label: one of a set; value: a span, number, date or identifier; text: free words."""
+    labels: tuple[str, ...] = ()
+    """The set, for a label."""
+    multiple: bool = False
+    """Several labels at once."""
+    pattern: str | None = None
+    """Regular expression that a value matches whole."""
+    nullable: bool = False
+    """Whether null is right where there is nothing to find."""
+    max_length: int | None = Setting(None, ge=1)
+    """Longest text in characters."""
+    description: str = ""
+    """What it means, for reviewers."""
+
+
+class TaskConfig(Config):
+    name: str
+    """What the task is called in reports."""
+    format: Literal["plain", "json"] = "json"
+    """plain: the completion is the one field's text; json: an object with all fields."""
+    fields: tuple[FieldConfig, ...]
+    """What a completion must hold."""
+    instructions: str = ""
+    """What a model is told before each message; tuning and serving use the same words."""
+    criteria: tuple[str, ...] = ("relevance", "accuracy", "tone", "completeness")
+    """What a judge and people look at in texts."""
+
+
+class ModelConfig(Config):
+    base: str = "smollm2-135m"
+    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    embedder: str = "minilm"
+    """Turns texts into vectors for classifier and retrieval: minilm, or ngrams where no model can be had."""
+    base_url: str | None = None
+    """Address of an OpenAI-compatible server; unset, the model runs on this machine."""
+    api_key_env: str = "OPENAI_API_KEY"
+    """Name of the environment variable that holds the key."""
+    usd_per_million_input_tokens: float | None = Setting(None, ge=0)
+    """Price of a hosted model's input."""
+    usd_per_million_output_tokens: float | None = Setting(None, ge=0)
+    """Price of a hosted model's output."""
+
+
+class BudgetConfig(Config):
+    usd: float = Setting(0.0, ge=0)
+    """Most that hosted models may cost in one command. 0 allows none that has a price."""
+
+
+class Settings(Config):
+    version: int = VERSION
+    """Form of this file."""
+    task: TaskConfig
+    """What a model must do."""
+    bar: BarConfig | None = None
+    """How good is good enough."""
+    model: ModelConfig = ModelConfig()
+    """Which model."""
+    checks: ChecksConfig = ChecksConfig()
+    """From where on a check speaks up."""
+    split: SplitConfig = SplitConfig()
+    """How examples are divided into train, validation and test."""
+    contenders: ContendersConfig = ContendersConfig()
+    """How the untuned contenders are made."""
+    tuning: LoraConfig = LoraConfig()
+    """How the model is tuned."""
+    evaluation: EvaluationConfig = EvaluationConfig()
+    """How answers are scored."""
+    costs: CostsConfig = CostsConfig()
+    """What things cost and what an answer is worth; unset ones leave their sums unknown."""
+    budget: BudgetConfig = BudgetConfig()
+    """What may be spent."""
+
+    def make_task(self) -> Task:
+        fields = tuple(Field(**f.model_dump()) for f in self.task.fields)
+        return Task(**(self.task.model_dump() | {"fields": fields}))
+
+
+def load_settings(path: Path) -> Settings:
+    """Read and check a `tunesmith.yaml`.
+
+    Raises:
+        TunesmithError: It is missing, no YAML, of a newer release, or a key or value is not right.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise TunesmithError(
+            f"{path.parent} is no Tunesmith workspace: it has no {FILE}.",
+            "begin one with `tunesmith init DIR`, or name the right folder with `tunesmith -C DIR ...`",
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise TunesmithError(f"{path} cannot be read as YAML: {error}", f"correct {path}") from error
+    if not isinstance(content, dict):
+        raise TunesmithError(f"{path} holds no settings.", f"write at least `task:` into {path}, see docs/task.md")
+    version = content.get("version", VERSION)
+    if isinstance(version, int) and version > VERSION:
+        raise TunesmithError(
+            f"{path} was written by a newer release of Tunesmith (form {version}; this one knows {VERSION}).",
+            "upgrade with `pip install --upgrade tunesmith`, or open it where it was made",
+        )
+    settings = read_config(Settings, content, str(path))
+    settings.make_task()  # says what is wrong with the fields now, not at the first use
+    return settings
+
+
+def changed(kind: type[C], settings: C, changes: Mapping[str, Any]) -> C:
+    """A section with a command's flags over it; flags that were not given are None.
+
+    Raises:
+        TunesmithError: A value is out of its range.
+    """
+    given = {key: value for key, value in changes.items() if value is not None}
+    return read_config(kind, settings.model_dump() | given, "the command's flags")
+
+
+def save_settings(path: Path, content: dict[str, Any]) -> None:
+    """Write a `tunesmith.yaml` that people go on editing."""
+    head = (
+        "# What people decide: the task, the bar, the models, the costs. Unknown keys are errors.\n"
+        "# Every key and its default: docs/settings.md\n"
+    )
+    body = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=110)
+    write_whole(path, (head + body).encode())
+
+
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc,unused-ignore]  # PyYAML has no types
+    """Long texts as blocks, lists of plain words on one line."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
+
+
+def _list(dumper: yaml.SafeDumper, items: list[Any] | tuple[Any, ...]) -> yaml.Node:
+    plain = all(isinstance(i, str | int | float) for i in items)
+    return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=plain)
+
+
+_Dumper.add_representer(str, _text)
+_Dumper.add_representer(list, _list)
+_Dumper.add_representer(tuple, _list)
+
+
+def task_settings(task: Task) -> dict[str, Any]:
+    """A task as `tunesmith.yaml` holds it: defaults left out."""
+    config = TaskConfig(
+        name=task.name,
+        format=task.format,
+        fields=tuple(
+            FieldConfig(**{k: getattr(f, k) for k in FieldConfig.model_fields if hasattr(f, k)}) for f in task.fields
+        ),
+        instructions=task.instructions,
+    )
+    content = config.model_dump(mode="json", exclude_defaults=True)
+    content["format"] = task.format  # said even where it is the default: it decides how completions look
+    return {key: content[key] for key in ("name", "format", "instructions", "fields") if key in content}

@@ -1,0 +1,104 @@
+"""`split`: freeze a leakage-safe split, or prove the frozen one again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Certificate, Example, Record, SetAside, Split
+from tunesmith.data.certificate import verify as verify_split
+from tunesmith.data.config import SplitConfig
+from tunesmith.data.split import make_split
+from tunesmith.workspace.check import examples_hash
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.settings import changed
+
+__all__ = ["SplitReport", "inputs", "split", "verify"]
+
+
+class SplitReport(Record, frozen=True, kw_only=True):
+    train: int
+    validation: int
+    test: int
+    set_aside: int
+    left_out: int
+    """Rows that `--train-per-label` did not ask for."""
+    groups: int
+    clusters: int
+    largest_cluster: int
+    max_similarity_across: float
+    certified: bool
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+    hash: str
+    reasons: tuple[SetAside, ...] = ()
+    certificate: Certificate
+
+
+def split(home: Home, *, anyway: bool = False, **changes: Any) -> SplitReport:
+    """Split by the settings in tunesmith.yaml, ``changes`` over them, and freeze the result.
+
+    Raises:
+        TunesmithError: The present test set was looked at already and ``anyway`` is not set: what was learnt from it
+            would flow into the new train side.
+    """
+    config = changed(SplitConfig, home.settings.split, changes)
+    examples = home.examples()
+    if not examples:
+        raise TunesmithError("There are no examples to split.", "add some with `tunesmith add FILE`")
+    with home.alone("split"):
+        snapshot = home.snapshot(examples)
+        made = make_split(examples, home.task, config, snapshot.hash)
+        _guard_frozen(home, made, anyway)
+        home.save("split", "split", made, inputs(home, examples) | {"settings": digest(config.model_dump(mode="json"))})
+    return _report(made, made.certificate)
+
+
+def _guard_frozen(home: Home, made: Split, anyway: bool) -> None:
+    """A test set that was looked at is not drawn anew in silence."""
+    present = home.latest("split", "split", Split)
+    if present is None or set(present[0].test) == set(made.test):
+        return
+    looks = [e for e in home.store.ledger("test_look") if e.detail.get("split") == present[0].hash]
+    if not looks:
+        return
+    if not anyway:
+        raise TunesmithError(
+            f"The frozen test set was looked at {len(looks)} times; a new split would mix it into train.",
+            "keep the split, or pass with `tunesmith split --anyway`, which the dossier will tell",
+        )
+    home.store.write_ledger("override", {"verb": "split", "flag": "--anyway", "passed": [f"{len(looks)} test looks"]})
+
+
+def verify(home: Home) -> SplitReport:
+    """Prove the frozen split again from the data alone."""
+    found = home.latest("split", "split", Split)
+    if found is None:
+        raise TunesmithError("There is no split to verify.", "make one with `tunesmith split`")
+    return _report(found[0], verify_split(found[0], home.examples(), home.task))
+
+
+def inputs(home: Home, examples: list[Example]) -> dict[str, str]:
+    """What a split is made from."""
+    return {"task": digest(home.task.fields), "examples": examples_hash(examples)}
+
+
+def _report(made: Split, certificate: Certificate) -> SplitReport:
+    return SplitReport(
+        train=len(made.train),
+        validation=len(made.validation),
+        test=len(made.test),
+        set_aside=len(made.set_aside),
+        left_out=made.left_out,
+        groups=certificate.groups,
+        clusters=certificate.clusters,
+        largest_cluster=certificate.largest_cluster,
+        max_similarity_across=certificate.max_similarity_across,
+        certified=certificate.certified,
+        problems=certificate.problems,
+        warnings=certificate.warnings,
+        hash=made.hash,
+        reasons=made.set_aside,
+        certificate=certificate,
+    )

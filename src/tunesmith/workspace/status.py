@@ -1,0 +1,178 @@
+"""`status`: walk the stations of the road and say where the workspace stands."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Contender, Decision, Example, Record, Run, Split
+from tunesmith.core.store import Derived
+from tunesmith.workspace import check as checking
+from tunesmith.workspace import split as splitting
+from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.decide import decision_inputs
+from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.home import Home
+
+__all__ = ["Station", "status"]
+
+State = Literal["missing", "ready", "stale", "done"]
+
+
+class Station(Record, frozen=True, kw_only=True):
+    """One stop on the road."""
+
+    name: str
+    state: State
+    """missing: something before it is; ready: its turn; stale: made from what has changed since; done."""
+    because: str
+    next: str
+    """What to type."""
+
+
+def status(home: Home) -> list[Station]:
+    """The stations in the order of the road."""
+    return _Walk(home).stations()
+
+
+class _Walk:
+    """Looks at each station once, in order; a station is ready only when the ones it needs are done."""
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self.examples: list[Example] = home.examples()
+        self.split = home.latest("split", "split", Split)
+
+    def stations(self) -> list[Station]:
+        walked: list[Station] = []
+        for name, look, command in (
+            ("task", self._task, "edit tunesmith.yaml: set `bar:`"),
+            ("examples", self._examples, "tunesmith add FILE"),
+            ("checks", self._checks, "tunesmith check"),
+            ("split", self._split, "tunesmith split"),
+            ("baselines", self._baselines, "tunesmith baseline"),
+            ("tuning", self._tuning, "tunesmith tune"),
+            ("evaluation", self._evaluation, "tunesmith evaluate --on test"),
+            ("decision", self._decision, "tunesmith decide"),
+            ("dossier", self._dossier, "tunesmith report"),
+        ):
+            state, because = look()
+            waiting = next((s for s in walked if s.state != "done" and s.name in NEEDS[name]), None)
+            if state == "ready" and waiting is not None:
+                state, because = "missing", f"waits for {waiting.name}"
+            walked.append(Station(name=name, state=state, because=because, next=command))
+        return walked
+
+    def _task(self) -> tuple[State, str]:
+        task = self.home.task
+        fields = ", ".join(f"{f.name} ({f.type})" for f in task.fields)
+        if self.home.settings.bar is None:
+            return "ready", f"{fields}; no quality bar is set yet"
+        return "done", f"{fields}; bar {self.home.settings.bar.metric} {self.home.settings.bar.value:g}"
+
+    def _examples(self) -> tuple[State, str]:
+        count, documents = len(self.examples), len(self.home.documents())
+        if not count:
+            return "ready", "none yet"
+        return "done", f"{count} examples" + (f", {documents} documents" if documents else "")
+
+    def _checks(self) -> tuple[State, str]:
+        found = self.home.latest("check", "check", CheckReport)
+        if found is None:
+            return "ready", "not looked at yet"
+        report, entry = found
+        if changed := _changed(entry, checking.inputs(self.home, self.examples)):
+            return "stale", f"{changed} changed since"
+        if report.errors:
+            return "ready", f"{report.errors} errors to mend in the examples, then check again"
+        return "done", f"{len(report.findings)} findings, none of them an error"
+
+    def _split(self) -> tuple[State, str]:
+        if self.split is None:
+            return "ready", "not split yet"
+        split, entry = self.split
+        if changed := _changed(entry, splitting.inputs(self.home, self.examples)):
+            return "stale", f"{changed} changed since"
+        sizes = f"train {len(split.train)}, validation {len(split.validation)}, test {len(split.test)}"
+        if not split.certificate.certified:
+            return "ready", f"{sizes}, but not certified: {'; '.join(split.certificate.problems)}"
+        return "done", f"{sizes}; certified"
+
+    def _baselines(self) -> tuple[State, str]:
+        found = newest(self.home, "validation")
+        if found is None:
+            return "ready", "none measured on validation yet"
+        if changed := self._split_changed(found[1]):
+            return "stale", f"{changed} changed since"
+        names = [n for n, c in found[0].contenders.items() if c.kind != "tuned"]
+        return ("done", f"measured on validation: {', '.join(names)}") if names else ("ready", "none measured yet")
+
+    def _tuning(self) -> tuple[State, str]:
+        record = self.home.latest("contender", "tuned", Contender)
+        if record is None:
+            return "ready", "nothing tuned yet"
+        if changed := self._contender_changed(record[1]):
+            return "stale", f"{changed} changed since"
+        found = self.home.latest("run", record[0].settings["run"], Run)
+        loss = f", validation loss {found[0].validation_loss:.3f} at step {found[0].best_step}" if found else ""
+        return "done", f"run {record[0].settings['run']}{loss}"
+
+    def _evaluation(self) -> tuple[State, str]:
+        found = newest(self.home, "test")
+        if found is None:
+            return "ready", "the test set was not looked at yet"
+        if changed := self._split_changed(found[1]):
+            return "stale", f"{changed} changed since"
+        record = self.home.latest("contender", "tuned", Contender)
+        scored = found[0].contenders.get("tuned")
+        if record is not None and (scored is None or scored.contender != record[1].hash):
+            return "stale", "the newest tuned model is not in it"
+        return "done", f"{len(found[0].contenders)} contenders on {found[0].examples} test examples"
+
+    def _decision(self) -> tuple[State, str]:
+        found = self.home.latest("decision", "decision", Decision)
+        if found is None:
+            return "ready", "not decided yet"
+        if changed := _changed(found[1], decision_inputs(self.home)):
+            return "stale", f"{changed} changed since"
+        return "done", found[0].recommendation
+
+    def _dossier(self) -> tuple[State, str]:
+        decisions, reports = self.home.index("decision", "decision"), self.home.index("report", "dossier")
+        if not reports:
+            return "ready", "not written yet"
+        if not decisions or reports[-1].inputs.get("decision") != decisions[-1].hash:
+            return "stale", "decision changed since"
+        return "done", f"{len(reports)} written; the newest: `tunesmith report`"
+
+    def _split_changed(self, entry: Derived) -> str:
+        now = {"split": self.split[0].hash if self.split else "", "task": self.home.task.hash}
+        return _changed(entry, now)
+
+    def _contender_changed(self, entry: Derived) -> str:
+        try:
+            from tunesmith.workspace.answering import Answering
+
+            known = Answering(self.home).known.hash
+        except TunesmithError:
+            known = ""
+        return _changed(entry, {"task": self.home.task.hash, "train side": known})
+
+
+NEEDS = {
+    "task": (),
+    "examples": (),
+    "checks": ("examples",),
+    "split": ("examples",),
+    "baselines": ("split",),
+    "tuning": ("checks", "split", "baselines"),
+    "evaluation": ("baselines",),
+    "decision": ("task", "evaluation"),
+    "dossier": ("decision",),
+}
+"""Which stations must be done before one has its turn."""
+
+
+def _changed(entry: Derived, now: dict[str, str]) -> str:
+    """Names of the inputs that are no longer what the record was made from."""
+    return " and ".join(name for name, value in now.items() if entry.inputs.get(name) != value)

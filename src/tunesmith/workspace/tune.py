@@ -1,0 +1,196 @@
+"""`tune`: plan, or train an adapter, unless it is too early."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tunesmith.contenders.kind import head, turns
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.models.opening import model_folder, model_hash
+from tunesmith.tuning import LoraConfig
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.check import CheckReport, examples_hash
+from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.settings import changed
+
+__all__ = ["PlanReport", "plan", "too_early", "tune"]
+
+PACKAGES = ("tunesmith", "torch", "transformers", "peft")
+
+
+class PlanReport(Record, frozen=True, kw_only=True):
+    plan: dict[str, Any]
+    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them."""
+    too_early: tuple[str, ...] = ()
+    """Why `tune` would refuse now."""
+
+
+def plan(home: Home, **changes: Any) -> PlanReport:
+    """What tuning would take, without training."""
+    from tunesmith.core.codec import to_builtins
+    from tunesmith.tuning.plan import make_plan
+
+    config = _config(home, changes)
+    answering = Answering(home)
+    train, validation = _rows(home, answering)
+    made = make_plan(_base(home), train, validation, config)
+    return PlanReport(plan=to_builtins(made), too_early=tuple(too_early(home)))
+
+
+def tune(
+    home: Home, *, name: str | None = None, anyway: bool = False, progress: Progress = quiet, **changes: Any
+) -> Run:
+    """Train on the train side, watch validation, keep the best checkpoint, freeze the contender `tuned`.
+
+    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was.
+
+    Raises:
+        TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
+    """
+    from tunesmith.tuning.trainer import tune as train_adapter
+
+    reasons = too_early(home)
+    if reasons and not anyway:
+        raise TunesmithError(
+            f"It is too early to tune: {'; '.join(reasons)}.",
+            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
+        )
+    config = _config(home, changes)
+    with home.alone("tune"):
+        answering = Answering(home)
+        if reasons:
+            home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
+        inputs = _inputs(home, answering, config)
+        name = name or digest(inputs)[:8]
+        base = _base(home)
+        train, validation = _rows(home, answering)
+        tuned = train_adapter(base, train, validation, config, home.inside / "runs" / name, progress=progress)
+        run = Run(
+            name=name,
+            config=config.model_dump(mode="json"),
+            seed=config.seed,
+            inputs=inputs,
+            versions=_versions(),
+            best_step=tuned.best_step,
+            validation_loss=tuned.validation_loss,
+            peak_memory_bytes=tuned.peak_memory_bytes,
+            examples_per_second=tuned.examples_per_second,
+            adapter=str(Path(tuned.adapter).relative_to(home.inside)),
+            adapter_hash=tuned.adapter_hash,
+            seconds=tuned.seconds,
+            steps=tuned.steps,
+            stopped_early=tuned.stopped_early,
+            truncated=tuned.truncated,
+            curve=tuned.curve,
+            overrides=tuple(reasons),
+        )
+        home.save("run", name, run, inputs)
+        answering.home.store.write_ledger("run", {"name": name})
+        _freeze(home, answering, run)
+    return run
+
+
+def _freeze(home: Home, answering: Answering, run: Run) -> None:
+    """Make the run's contenders: `tuned` and, where the task allows it, `tuned+schema`."""
+    from tunesmith.contenders import contender_kind
+
+    variants = [False, True] if home.settings.contenders.constrained and home.task.constraint() else [False]
+    for constrained in variants:
+        record = contender_kind["tuned"].make(answering.context(constrained=constrained, run=run))
+        home.save("contender", record.name, record, record.inputs)
+
+
+def too_early(home: Home) -> list[str]:
+    """Why tuning should wait; empty when the time has come."""
+    reasons = []
+    checked = home.latest("check", "check", CheckReport)
+    if checked is None or checked[1].inputs.get("examples") != examples_hash(home.examples()):
+        reasons.append("the examples as they are now were not checked (`tunesmith check`)")
+    elif checked[0].errors:
+        reasons.append(f"`tunesmith check` found {checked[0].errors} errors in the examples")
+    return reasons + _baseline_reasons(home)
+
+
+def _baseline_reasons(home: Home) -> list[str]:
+    if home.latest("split", "split", Split) is None:
+        return ["the examples are not split yet (`tunesmith split`)"]
+    found = newest(home, "validation")
+    prompted = ("prompt", "few_shot", "retrieval")
+    if found is None or found[1].inputs.get("split") != Answering(home).split.hash:
+        return ["no baseline was evaluated on validation (`tunesmith baseline`)"]
+    scores = {n: c for n, c in found[0].contenders.items() if c.kind != "tuned"}
+    if not any(c.kind in prompted for c in scores.values()):
+        return ["neither prompt, few_shot nor retrieval was evaluated on validation (`tunesmith baseline`)"]
+    bar = home.settings.bar
+    if bar is None:
+        return ["no quality bar is set (`bar:` in tunesmith.yaml)"]
+    enough = [n for n, c in scores.items() if bar.metric in c.metrics and c.metrics[bar.metric].low >= bar.value]
+    if enough:
+        estimate = scores[enough[0]].metrics[bar.metric]
+        return [
+            f"{enough[0]} meets the bar already: {bar.metric} {estimate.value:.2f} "
+            f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
+        ]
+    return []
+
+
+def _config(home: Home, changes: dict[str, Any]) -> LoraConfig:
+    return changed(LoraConfig, home.settings.tuning, changes)
+
+
+def _base(home: Home) -> Path:
+    if home.settings.model.base_url:
+        raise TunesmithError(
+            "The model is behind an address, so it cannot be tuned here.",
+            "set model.base to a local model and take model.base_url out of tunesmith.yaml",
+        )
+    return model_folder(home.settings.model.base)
+
+
+def _rows(home: Home, answering: Answering) -> tuple[list[Any], list[Any]]:
+    """Train and validation rows: the very messages that the tuned contender will be asked with."""
+    from tunesmith.tuning.rows import Row
+
+    def row(example: Example) -> Row:
+        return Row(head(home.task.instructions, example) + turns(example), example.completion)
+
+    validation = set(answering.split.validation)
+    return (
+        [row(e) for e in answering.known.train],
+        [row(e) for e in home.examples() if e.id in validation],
+    )
+
+
+def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:
+    return {
+        "task": home.task.hash,
+        "train side": answering.known.hash,
+        "split": answering.split.hash,
+        "model": model_hash(home.settings.model.base),
+        "config": digest(config.model_dump(mode="json")),
+    }
+
+
+def _versions() -> dict[str, str]:
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    found = {
+        "python": platform.python_version(),
+        "system": platform.platform(terse=True),
+        "machine": f"{cores} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB",
+    }
+    for package in PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

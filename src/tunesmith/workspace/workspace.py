@@ -1,0 +1,160 @@
+"""The class users hold. It joins the verbs and holds no logic; each verb's module is loaded when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.workspace.home import Home
+
+if TYPE_CHECKING:
+    from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.workspace.add import AddReport
+    from tunesmith.workspace.baseline import BaselineReport
+    from tunesmith.workspace.check import CheckReport
+    from tunesmith.workspace.cost import CostReport
+    from tunesmith.workspace.demo import DemoReport
+    from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.report import Report
+    from tunesmith.workspace.split import SplitReport
+    from tunesmith.workspace.status import Station
+    from tunesmith.workspace.tune import PlanReport
+
+__all__ = ["Workspace"]
+
+
+class Workspace:
+    """A folder with a `tunesmith.yaml`: one task, its data, its contenders and its decision.
+
+    >>> workspace = Workspace.init("support", example="support-desk")  # doctest: +SKIP
+    >>> workspace.split()  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: str | Path = ".") -> None:
+        self.home = Home(Path(folder))
+
+    def __repr__(self) -> str:
+        return f"Workspace({str(self.home.root)!r})"
+
+    @classmethod
+    def init(
+        cls,
+        folder: str | Path,
+        *,
+        source: str | Path | None = None,
+        prompt: str | None = None,
+        completion: str | None = None,
+        kind: Literal["classification", "extraction", "generation"] | None = None,
+        base_model: str | None = None,
+        example: str | None = None,
+    ) -> tuple[Workspace, tuple[str, ...]]:
+        """Begin a workspace; the texts say what was inferred from ``source``."""
+        from tunesmith.workspace.init import init
+
+        said = init(
+            Path(folder),
+            source=Path(source) if source else None,
+            prompt=prompt,
+            completion=completion,
+            kind=kind,
+            base_model=base_model,
+            example=example,
+        )
+        return cls(folder), said
+
+    def status(self) -> list[Station]:
+        """Where the workspace stands on the road, station by station."""
+        from tunesmith.workspace.status import status
+
+        return status(self.home)
+
+    def add(self, *files: str | Path, progress: Progress = quiet, **options: Any) -> AddReport:
+        """Read examples or documents. Options: as_, side, format, mapping, group_by, dry_run."""
+        from tunesmith.workspace.add import add
+
+        return add(self.home, [Path(f) for f in files], progress=progress, **options)
+
+    def show(self, example: str) -> Example:
+        """One example, by (the beginning of) its id."""
+        from tunesmith.workspace.show import show
+
+        return show(self.home, example)
+
+    def check(self, only: Sequence[str] | None = None) -> CheckReport:
+        """Look for faults in the examples."""
+        from tunesmith.workspace.check import check
+
+        return check(self.home, only)
+
+    def split(self, **settings: Any) -> SplitReport:
+        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed."""
+        from tunesmith.workspace.split import split
+
+        return split(self.home, **settings)
+
+    def verify_split(self) -> SplitReport:
+        """Prove the split again from the data alone."""
+        from tunesmith.workspace.split import verify
+
+        return verify(self.home)
+
+    def baseline(self, kinds: Sequence[str] = (), progress: Progress = quiet) -> BaselineReport:
+        """Prepare untuned contenders and let them answer on validation."""
+        from tunesmith.workspace.baseline import baseline
+
+        return baseline(self.home, kinds, progress=progress)
+
+    def plan(self, **settings: Any) -> PlanReport:
+        """What tuning would take: tokens, steps, memory, time."""
+        from tunesmith.workspace.tune import plan
+
+        return plan(self.home, **settings)
+
+    def tune(
+        self, *, name: str | None = None, anyway: bool = False, progress: Progress = quiet, **settings: Any
+    ) -> Run:
+        """Train an adapter. Refused when it is too early, unless ``anyway``."""
+        from tunesmith.workspace.tune import tune
+
+        return tune(self.home, name=name, anyway=anyway, progress=progress, **settings)
+
+    def evaluate(
+        self,
+        contenders: Sequence[str] = (),
+        *,
+        on: Side = "validation",
+        sample: int | None = None,
+        seed: int = 0,
+        progress: Progress = quiet,
+    ) -> Evaluation:
+        """Score and compare contenders; each look at the test set is written down."""
+        from tunesmith.workspace.evaluate import evaluate
+
+        return evaluate(self.home, contenders, on=on, sample=sample, seed=seed, progress=progress)
+
+    def cost(self) -> CostReport:
+        """What each contender costs, and what tuning would have to bring."""
+        from tunesmith.workspace.cost import cost
+
+        return cost(self.home)
+
+    def decide(self) -> Decision:
+        """The decision that the evidence supports, and why."""
+        from tunesmith.workspace.decide import decide
+
+        return decide(self.home)
+
+    def report(self, verify: bool = False) -> Report:
+        """Write the dossier."""
+        from tunesmith.workspace.report import report, verify_report
+
+        return verify_report(self.home) if verify else report(self.home)
+
+    @classmethod
+    def demo(cls, folder: str | Path, progress: Any = None) -> DemoReport:
+        """Walk the whole road on the bundled example."""
+        from tunesmith.workspace.demo import demo
+
+        return demo(Path(folder), progress)

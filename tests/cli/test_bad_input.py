@@ -1,0 +1,221 @@
+"""Bad input ends with one clear message, the right exit status, nothing lost and nothing half-written."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.driving import command, tunesmith
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+from tunesmith import Workspace
+
+GOOD = {"messages": [{"role": "user", "content": "where is my parcel"}, {"role": "assistant", "content": "shipping"}]}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A workspace with sixty toy examples and a tiny model, to be copied."""
+    folder = tmp_path_factory.mktemp("template")
+    model = build_tiny(folder / "tiny")
+    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"))
+    write_settings(
+        folder / "desk",
+        model={"base": str(model), "embedder": "ngrams"},
+        tuning={"epochs": 40, "batch_size": 4, "rank": 2},
+    )
+    return folder / "desk"
+
+
+@pytest.fixture
+def desk(template, tmp_path):
+    import shutil
+
+    return shutil.copytree(template, tmp_path / "desk")
+
+
+def count(desk):
+    return Workspace(desk).home.store.counts()[0]
+
+
+def one_message(ended):
+    """The message a user sees: no traceback, and it says how to mend."""
+    assert "Traceback" not in ended.err
+    assert ended.err.count("To mend it:") == 1
+    return ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("empty.jsonl", b"", "no rows"),
+        ("blank.csv", b"\n\n", "no rows"),
+        ("binary.jsonl", bytes(range(256)) * 50, ""),
+        ("no_column.csv", b"question,answer\nwhere,shipping\n", "column"),
+        ("unknown.docx", b"PK\x03\x04", ""),
+    ],
+)
+def test_a_file_that_cannot_be_read_at_all_adds_nothing(desk, tmp_path, name, content, says):
+    path = tmp_path / name
+    path.write_bytes(content)
+    extra = ["--map", "prompt=text"] if name == "no_column.csv" else []
+    ended = tunesmith("-C", desk, "add", path, *extra)
+    assert ended.status == 2, ended.err
+    assert says in one_message(ended)
+    assert count(desk) == 60
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        (b'{"messages": [{"role": "user", "cont', "JSON"),
+        (b'{"prompt": "caf\xe9", "completion": "shipping"}', "UTF-8"),
+        (json.dumps({"messages": list(reversed(GOOD["messages"]))}).encode(), "assistant"),
+        (json.dumps({"messages": GOOD["messages"][:1]}).encode(), "assistant"),
+        (json.dumps({"prompt": "where", "completion": "cargo"}).encode(), "cargo"),
+        (json.dumps({"prompt": "where", "completion": ""}).encode(), "completion"),
+        (json.dumps({"prompt": " ", "completion": "shipping"}).encode(), "prompt"),
+        (b"[1, 2, 3]", ""),
+    ],
+)
+def test_a_bad_row_is_set_aside_with_its_line_and_the_good_ones_are_added(desk, tmp_path, line, says):
+    path = tmp_path / "rows.jsonl"
+    good = json.dumps(GOOD | {"messages": [{"role": "user", "content": "is the van late"}, GOOD["messages"][1]]})
+    path.write_bytes(json.dumps(GOOD).encode() + b"\n" + line + b"\n" + good.encode() + b"\n")
+    # the first row's format tells how the file is read, so the bad row is given in the same shape where it can be
+    if b'"prompt"' in line:
+        rows = [{"prompt": "is the van late", "completion": "shipping"}, {"prompt": "lost box", "completion": "shipping"}]
+        path.write_bytes(b"\n".join([json.dumps(rows[0]).encode(), line, json.dumps(rows[1]).encode()]) + b"\n")
+    ended = tunesmith("-C", desk, "add", path, "--json")
+    assert ended.status == 0, ended.err
+    report = ended.json
+    assert [r["line"] for r in report["rejected"]] == [2]
+    assert says in report["rejected"][0]["problem"]
+    assert report["rejected"][0]["mend"]
+    assert report["read"] == report["added"] + report.get("duplicates", 0) + 1 == 3
+
+
+def test_two_hundred_megabytes_in_one_line_are_set_aside_in_little_memory(desk, tmp_path):
+    path = tmp_path / "huge.jsonl"
+    with path.open("wb") as file:
+        file.write(b'{"prompt": "' + b"x" * 200_000_000 + b'", "completion": "shipping"}\n')
+        file.write(json.dumps({"prompt": "is the van late", "completion": "shipping"}).encode() + b"\n")
+    script = (
+        "import resource, subprocess, sys; p = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE);"
+        "print(p.stdout.decode().strip()); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script, *command("-C", desk, "add", path, "--json")], capture_output=True, text=True
+    )
+    report, peak = ran.stdout.splitlines()
+    assert [r["line"] for r in json.loads(report)["rejected"]] == [1]
+    assert json.loads(report)["added"] == 1
+    assert int(peak) * 1024 < 500 * 2**20
+
+
+def test_a_workspace_of_a_newer_release_is_left_alone(desk):
+    write_settings(desk, version=99)
+    ended = tunesmith("-C", desk, "status")
+    assert ended.status == 2
+    assert "newer release" in one_message(ended)
+
+
+def test_an_unknown_key_is_refused_with_the_near_one(desk):
+    write_settings(desk, modle={"base": "x"})
+    ended = tunesmith("-C", desk, "status")
+    assert ended.status == 2
+    assert "'modle'" in one_message(ended)
+    assert "'model'" in ended.err
+
+
+def test_a_folder_that_is_no_workspace_says_how_to_begin_one(tmp_path):
+    ended = tunesmith("-C", tmp_path, "status")
+    assert ended.status == 2
+    assert "tunesmith init" in one_message(ended)
+
+
+def test_a_base_model_that_is_not_there_is_named_with_the_way_to_get_it(desk):
+    write_settings(desk, model={"base": "smollm2-135m", "embedder": "ngrams"})
+    assert tunesmith("-C", desk, "split").status == 0
+    ended = tunesmith("-C", desk, "baseline", "prompt")
+    assert ended.status == 2
+    assert "tunesmith model pull smollm2-135m" in one_message(ended)
+    write_settings(desk, model={"base": "smolm2-135m", "embedder": "ngrams"})
+    assert "smollm2-135m" in one_message(tunesmith("-C", desk, "baseline", "prompt"))
+
+
+def test_a_wrong_flag_and_a_wrong_verb_end_with_two(desk):
+    assert tunesmith("-C", desk, "split", "--tset", "0.2").status == 2
+    assert tunesmith("-C", desk, "evalaute").status == 2
+
+
+def test_with_json_an_error_is_one_object_too(tmp_path):
+    ended = tunesmith("-C", tmp_path, "status", "--json")
+    assert ended.status == 2
+    assert ended.json["error"]["mend"]
+
+
+def test_a_full_disk_keeps_what_was_there(desk, tmp_path):
+    """A file-size limit stands in for the disk: the write fails at the same place, with the same care asked for."""
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(json.dumps({"prompt": f"{n} {'y' * 500}", "completion": "shipping"}) + "\n" for n in range(9000)))
+
+    def limited():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    ran = subprocess.run(command("-C", desk, "add", rows), capture_output=True, text=True, preexec_fn=limited)
+    assert ran.returncode == 2, ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "To mend it" in ran.stderr
+    assert count(desk) == 60
+
+
+def start(*arguments, cwd=None):
+    return subprocess.Popen(
+        command(*arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def test_ctrl_c_while_reading_adds_nothing_and_the_same_command_works_afterwards(desk, tmp_path):
+    rows = tmp_path / "rows.jsonl"
+    with rows.open("w") as file:
+        file.writelines(json.dumps({"prompt": f"parcel {n} is late", "completion": "shipping"}) + "\n" for n in range(60_000))
+    process = start("-C", desk, "add", rows)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert "Traceback" not in err
+    assert process.returncode in (130, 0)  # 0: this machine was faster than the interrupt
+    assert count(desk) in (60, 60_060)
+    assert tunesmith("-C", desk, "add", rows).status == 0
+    assert count(desk) == 60_060
+
+
+def test_ctrl_c_while_tuning_goes_on_where_it_was_and_a_second_process_waits_its_turn(desk):
+    assert tunesmith("-C", desk, "check").status in (0, 1)
+    assert tunesmith("-C", desk, "split").status == 0
+    process = start("-C", desk, "tune", "--anyway", "--name", "long")
+    runs = desk / ".tunesmith" / "runs"
+    deadline = time.monotonic() + 120
+    while not list(runs.glob("long/log.jsonl")) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    other = tunesmith("-C", desk, "tune", "--anyway", "--name", "other")
+    assert other.status == 2
+    assert "Another process" in one_message(other)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert "Traceback" not in err
+    write_settings(desk, model={"base": str(desk.parent / "gone"), "embedder": "ngrams"})
+    assert tunesmith("-C", desk, "status").status == 0

@@ -1,0 +1,57 @@
+"""What holds for every test: the fast ones touch no network and no cache of the user's, and know no key."""
+
+from __future__ import annotations
+
+import os
+import socket
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+LOOPBACK = ("127.", "::1", "localhost")
+USERS_OWN = ("TUNESMITH_HOME", "HF_HOME", "HF_TOKEN", "OPENAI_API_KEY", "HF_HUB_OFFLINE")
+"""Variables that may name a user's caches and keys."""
+
+_connect, _look_up = socket.socket.connect, socket.getaddrinfo
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Round the whole of a fast test, its fixtures of every scope included. Slow tests pull and use the real models."""
+    if item.get_closest_marker("slow"):
+        return (yield)
+    before = {name: os.environ.pop(name, None) for name in USERS_OWN}
+    os.environ |= {"TUNESMITH_HOME": _empty_home(item.config), "HF_HUB_OFFLINE": "1"}
+    socket.socket.connect, socket.getaddrinfo = _only_loopback, _only_local_names  # type: ignore[method-assign, assignment]
+    try:
+        return (yield)
+    finally:
+        socket.socket.connect, socket.getaddrinfo = _connect, _look_up  # type: ignore[method-assign]
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+def _empty_home(config: pytest.Config) -> str:
+    """One cache folder for the fast tests of this session, with nothing in it at the start."""
+    if not hasattr(config, "tunesmith_home"):
+        config.tunesmith_home = tempfile.TemporaryDirectory(prefix="tunesmith-tests-")
+        config.add_cleanup(config.tunesmith_home.cleanup)
+    home: str = config.tunesmith_home.name
+    return home
+
+
+def _only_loopback(self: socket.socket, address: Any) -> None:
+    if self.family in (socket.AF_INET, socket.AF_INET6) and not str(address[0]).startswith(LOOPBACK):
+        pytest.fail(f"A fast test reached for the network: {address}. Mark it slow, or use a server on 127.0.0.1.")
+    _connect(self, address)
+
+
+def _only_local_names(host: Any, *rest: Any, **more: Any) -> Any:
+    name = host.decode() if isinstance(host, bytes) else host
+    if name is not None and not str(name).startswith((*LOOPBACK, "0.0.0.0")):
+        pytest.fail(f"A fast test looked up {name}. Mark it slow, or use a server on 127.0.0.1.")
+    return _look_up(host, *rest, **more)
