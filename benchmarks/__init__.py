@@ -1,0 +1,1 @@
+"""Performance and quality claims, one command each; docs/benchmarks.md holds what they printed."""

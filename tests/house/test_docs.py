@@ -1,0 +1,121 @@
+"""The pages do what they say: every command in them is run, in order, in one workspace, and its output compared.
+
+A tiny random model stands in SmolLM2's place, so it shows that each command runs and ends as the page says.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.house.source import PACKAGE, ROOT
+from tests.house.walking import NOT_RUN, Reader, blocks
+from tests.models.tiny import build_tiny, build_tokenizer
+
+from tunesmith.workspace.settings import Settings, load_settings
+
+DOCS = ROOT / "docs"
+ROAD = ("task", "examples", "checks", "split", "contenders", "tuning", "evaluation", "decision", "dossier")
+"""Pages in the order of the road: each goes on where the one before ended."""
+APART = ("models",)
+"""Pages with commands that need none of the others."""
+NO_COMMANDS = ("settings", "benchmarks", "experiments")
+"""Pages without commands of the road: made by a script, or figures whose commands stand beside them."""
+
+
+class Walk:
+    """Reads the pages in order, each once, and remembers how that went."""
+
+    def __init__(self, reader: Reader) -> None:
+        self.reader = reader
+        self.read: dict[str, int] = {}
+        self.stuck: str | None = None
+
+    def to(self, page: str) -> int:
+        for name in (page,) if page in APART else ROAD[: ROAD.index(page) + 1]:
+            if name in self.read:
+                continue
+            if self.stuck and page not in APART:
+                pytest.fail(f"docs/{self.stuck}.md, which comes before, does not run to its end")
+            stuck, self.stuck = self.stuck, name
+            self.read[name] = self.reader.read(DOCS / f"{name}.md")
+            self.stuck = stuck
+        return self.read[page]
+
+
+def stand_ins(home: Path) -> Path:
+    """A cache in which tiny random models have the names of the two that the pages use."""
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import BertConfig, BertModel
+
+    rows = (PACKAGE / "examples/support_desk/messages.jsonl").read_text(encoding="utf-8").splitlines()
+    tokenizer = build_tokenizer(merges=1500, texts=rows)  # fewer tokens than bytes: the walk is four times faster
+    build_tiny(home / "models" / "smollm2-135m", layers=1, context=4096, tokenizer=tokenizer)
+    folder = home / "models" / "minilm"
+    vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", *map(chr, range(33, 127))])}
+    config = BertConfig(
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix=""))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return home
+
+
+@pytest.fixture(scope="module")
+def fast_walk(tmp_path_factory):
+    return Walk(Reader(tmp_path_factory.mktemp("pages"), stand_ins(tmp_path_factory.mktemp("home"))))
+
+
+@pytest.mark.parametrize("page", [*ROAD, *APART])
+def test_every_command_of_the_page_runs(page, fast_walk):
+    assert fast_walk.to(page) > 0
+
+
+def test_every_page_is_one_of_the_road_or_listed():
+    assert {page.stem for page in DOCS.glob("*.md")} <= {*ROAD, *APART, *NO_COMMANDS}
+
+
+@pytest.mark.parametrize("page", [*sorted(DOCS.glob("*.md")), *sorted(ROOT.glob("*.md"))], ids=lambda p: p.name)
+def test_only_installation_is_left_out(page):
+    for block in blocks(page):
+        assert block.kind in ("console", "sh", "python", "yaml", "json", "text", "csv"), (
+            f"{block.where}: {block.kind!r}"
+        )
+        if block.kind in ("console", "sh") and not block.is_run:
+            words = [line.removeprefix("$ ").split()[0] for line in block.text.splitlines() if line.strip()]
+            assert set(words) <= set(NOT_RUN), f"{block.where}: {set(words) - set(NOT_RUN)} can be run"
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.glob("*.md")), ids=lambda p: p.name)
+def test_every_piece_of_settings_is_valid(page, tmp_path):
+    """What a page shows of tunesmith.yaml is laid over the bundled example's file, which must stay readable."""
+    base = yaml.safe_load((ROOT / "src/tunesmith/examples/support_desk/tunesmith.yaml").read_text(encoding="utf-8"))
+    for block in blocks(page):
+        if block.kind != "yaml":
+            continue
+        shown = yaml.safe_load(block.text)
+        file = tmp_path / "tunesmith.yaml"
+        file.write_text(yaml.safe_dump(base | shown), encoding="utf-8")
+        assert isinstance(load_settings(file), Settings), block.where
+
+
+def test_the_page_of_settings_is_current():
+    from scripts.settings_page import page
+
+    written = (DOCS / "settings.md").read_text(encoding="utf-8")
+    assert written == page(), "write it anew with `python scripts/settings_page.py`"
+
+
+def test_links_between_pages_lead_somewhere():
+    import re
+
+    dead = [
+        f"{page.relative_to(ROOT)}: {target}"
+        for page in [*DOCS.glob("*.md"), *ROOT.glob("*.md")]
+        for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        if "://" not in target and not (page.parent / target).exists()
+    ]
+    assert dead == []
