@@ -202,20 +202,57 @@ def test_ctrl_c_while_reading_adds_nothing_and_the_same_command_works_afterwards
     assert count(desk) == 60_060
 
 
-def test_ctrl_c_while_tuning_goes_on_where_it_was_and_a_second_process_waits_its_turn(desk):
+@pytest.fixture
+def tuning(desk):
+    """A tuning run in a process of its own that has learnt some steps, and its folder."""
     assert tunesmith("-C", desk, "check").status in (0, 1)
     assert tunesmith("-C", desk, "split").status == 0
+    folder = desk / ".tunesmith" / "runs" / "long"
     process = start("-C", desk, "tune", "--anyway", "--name", "long")
-    runs = desk / ".tunesmith" / "runs"
     deadline = time.monotonic() + 120
-    while not list(runs.glob("long/log.jsonl")) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    while not steps(folder) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    yield process, folder
+    process.kill()
+    process.communicate()
+
+
+def steps(folder):
+    """The steps in a run's log, each as often as it stands there."""
+    if not (folder / "log.jsonl").exists():
+        return []
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines() if line.endswith("}")]
+    return [line["step"] for line in lines if "train_loss" in line]
+
+
+def test_a_second_process_waits_its_turn_in_tuning(desk, tuning):
     other = tunesmith("-C", desk, "tune", "--anyway", "--name", "other")
     assert other.status == 2
     assert "Another process" in one_message(other)
-    process.send_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["Ctrl-C", "kill -9"])
+def test_an_interrupted_run_goes_on_where_it_was(desk, tuning, how, status):
+    process, folder = tuning
+    process.send_signal(how)
     _, err = process.communicate(timeout=120)
-    assert process.returncode == 130, err
+    assert (process.returncode, "Traceback" in err) == (status, False), err
+    learnt = steps(folder)
+    assert learnt and not (folder / "result.json").exists()
+    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--json")
+    assert ended.status == 0, ended.err
+    assert steps(folder) == list(range(1, ended.json["steps"] + 1))
+    assert len(learnt) < ended.json["steps"]
+
+
+def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
+    assert tunesmith("-C", desk, "split").status == 0
+    process = start("-C", desk, "baseline", "prompt", "retrieval")
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode in (130, 0)  # 0: this machine was faster than the interrupt
     assert "Traceback" not in err
-    write_settings(desk, model={"base": str(desk.parent / "gone"), "embedder": "ngrams"})
-    assert tunesmith("-C", desk, "status").status == 0
+    ended = tunesmith("-C", desk, "baseline", "prompt", "retrieval", "--json")
+    assert ended.status == 0, ended.err
+    assert {c["failed"] for c in ended.json["contenders"].values()} <= {0}

@@ -89,3 +89,22 @@ def test_the_schema_names_every_field_and_allows_null_only_where_the_task_does()
     assert schema["required"] == ["category", "order", "reply"]
     assert schema["properties"]["order"]["anyOf"][1] == {"type": "null"}
     assert schema["properties"]["category"] == {"type": "string", "enum": ["returns", "billing"]}
+
+
+def test_spans_tell_where_each_value_stands_in_a_json_completion():
+    task = Task(
+        name="t",
+        fields=(
+            Field(name="kind", type="label", labels=("a", "b")),
+            Field(name="order", type="value", nullable=True),
+            Field(name="said", type="text"),
+        ),
+    )
+    completion = '{"kind" : "a",\n "order": null, "said": "the \\"kind\\": \\u00fc"}'
+    found = [completion[begin:end] for begin, end in task.spans(completion)]
+    assert found == ['"a"', "null", '"the \\"kind\\": \\u00fc"']
+    assert task.spans('{"kind": "c"}') == ()
+
+
+def test_a_plain_completion_has_no_parts():
+    assert Task(name="t", format="plain", fields=(Field(name="f", type="text"),)).spans("some text") == ()

@@ -11,7 +11,7 @@ from tunesmith.tuning.batches import Order, make_batch, make_packs, shared_prefi
 
 
 def example(ids: list[int], learnt: int) -> Encoded:
-    return Encoded(ids, [False] * (len(ids) - learnt) + [True] * learnt)
+    return Encoded(ids, [0.0] * (len(ids) - learnt) + [1.0] * learnt)
 
 
 def test_the_prefix_ends_where_examples_differ():
@@ -31,20 +31,20 @@ def test_a_batch_counts_the_prefix_once_and_what_is_learnt_whole():
     batch = make_batch([example([7, 7, 1, 2, 3], 2), example([7, 7, 4, 5], 1)], 2, 100)
     assert batch.prefix == [7, 7]
     assert [[s.ids for s in pack] for pack in batch.packs] == [[[1, 2, 3], [4, 5]]]
-    assert (batch.examples, batch.tokens, batch.supervised) == (2, 7, 3)
+    assert (batch.examples, batch.tokens, batch.weight) == (2, 7, 3)
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 120))
 def test_packs_hold_every_segment_once_and_within_the_limit(lengths, limit):
-    segments = [Encoded([number] * n, [True] * n) for number, n in enumerate(lengths)]
+    segments = [Encoded([number] * n, [1.0] * n) for number, n in enumerate(lengths)]
     packs = make_packs(segments, limit)
     assert sorted(s.ids[0] for pack in packs for s in pack) == list(range(len(lengths)))
     assert all(len(pack) == 1 or sum(len(s.ids) for s in pack) <= limit for pack in packs)
 
 
 def test_packs_are_level_and_hold_like_lengths():
-    segments = [Encoded([0] * n, [True] * n) for n in (40, 10, 41, 11, 39, 12, 42, 9)]  # 204 tokens, so 3 packs of 68
+    segments = [Encoded([0] * n, [1.0] * n) for n in (40, 10, 41, 11, 39, 12, 42, 9)]  # 204 tokens, so 3 packs of 68
     packs = make_packs(segments, 90)
     assert [[len(s.ids) for s in pack] for pack in packs] == [[42, 41], [40, 39], [12, 11, 10, 9]]
 

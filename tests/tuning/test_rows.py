@@ -49,7 +49,7 @@ def test_a_row_too_long_is_cut_at_its_end_and_counted(template):
     whole = template.encode(*long)
     encoded = encode_rows(template, [SHORT, long], "train", 50, "cut")
     assert encoded.too_long == 1
-    assert (encoded.examples[1].ids, encoded.examples[1].mask) == (whole.ids[:50], whole.mask[:50])
+    assert (encoded.examples[1].ids, encoded.examples[1].weights) == (whole.ids[:50], whole.weights[:50])
 
 
 def test_a_row_whose_completion_is_all_cut_off_is_refused(template):
@@ -68,3 +68,10 @@ def test_an_empty_side_is_nothing_to_measure(template, side):
 def test_no_row_left_is_nothing_to_measure(template):
     with pytest.raises(NothingToMeasure, match="All 2 train rows are longer than 50 tokens"):
         encode_rows(template, [LONG, LONG], "train", 50, "skip")
+
+
+def test_the_parts_of_a_completion_reach_its_weights(template):
+    whole = Row(SHORT.messages, "yes no", ((0, 3), (3, 6)))
+    (encoded,) = encode_rows(template, [whole], "train", 1000, "refuse").examples
+    assert encoded == template.encode(whole.messages, "yes no", ((0, 3), (3, 6)))
+    assert len(set(encoded.weights)) > 1

@@ -88,7 +88,7 @@ def test_the_start_loss_is_the_base_model_s(base, finished):
     total, count = 0.0, 0
     for row in VALIDATION:
         example = template.encode(*row)
-        labels = torch.tensor([[i if m else -100 for i, m in zip(example.ids, example.mask, strict=True)]])
+        labels = torch.tensor([[i if m else -100 for i, m in zip(example.ids, example.weights, strict=True)]])
         with torch.no_grad():
             mean = model(input_ids=torch.tensor([example.ids]), labels=labels).loss.item()
         total, count = total + mean * example.supervised, count + example.supervised
@@ -112,7 +112,7 @@ def test_the_adapter_on_disk_has_the_best_validation_loss_and_peft_loads_it(base
         loaded = PeftModel.from_pretrained(load_base(base, "float32"), tuned.adapter)
     template = Template.open(base)
     batch = make_batch([template.encode(*row) for row in VALIDATION], 0, 1000)
-    assert Network(loaded).loss_sum(batch) / batch.supervised == pytest.approx(tuned.validation_loss, rel=1e-5)
+    assert Network(loaded).loss_sum(batch) / batch.weight == pytest.approx(tuned.validation_loss, rel=1e-5)
     assert tuned.adapter_hash == adapter_hash(Path(tuned.adapter))
     settings = json.loads((Path(tuned.adapter) / "adapter_config.json").read_text("utf-8"))
     assert settings["base_model_name_or_path"] == "tiny"  # a name, no path of this machine

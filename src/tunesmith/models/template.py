@@ -1,4 +1,4 @@
-"""Messages to token ids and loss mask: the one place, for training, evaluation and serving alike.
+"""Messages to token ids and what the loss counts: the one place, for training, evaluation and serving alike.
 
 The prompt is rendered by the tokenizer's own chat template and tokenized; the completion is tokenized apart and
 appended. So the model learns to continue exactly the ids that it is given when it answers, and no token straddles the
@@ -8,6 +8,7 @@ Does not pad, batch or truncate.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,18 +17,23 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Message
 
-__all__ = ["Encoded", "Template", "common_prefix"]
+__all__ = ["Encoded", "Span", "Template", "common_prefix"]
+
+Span = tuple[int, int]
+"""Where a part of a text begins, and where it has ended, in characters."""
 
 
 class Encoded(NamedTuple):
-    """One example as tokens. ``mask[i]`` is True where the model learns to produce ``ids[i]``."""
+    """One example as tokens."""
 
     ids: list[int]
-    mask: list[bool]
+    weights: list[float]
+    """How much the loss counts each token: 0 where it is given to the model, above 0 where it is learnt."""
 
     @property
     def supervised(self) -> int:
-        return sum(self.mask)
+        """Tokens that are learnt."""
+        return sum(weight > 0 for weight in self.weights)
 
 
 class Template:
@@ -67,10 +73,20 @@ class Template:
         """Token ids the model reads before it answers."""
         return self._tokens(self.prompt_text(messages))
 
-    def encode(self, messages: Sequence[Message], completion: str) -> Encoded:
-        """Prompt and completion as ids; the loss looks at the completion and the token that ends it."""
+    def encode(self, messages: Sequence[Message], completion: str, parts: Sequence[Span] = ()) -> Encoded:
+        """Prompt and completion as ids; the loss looks at the completion and the token that ends it.
+
+        Args:
+            parts: Ranges of the completion's characters, none overlapping, that count as much as one another in the
+                loss, and as much as all that lies outside of them, however many tokens each has. The tokens' weights
+                have a mean of 1. Without parts each token counts the same.
+
+        Raises:
+            TunesmithError: There are parts, and the tokenizer does not tell which characters a token stands for.
+        """
         prompt, answer = self.prompt_ids(messages), self.completion_ids(completion)
-        return Encoded(prompt + answer, [False] * len(prompt) + [True] * len(answer))
+        weights = self._weights(completion, parts) if parts else [1.0] * len(answer)
+        return Encoded(prompt + answer, [0.0] * len(prompt) + weights)
 
     def completion_ids(self, completion: str) -> list[int]:
         """The completion's tokens and the one that ends the turn."""
@@ -82,6 +98,23 @@ class Template:
 
     def _tokens(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def _weights(self, completion: str, parts: Sequence[Span]) -> list[float]:
+        """A weight for each of ``completion_ids``."""
+        if not self.tokenizer.is_fast:
+            raise TunesmithError(
+                f"The tokenizer of {self.tokenizer.name_or_path!r} does not tell which characters a token stands for.",
+                "set tuning.balance to tokens, or put a tokenizer.json beside the model",
+            )
+        spans = self.tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        outside = len(parts)
+        part_of = [
+            next((n for n, (start, end) in enumerate(parts) if first < end and last > start), outside)
+            for first, last in spans
+        ]
+        part_of.append(outside)  # the token that ends the turn
+        size = Counter(part_of)
+        return [len(part_of) / len(size) / size[part] for part in part_of]
 
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
         plain = [{"role": m.role, "content": m.content} for m in messages]

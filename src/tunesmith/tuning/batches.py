@@ -34,9 +34,9 @@ class Batch(NamedTuple):
         return len(self.prefix) + sum(len(segment.ids) for pack in self.packs for segment in pack)
 
     @property
-    def supervised(self) -> int:
-        """Tokens that are learnt."""
-        return sum(sum(segment.mask[1:]) for pack in self.packs for segment in pack)
+    def weight(self) -> float:
+        """Sum of the weights of all tokens that are learnt."""
+        return sum(sum(segment.weights[1:]) for pack in self.packs for segment in pack)
 
 
 def shared_prefix(examples: Sequence[Encoded]) -> int:
@@ -44,13 +44,17 @@ def shared_prefix(examples: Sequence[Encoded]) -> int:
 
     The token before a learnt one belongs to the segment, for its hidden state is what predicts it.
     """
-    before = min(example.mask.index(True, 1) for example in examples) - 1
+    before = min(_first_learnt(example) for example in examples) - 1
     return min(before, common_prefix([example.ids for example in examples]))
+
+
+def _first_learnt(example: Encoded) -> int:
+    return next(place for place, weight in enumerate(example.weights) if place and weight > 0)
 
 
 def make_batch(examples: Sequence[Encoded], shared: int, limit: int) -> Batch:
     """A batch of ``examples`` that share their first ``shared`` tokens, in packs of at most ``limit`` tokens."""
-    segments = [Encoded(example.ids[shared:], example.mask[shared:]) for example in examples]
+    segments = [Encoded(example.ids[shared:], example.weights[shared:]) for example in examples]
     return Batch(examples[0].ids[:shared], make_packs(segments, limit))
 
 
@@ -59,7 +63,7 @@ def make_packs(segments: Sequence[Encoded], limit: int) -> list[list[Encoded]]:
 
     Like lengths keep the padding inside attention small; level packs keep memory and speed level.
 
-    >>> [[len(s.ids) for s in pack] for pack in make_packs([Encoded([0] * n, [True] * n) for n in (3, 9, 4, 2)], 10)]
+    >>> [[len(s.ids) for s in pack] for pack in make_packs([Encoded([0] * n, [1.0] * n) for n in (3, 9, 4, 2)], 10)]
     [[9], [4, 3, 2]]
     """
     total = sum(len(segment.ids) for segment in segments)

@@ -48,6 +48,9 @@ class LoraConfig(Config):
     """Tuning stops after this many looks in a row without a lower validation loss."""
     max_seconds: float | None = Field(None, gt=0)
     """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
+    balance: Literal["fields", "tokens"] = "fields"
+    """What counts the same in the loss: the fields of a JSON completion, whatever their length, or its tokens. Counted by
+    tokens, a short label weighs little beside a long text."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)

@@ -38,9 +38,12 @@ def unfuse(model: nn.Module) -> None:
             del module.forward
 
 
-def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor) -> Tensor:
-    """Sum over N tokens of the cross-entropy of ``hidden @ output.T``, in nats; the output layer gets no gradient."""
-    return _TokenLoss.apply(hidden_ND, output_VD, target_N)  # type: ignore[no-any-return, no-untyped-call]
+def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
+    """Weighted sum over N tokens of the cross-entropy of ``hidden @ output.T``, in nats.
+
+    The output layer gets no gradient. The sum has the format of the weights.
+    """
+    return _TokenLoss.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _is_plain(layer: Any) -> bool:
@@ -119,26 +122,28 @@ class _TokenLoss(torch.autograd.Function):
     """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
 
     @staticmethod
-    def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor) -> Tensor:
-        exact = hidden_ND.dtype if hidden_ND.dtype == torch.float64 else torch.float32
+    def forward(
+        context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor
+    ) -> Tensor:
+        exact = weight_N.dtype
         total = torch.zeros((), dtype=exact, device=hidden_ND.device)
         d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None
         rows = max(1, LOGITS_AT_ONCE // len(output_VD))
         for start in range(0, len(target_N), rows):
             part = slice(start, start + rows)
-            target_N1 = target_N[part, None]
+            target_N1, weight_N1 = target_N[part, None], weight_N[part, None]
             logits_NV = (hidden_ND[part] @ output_VD.t()).to(exact)
             wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
             share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
             # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
-            total += (highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1).sum()
+            total += ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1).sum()
             if d_ND is not None:
                 share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
-                d_ND[part] = share_NV.to(output_VD.dtype) @ output_VD
+                d_ND[part] = share_NV.mul_(weight_N1).to(output_VD.dtype) @ output_VD
         context.save_for_backward(d_ND)
         return total
 
     @staticmethod
-    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None, None]:
         (d_ND,) = context.saved_tensors
-        return d_ND * d.to(d_ND.dtype), None, None
+        return d_ND * d.to(d_ND.dtype), None, None, None

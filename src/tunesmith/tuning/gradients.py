@@ -62,15 +62,16 @@ class Network:
         self.way = way
 
     def learn(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
-        """Add the gradients of the batch's mean loss to the parameters'; returns that loss in nats per learnt token.
+        """Add the gradients of the batch's mean loss to the parameters'; returns that loss in nats per learnt token,
+        each token counting by its weight.
 
         ``between`` is called before each pack; what it raises leaves with gradients half added.
         """
         self.model.train()
-        return self._sum(batch, 1 / batch.supervised, between) / batch.supervised
+        return self._sum(batch, 1 / batch.weight, between) / batch.weight
 
     def loss_sum(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
-        """Loss in nats, summed over the batch's learnt tokens; no gradients."""
+        """Weighted loss in nats, summed over the batch's learnt tokens; no gradients."""
         self.model.eval()
         with torch.no_grad():
             return self._sum(batch, None, between)
@@ -111,11 +112,11 @@ class Network:
         ids = [i for segment in pack for i in segment.ids]
         with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
             hidden = self._hidden(ids, positions)
-        keep, target = self._learnt(pack, 0)
+        keep, target, weight = self._learnt(pack, 0)
         head = self.causal.get_output_embeddings()
         if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
-            return token_loss(hidden[keep], head.weight, target)
-        return _cross_entropy(head(hidden[keep]), target)
+            return token_loss(hidden[keep], head.weight, target, weight)
+        return _cross_entropy(head(hidden[keep]), target, weight)
 
     def _hidden(self, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Hidden states (T, width) of the last layer."""
@@ -132,7 +133,7 @@ class Network:
         shared = len(prefix)
         ids = prefix + [i for segment in pack for i in segment.ids]
         positions = [*range(shared), *(shared + i for segment in pack for i in range(len(segment.ids)))]
-        keep, target = self._learnt(pack, shared)
+        keep, target, weight = self._learnt(pack, shared)
         mask = None if len(pack) == 1 else self._mask(shared, pack)
         out = self.causal(
             input_ids=torch.tensor([ids], device=self.device),
@@ -141,17 +142,20 @@ class Network:
             use_cache=False,
             logits_to_keep=keep,
         )
-        return _cross_entropy(out.logits[0], target)
+        return _cross_entropy(out.logits[0], target, weight)
 
-    def _learnt(self, pack: Sequence[Encoded], start: int) -> tuple[Tensor, Tensor]:
-        """Places whose next token is learnt, and those tokens. The first of a segment has none before it."""
-        keep, target = [], []
+    def _learnt(self, pack: Sequence[Encoded], start: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Places whose next token is learnt, those tokens, their weights. The first of a segment has none before it."""
+        keep, target, weight = [], [], []
         for segment in pack:
-            learnt = [i for i in range(1, len(segment.ids)) if segment.mask[i]]
+            learnt = [i for i in range(1, len(segment.ids)) if segment.weights[i]]
             keep += [start + i - 1 for i in learnt]
             target += [segment.ids[i] for i in learnt]
+            weight += [segment.weights[i] for i in learnt]
             start += len(segment.ids)
-        return torch.tensor(keep, device=self.device), torch.tensor(target, device=self.device)
+        exact = torch.float64 if self.causal.dtype == torch.float64 else torch.float32
+        weight_N = torch.tensor(weight, device=self.device, dtype=exact)
+        return torch.tensor(keep, device=self.device), torch.tensor(target, device=self.device), weight_N
 
     def _mask(self, shared: int, pack: Sequence[Encoded]) -> Tensor:
         """(1, 1, tokens, tokens): 0 where a token sees another, the lowest number where not."""
@@ -187,7 +191,7 @@ def _measured(network: Network, batch: Batch) -> Tensor:
     parameters = [p for p in network.model.parameters() if p.requires_grad]
     network.model.eval()
     try:
-        loss = network._sum(batch, 1 / batch.supervised, _go_on) / batch.supervised
+        loss = network._sum(batch, 1 / batch.weight, _go_on) / batch.weight
         size = sum(float(p.grad.double().norm()) ** 2 for p in parameters if p.grad is not None) ** 0.5 or 1.0
         parts = [p.grad.double().flatten() / size for p in parameters if p.grad is not None]
         return torch.cat([torch.tensor([loss], dtype=torch.float64, device=network.device), *parts])
@@ -199,7 +203,7 @@ def _measured(network: Network, batch: Batch) -> Tensor:
 def _made_up(vocabulary: int) -> Batch:
     """Two segments of unlike length after a prefix, from ids spread over the vocabulary."""
     ids = [(7919 * i + 13) % vocabulary for i in range(22)]
-    return Batch(ids[:8], [[Encoded(ids[8:17], [False] * 4 + [True] * 5), Encoded(ids[17:], [False] * 2 + [True] * 3)]])
+    return Batch(ids[:8], [[Encoded(ids[8:17], [0.0] * 4 + [1.0] * 5), Encoded(ids[17:], [0.0] * 2 + [2.0] * 3)]])
 
 
 def _backward(loss: Tensor, scale: float | None) -> float:
@@ -209,6 +213,5 @@ def _backward(loss: Tensor, scale: float | None) -> float:
     return value
 
 
-def _cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
-    exact = logits if logits.dtype == torch.float64 else logits.float()
-    return nn.functional.cross_entropy(exact, target, reduction="sum")
+def _cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    return nn.functional.cross_entropy(logits.to(weight.dtype), target, reduction="none") @ weight

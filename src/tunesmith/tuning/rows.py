@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
-from tunesmith.models.template import Encoded, Template
+from tunesmith.models.template import Encoded, Span, Template
 
 __all__ = ["EncodedRows", "Row", "encode_rows"]
 
@@ -17,6 +17,8 @@ class Row(NamedTuple):
 
     messages: tuple[Message, ...]
     completion: str
+    parts: tuple[Span, ...] = ()
+    """Ranges of the completion that count the same in the loss, as ``Template.encode`` takes them."""
 
 
 class EncodedRows(NamedTuple):
@@ -28,7 +30,7 @@ class EncodedRows(NamedTuple):
 
 
 def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:
-    """Tokens and loss mask of each row, none of more than ``limit`` tokens.
+    """Tokens and their weights of each row, none of more than ``limit`` tokens.
 
     Args:
         side: "train" or "validation", for the error texts.
@@ -40,7 +42,7 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
     """
     if not rows:
         raise NothingToMeasure(f"The {side} side is empty.", "add examples, then `tunesmith split`")
-    examples = [template.encode(row.messages, row.completion) for row in rows]
+    examples = [template.encode(row.messages, row.completion, row.parts) for row in rows]
     long = [number for number, example in enumerate(examples) if len(example.ids) > limit]
     longest = max(len(example.ids) for example in examples)
     if long and too_long == "refuse":
@@ -55,9 +57,9 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
             raise NothingToMeasure(
                 f"All {len(rows)} {side} rows are longer than {limit} tokens.", f"set tuning.max_length to {longest}"
             )
-    examples = [Encoded(e.ids[:limit], e.mask[:limit]) for e in examples]
+    examples = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
     # the first token is never learnt: there is nothing before it to tell it from
-    empty = [number for number, example in enumerate(examples) if not any(example.mask[1:])]
+    empty = [number for number, example in enumerate(examples) if not any(example.weights[1:])]
     if empty:
         raise TunesmithError(
             f"{len(empty)} {side} rows hold no token to learn: {_named(empty, rows)}.",

@@ -154,7 +154,7 @@ class _Tuning:
     def _look(self) -> None:
         """Validation loss; keep the adapter if it is the best so far; save the state."""
         step = self.state.step
-        loss = self.network.loss_sum(self.watched, self.interrupt.check) / self.watched.supervised
+        loss = self.network.loss_sum(self.watched, self.interrupt.check) / self.watched.weight
         if not math.isfinite(loss):
             raise self._diverged("validation", step)
         best = self.state.best_loss is None or loss < self.state.best_loss

@@ -29,4 +29,4 @@ def mask(home: Home, example: Example) -> list[tuple[str, bool]]:
     template = Template.open(model_folder(home.settings.model.base))
     encoded = template.encode(head(home.task.instructions, example) + turns(example), example.completion)
     texts = [template.tokenizer.decode([i]) for i in encoded.ids]
-    return list(zip(texts, encoded.mask, strict=True))
+    return [(text, weight > 0) for text, weight in zip(texts, encoded.weights, strict=True)]

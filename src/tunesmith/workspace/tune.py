@@ -42,7 +42,7 @@ def plan(home: Home, **changes: Any) -> PlanReport:
 
     config = _config(home, changes)
     answering = Answering(home)
-    train, validation = _rows(home, answering)
+    train, validation = _rows(home, answering, config)
     made = make_plan(_base(home), train, validation, config)
     return PlanReport(plan=to_builtins(made), too_early=tuple(too_early(home)))
 
@@ -73,7 +73,7 @@ def tune(
         inputs = _inputs(home, answering, config)
         name = name or digest(inputs)[:8]
         base = _base(home)
-        train, validation = _rows(home, answering)
+        train, validation = _rows(home, answering, config)
         tuned = train_adapter(base, train, validation, config, home.inside / "runs" / name, progress=progress)
         run = Run(
             name=name,
@@ -157,12 +157,13 @@ def _base(home: Home) -> Path:
     return model_folder(home.settings.model.base)
 
 
-def _rows(home: Home, answering: Answering) -> tuple[list[Any], list[Any]]:
+def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[Any], list[Any]]:
     """Train and validation rows: the very messages that the tuned contender will be asked with."""
     from tunesmith.tuning.rows import Row
 
     def row(example: Example) -> Row:
-        return Row(head(home.task.instructions, example) + turns(example), example.completion)
+        parts = home.task.spans(example.completion) if config.balance == "fields" else ()
+        return Row(head(home.task.instructions, example) + turns(example), example.completion, parts)
 
     validation = set(answering.split.validation)
     return (

@@ -1,0 +1,78 @@
+"""Messages to tokens and their weights: the same ids in training as in answering."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.models.tiny import build_tokenizer
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Message
+from tunesmith.models.template import Template, common_prefix
+
+ASKED = (Message(role="system", content="File it."), Message(role="user", content="where is my parcel"))
+COMPLETION = '{"category": "billing", "order": null, "reply": "We look into it, thank you."}'
+
+
+def where(value: str) -> tuple[int, int]:
+    begin = COMPLETION.index(value)
+    return begin, begin + len(value)
+
+
+PARTS = [where('"billing"'), where("null"), where('"We look into it, thank you."')]
+
+
+@pytest.fixture(scope="module")
+def template():
+    return Template(build_tokenizer(merges=200))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_training_shows_the_ids_that_answering_begins_with(prompt, completion):
+    template = Template(build_tokenizer())
+    asked = (Message(role="user", content=prompt),)
+    encoded = template.encode(asked, completion)
+    begin = len(template.prompt_ids(asked))
+    assert encoded.ids[:begin] == template.prompt_ids(asked)
+    assert encoded.ids[begin:] == template.completion_ids(completion)
+    assert encoded.weights == [0.0] * begin + [1.0] * (len(encoded.ids) - begin)
+    assert encoded.ids[-1] in template.end_ids
+
+
+def test_parts_of_a_completion_weigh_the_same_however_long_they_are(template):
+    encoded = template.encode(ASKED, COMPLETION, PARTS)
+    begin = len(template.prompt_ids(ASKED))
+    weights = encoded.weights[begin:]
+    assert sum(weights) == pytest.approx(len(weights))  # a mean of 1
+    texts = [template.tokenizer.decode([i]) for i in encoded.ids[begin:]]
+    by_weight: dict[float, list[str]] = {}
+    for text, weight in zip(texts, weights, strict=True):
+        by_weight.setdefault(round(weight, 9), []).append(text)
+    # three parts and the rest (keys, commas and the end of the turn) share the sum alike
+    assert {round(weight * len(part), 6) for weight, part in by_weight.items()} == {round(len(weights) / 4, 6)}
+    heaviest = by_weight[max(by_weight)]
+    assert "".join(heaviest).strip() == "null"
+
+
+def test_a_tokenizer_that_does_not_tell_characters_cannot_weigh_parts(template):
+    slow = Template(template.tokenizer)
+    slow.tokenizer = type("Slow", (), {"is_fast": False, "name_or_path": "old", "__call__": template.tokenizer.__call__})()
+    slow.prompt_ids = lambda _messages: [1]
+    slow.completion_ids = lambda _completion: [2]
+    with pytest.raises(TunesmithError, match=r"'old' does not tell(.|\n)*To mend it: set tuning.balance to tokens"):
+        slow.encode(ASKED, COMPLETION, PARTS)
+
+
+def test_a_tokenizer_without_a_chat_template_is_refused():
+    with pytest.raises(TunesmithError, match=r"'base' has no chat template(.|\n)*To mend it: use its instruct"):
+        Template(SimpleNamespace(chat_template=None, name_or_path="base"))
+
+
+def test_the_common_prefix_stops_short_of_the_shortest():
+    assert common_prefix([[1, 2], [1, 2, 3]]) == 1
+    assert common_prefix([[5], [6]]) == 0
+    assert common_prefix([]) == 0
