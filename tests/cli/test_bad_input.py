@@ -9,10 +9,10 @@ import sys
 import time
 
 import pytest
-
 from tests.cli.driving import command, tunesmith
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
+
 from tunesmith import Workspace
 
 GOOD = {"messages": [{"role": "user", "content": "where is my parcel"}, {"role": "assistant", "content": "shipping"}]}
@@ -89,7 +89,10 @@ def test_a_bad_row_is_set_aside_with_its_line_and_the_good_ones_are_added(desk, 
     path.write_bytes(json.dumps(GOOD).encode() + b"\n" + line + b"\n" + good.encode() + b"\n")
     # the first row's format tells how the file is read, so the bad row is given in the same shape where it can be
     if b'"prompt"' in line:
-        rows = [{"prompt": "is the van late", "completion": "shipping"}, {"prompt": "lost box", "completion": "shipping"}]
+        rows = [
+            {"prompt": "is the van late", "completion": "shipping"},
+            {"prompt": "lost box", "completion": "shipping"},
+        ]
         path.write_bytes(b"\n".join([json.dumps(rows[0]).encode(), line, json.dumps(rows[1]).encode()]) + b"\n")
     ended = tunesmith("-C", desk, "add", path, "--json")
     assert ended.status == 0, ended.err
@@ -163,7 +166,9 @@ def test_with_json_an_error_is_one_object_too(tmp_path):
 def test_a_full_disk_keeps_what_was_there(desk, tmp_path):
     """A file-size limit stands in for the disk: the write fails at the same place, with the same care asked for."""
     rows = tmp_path / "rows.jsonl"
-    rows.write_text("".join(json.dumps({"prompt": f"{n} {'y' * 500}", "completion": "shipping"}) + "\n" for n in range(9000)))
+    rows.write_text(
+        "".join(json.dumps({"prompt": f"{n} {'y' * 500}", "completion": "shipping"}) + "\n" for n in range(9000))
+    )
 
     def limited():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -190,7 +195,9 @@ def start(*arguments, cwd=None):
 def test_ctrl_c_while_reading_adds_nothing_and_the_same_command_works_afterwards(desk, tmp_path):
     rows = tmp_path / "rows.jsonl"
     with rows.open("w") as file:
-        file.writelines(json.dumps({"prompt": f"parcel {n} is late", "completion": "shipping"}) + "\n" for n in range(60_000))
+        file.writelines(
+            json.dumps({"prompt": f"parcel {n} is late", "completion": "shipping"}) + "\n" for n in range(60_000)
+        )
     process = start("-C", desk, "add", rows)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
@@ -255,4 +262,4 @@ def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
     assert "Traceback" not in err
     ended = tunesmith("-C", desk, "baseline", "prompt", "retrieval", "--json")
     assert ended.status == 0, ended.err
-    assert {c["failed"] for c in ended.json["contenders"].values()} <= {0}
+    assert {c.get("failed", 0) for c in ended.json["contenders"].values()} == {0}

@@ -60,7 +60,9 @@ def test_parts_of_a_completion_weigh_the_same_however_long_they_are(template):
 
 def test_a_tokenizer_that_does_not_tell_characters_cannot_weigh_parts(template):
     slow = Template(template.tokenizer)
-    slow.tokenizer = type("Slow", (), {"is_fast": False, "name_or_path": "old", "__call__": template.tokenizer.__call__})()
+    slow.tokenizer = type(
+        "Slow", (), {"is_fast": False, "name_or_path": "old", "__call__": template.tokenizer.__call__}
+    )()
     slow.prompt_ids = lambda _messages: [1]
     slow.completion_ids = lambda _completion: [2]
     with pytest.raises(TunesmithError, match=r"'old' does not tell(.|\n)*To mend it: set tuning.balance to tokens"):

@@ -74,7 +74,7 @@ def gradients(network: Network) -> torch.Tensor:
 
 
 def one_at_a_time(network: Network, rows: list[Encoded]) -> float:
-    """The reference: whole examples alone through the model as transformers wrote it; the weighted mean of learnt tokens."""
+    """The reference: whole examples alone through the model as transformers wrote it; the weighted mean."""
     learnt = sum(sum(row.weights) for row in rows)
     total = 0.0
     for row in rows:

@@ -7,9 +7,9 @@ import csv
 import random
 
 import pytest
-
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_settings
+
 from tunesmith import Workspace
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
@@ -19,9 +19,10 @@ from tunesmith.workspace.baseline import prepare
 from tunesmith.workspace.evaluate import prepared
 
 TOPICS = ("returns", "billing", "shipping")
-VOCABULARY = """amber basket candle desk eagle fence garden hammer island jacket kettle lantern mirror needle orange
+WORDS = """amber basket candle desk eagle fence garden hammer island jacket kettle lantern mirror needle orange
 pepper quilt ribbon saddle table umbrella violin window yarn zipper anchor bottle copper dragon engine feather guitar
-harbour insect jungle kitchen ladder marble napkin oyster pencil quarry rocket spoon trumpet urchin velvet walnut""".split()
+harbour insect jungle kitchen ladder marble napkin oyster pencil quarry rocket spoon
+trumpet urchin velvet walnut"""
 BAR = {"metric": "accuracy", "value": 0.8}
 HALF = dict.fromkeys(("constant", "prompt", "few_shot", "retrieval"), 0.5)
 
@@ -37,7 +38,7 @@ def desk(tmp_path, model):
 
     def make(rows=600, contradicting=0):
         draw = random.Random(7)
-        texts = [" ".join(draw.sample(VOCABULARY, 8)) for _ in range(rows)]
+        texts = [" ".join(draw.sample(WORDS.split(), 8)) for _ in range(rows)]
         path = tmp_path / "examples.csv"
         with path.open("w", newline="") as file:
             writer = csv.writer(file)

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
+
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
 

@@ -64,9 +64,9 @@ def open_workspace() -> Workspace:
 def show(result: Any, text: str) -> None:
     """Print the result: ``text`` for people, or with --json the one JSON object."""
     if session.json:
-        from tunesmith.core.codec import encode
+        from tunesmith.core.codec import complete, encode
 
-        sys.stdout.write(encode(result).decode() + "\n")
+        sys.stdout.write(encode(complete(result)).decode() + "\n")
     else:
         sys.stdout.write(text.rstrip("\n") + "\n")
     sys.stdout.flush()

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.app import app, open_workspace, show
-from tunesmith.core.codec import to_builtins
+from tunesmith.core.codec import complete
 
 
 @app.command()
@@ -19,5 +19,5 @@ def decide(
     decision = workspace.decide()
     report = workspace.report()
     lines = [decision.recommendation, *(f"  - {reason}" for reason in decision.because), f"Dossier: {report.dossier}"]
-    show(to_builtins(decision) | {"dossier": report.dossier}, "\n".join(lines))
+    show(complete(decision) | {"dossier": report.dossier}, "\n".join(lines))
     raise typer.Exit(1 if gate and not decision.passed else 0)

@@ -23,7 +23,7 @@ def init(
     example: Annotated[str | None, typer.Option(help="Copy a bundled example: support-desk.")] = None,
 ) -> None:
     """Begin a workspace; with --from, infer the task and say what was inferred."""
-    from tunesmith.core.codec import to_builtins
+    from tunesmith.core.codec import complete
     from tunesmith.workspace import Workspace
 
     workspace, said = Workspace.init(
@@ -35,6 +35,6 @@ def init(
         base_model=base_model,
         example=example,
     )
-    result = {"workspace": str(workspace.home.root), "task": to_builtins(workspace.home.task), "said": said}
+    result = {"workspace": str(workspace.home.root), "task": complete(workspace.home.task), "said": said}
     lines = [f"Workspace {folder}", *(f"  {line}" for line in said), f"Next: tunesmith -C {folder} status"]
     show(result, "\n".join(lines))

@@ -41,8 +41,8 @@ def pull(
 @model.command()
 def show(name: Annotated[str, typer.Argument(help="A name of the catalogue.")]) -> None:
     """What is known of a model: size, context, licence, source."""
-    from tunesmith.core.codec import to_builtins
+    from tunesmith.core.codec import complete
     from tunesmith.workspace.model import show_model
 
-    row = to_builtins(show_model(name))
+    row = complete(show_model(name))
     door.show(row, "\n".join(f"{key}: {value}" for key, value in row.items()))

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-__all__ = ["canonical", "decode", "digest", "digest_bytes", "encode", "to_builtins"]
+__all__ = ["canonical", "complete", "decode", "digest", "digest_bytes", "encode"]
 
 R = TypeVar("R")
 
@@ -40,6 +40,10 @@ def decode(content: bytes | str, kind: type[R]) -> R:
     return msgspec.json.decode(content, type=kind)
 
 
-def to_builtins(record: Any) -> Any:
-    """Plain dicts and lists, as JSON would hold them."""
-    return msgspec.to_builtins(record)
+def complete(thing: Any) -> Any:
+    """Plain dicts and lists with every field of every record, those at their default too: what a reader may rely on."""
+    if isinstance(thing, msgspec.Struct):
+        return {name: complete(getattr(thing, name)) for name in thing.__struct_fields__}
+    if isinstance(thing, dict):
+        return {key: complete(value) for key, value in thing.items()}
+    return [complete(item) for item in thing] if isinstance(thing, list | tuple) else thing

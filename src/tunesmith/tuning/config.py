@@ -26,8 +26,9 @@ class LoraConfig(Config):
     """Highest step size. 1e-3 to 3e-3 suits adapters on models below a billion weights, 1e-4 to 3e-4 larger ones."""
     epochs: float = Field(3.0, gt=0)
     """Passes over the train side; a part of a pass is allowed."""
-    batch_size: int = Field(16, ge=1)
-    """Examples per optimizer step. The tokens that all prompts begin with are computed once per step."""
+    batch_size: int = Field(8, ge=1)
+    """Examples per optimizer step. The tokens that all prompts begin with are computed once per step. Some hundred
+    examples learn more from many small steps than from few large ones (docs/experiments.md)."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
     """Share of all steps in which the step size rises from 0 to learning_rate."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
@@ -49,8 +50,8 @@ class LoraConfig(Config):
     max_seconds: float | None = Field(None, gt=0)
     """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
     balance: Literal["fields", "tokens"] = "fields"
-    """What counts the same in the loss: the fields of a JSON completion, whatever their length, or its tokens. Counted by
-    tokens, a short label weighs little beside a long text."""
+    """What counts the same in the loss: the fields of a JSON completion, however long, or its tokens. By tokens a short
+    label weighs little beside a long text."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)

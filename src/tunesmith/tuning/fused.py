@@ -122,9 +122,7 @@ class _TokenLoss(torch.autograd.Function):
     """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
 
     @staticmethod
-    def forward(
-        context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor
-    ) -> Tensor:
+    def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
         exact = weight_N.dtype
         total = torch.zeros((), dtype=exact, device=hidden_ND.device)
         d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.core.codec import digest, to_builtins
+from tunesmith.core.codec import complete, digest
 from tunesmith.core.records import Contender, Decision
 from tunesmith.decision import decide as judge
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
@@ -65,7 +65,7 @@ def _facts(home: Home) -> Facts:
         tuned_run=tuned[0].settings["run"] if tuned else None,
         test_looks=evaluation.test_looks,
         overrides=overrides(home),
-        costs=to_builtins(sheets),
+        costs=complete(sheets),
         inputs=decision_inputs(home),
     )
 

@@ -37,14 +37,14 @@ class PlanReport(Record, frozen=True, kw_only=True):
 
 def plan(home: Home, **changes: Any) -> PlanReport:
     """What tuning would take, without training."""
-    from tunesmith.core.codec import to_builtins
+    from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
     config = _config(home, changes)
     answering = Answering(home)
     train, validation = _rows(home, answering, config)
     made = make_plan(_base(home), train, validation, config)
-    return PlanReport(plan=to_builtins(made), too_early=tuple(too_early(home)))
+    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
 
 
 def tune(

@@ -1,0 +1,105 @@
+"""What outside programs rely on: with --json each verb's one object carries these fields, at their default too."""
+
+import pytest
+from tests.cli.driving import tunesmith
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+ESTIMATE = {"value", "low", "high", "n", "skipped"}
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory):
+    """The road walked by the command line on the toy task: the JSON of every verb."""
+    folder = tmp_path_factory.mktemp("road")
+    model, desk = build_tiny(folder / "tiny"), folder / "desk"
+    (folder / "more.csv").write_text("text,topic\nis the van late,shipping\nlost,\nis the van late,shipping\n")
+    made = {"init": tunesmith("init", desk, "--from", write_csv(folder / "examples.csv"), "--json")}
+    write_settings(
+        desk,
+        bar={"metric": "accuracy", "value": 0.8},
+        model={"base": str(model), "embedder": "ngrams"},
+        tuning={"epochs": 0.5, "rank": 2},
+    )
+    walk = {
+        "add": ("add", folder / "more.csv", "--map", "prompt=text", "--map", "completion=topic"),
+        "check": ("check",),
+        "split": ("split",),
+        "verify": ("split", "--verify"),
+        "baseline": ("baseline", "constant", "classifier", "prompt"),
+        "plan": ("tune", "--plan"),
+        "tune": ("tune", "--anyway"),
+        "evaluate": ("evaluate", "--on", "test"),
+        "cost": ("cost",),
+        "decide": ("decide",),
+        "report": ("report", "--verify"),
+        "status": ("status",),
+        "doctor": ("doctor",),
+    }
+    for verb, arguments in walk.items():
+        made[verb] = tunesmith("-C", desk, *arguments, "--json")
+        assert made[verb].status in (0, 1), (verb, made[verb].err)
+    tested = next(iter(made["evaluate"].json["contenders"]["constant"]["correct"]))
+    made["show"] = tunesmith("-C", desk, "show", tested, "--json")
+    return {verb: ended.json for verb, ended in made.items()}
+
+
+@pytest.mark.parametrize(
+    ("verb", "fields"),
+    [
+        ("init", "workspace task"),
+        ("add", "read added duplicates rejected"),
+        ("show", "example"),
+        ("check", "snapshot examples findings ready"),
+        (
+            "split",
+            "train validation test set_aside groups clusters largest_cluster max_similarity_across certified",
+        ),
+        ("verify", "certified"),
+        ("baseline", "contenders"),
+        ("plan", "plan too_early"),
+        ("tune", "run best_step validation_loss peak_memory_bytes examples_per_second adapter"),
+        ("evaluate", "contenders comparisons test_looks"),
+        ("cost", "contenders"),
+        ("decide", "recommendation because quality_bar costs dossier"),
+        ("report", "dossier verified problems"),
+        ("status", "stations"),
+        ("doctor", "ready findings"),
+    ],
+)
+def test_each_verb_carries_its_fields(road, verb, fields):
+    assert set(fields.split()) <= road[verb].keys()
+
+
+@pytest.mark.parametrize(
+    ("verb", "where", "fields"),
+    [
+        ("add", "rejected", "file line problem mend"),
+        ("check", "findings", "check severity problem mend examples"),
+        ("evaluate", "comparisons", "a b metric difference low high p_value"),
+        ("status", "stations", "name state because next"),
+    ],
+)
+def test_each_member_of_a_list_carries_its_fields(road, verb, where, fields):
+    assert road[verb][where]
+    for member in road[verb][where]:
+        assert set(fields.split()) <= member.keys()
+
+
+def test_each_contender_carries_its_metrics_and_what_could_not_be_measured_is_null(road):
+    contenders = road["evaluate"]["contenders"]
+    assert {"constant", "classifier", "prompt", "prompt+schema", "tuned", "tuned+schema"} <= contenders.keys()
+    for name, scores in contenders.items():
+        assert {"metrics", "novel", "latency_seconds", "usd_per_thousand"} <= scores.keys()
+        assert all(estimate.keys() == ESTIMATE for estimate in scores["metrics"].values())
+        assert scores["metrics"]["accuracy"]["n"] + scores["metrics"]["accuracy"]["skipped"] > 0
+        sheet = road["cost"]["contenders"][name]
+        assert sheet["usd_per_thousand"] is None
+        assert sheet["reasons"]["usd_per_thousand"]
+
+
+def test_a_run_and_a_row_count_what_they_say(road):
+    assert (road["add"]["read"], road["add"]["added"], road["add"]["duplicates"]) == (3, 1, 1)
+    assert len(road["add"]["rejected"]) == 1
+    assert sum(road["split"][side] for side in ("train", "validation", "test")) == 61
+    assert road["report"]["verified"] is True
