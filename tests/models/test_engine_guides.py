@@ -169,7 +169,7 @@ def test_forced_tokens_are_not_asked_for(engine):
     handle = engine.model.register_forward_pre_hook(
         lambda module, args, kwargs: runs.append(kwargs["input_ids"].numel()), with_kwargs=True
     )
-    reply = dict(engine.answers([request, request]))[0]
+    reply = dict(engine.answers([request]))[0]
     handle.remove()
     assert reply.completion_tokens > 12
     assert len(runs) == 2  # once for each label: all else is forced, the end included

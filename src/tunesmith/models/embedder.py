@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -31,6 +31,8 @@ __all__ = ["Embedder", "Ngrams", "SentenceModel", "open_embedder"]
 
 Vectors = NDArray[np.float32]
 BATCH_TOKENS = 2048  # padded tokens in one batch; on two cores larger ones were no faster
+REMEMBERED = 20_000
+"""Texts whose vectors a model keeps in memory: 30 MB of MiniLM's."""
 
 
 class Embedder(Protocol):
@@ -90,18 +92,24 @@ class SentenceModel:
         unused = [key for key in weights if key.startswith("pooler.") or key.endswith("position_ids")]
         model.load_state_dict({key: value for key, value in weights.items() if key not in unused})
         self._model = model.to(self._device).eval()
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
 
     def embed(self, texts: Sequence[str], progress: Progress = quiet) -> Vectors:
-        """Shape (n, d), float32. Texts are cut at the model's context; equal texts are computed once."""
-        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(list(place))]
-        vectors = np.zeros((len(place), self._model.config.hidden_size), np.float32)
+        """Shape (n, d), float32. Texts are cut at the model's context. The last texts' vectors are remembered."""
+        vector = {text: self._known[text] for text in texts if text in self._known}
+        new = [text for text in dict.fromkeys(texts) if text not in vector]
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(new)]
         done = 0
         for batch in _by_length([len(ids) for ids in tokens]):
-            vectors[batch] = self._forward([tokens[i] for i in batch])
+            vector |= zip((new[i] for i in batch), self._forward([tokens[i] for i in batch]), strict=True)
             done += len(batch)
-            progress(done, len(place), "embedding")
-        return vectors[[place[text] for text in texts]] if texts else vectors
+            progress(done, len(new), "embedding")
+        self._known |= {text: vector[text] for text in new[-REMEMBERED:]}
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        if not texts:
+            return np.zeros((0, self._model.config.hidden_size), np.float32)
+        return np.stack([vector[text] for text in texts])
 
     def _forward(self, rows: Sequence[Sequence[int]]) -> Vectors:
         import torch

@@ -25,7 +25,7 @@ class Reply(Record, frozen=True, kw_only=True):
     first_token_seconds: float | None = None
     """From the start of the batch this row ran in to its first token."""
     seconds: float | None = None
-    """Time this reply took: its share of the batch it ran in, so that the shares add up to the time spent."""
+    """Time this reply took: its share of the batch it ran in. A prompt read once for several replies counts in each."""
     cached: bool = False
     usd: float | None = None
     problem: str | None = None

@@ -7,15 +7,17 @@ was and nothing is asked twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+
+from msgspec.structs import replace
 
 from tunesmith.contenders import Context, Known, open_contender
 from tunesmith.contenders.kind import Asking, Predicting
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Answer, Contender, Example, Run, Split
+from tunesmith.core.records import Answer, Contender, Decoding, Example, Run, Split
 from tunesmith.core.task import Parsed
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash, open_model
@@ -92,24 +94,38 @@ class Answering:
             cap=SpendingCap(self.home.settings.budget.usd),
         )
 
-    def answers(self, record: Contender, examples: Sequence[Example], progress: Progress = quiet) -> dict[str, Answer]:
-        """The contender's answers to ``examples``, by example id; those not yet there are asked for now."""
-        store = self.home.store
-        store.forget_failures(record.hash)
-        there = store.answers(record.hash)
-        missing = [e for e in examples if e.id not in there]
-        if missing:
+    def answers(
+        self, records: Mapping[str, Contender], examples: Sequence[Example], progress: Progress = quiet
+    ) -> dict[str, dict[str, Answer]]:
+        """The contenders' answers to ``examples``, by name and example id; those not yet there are asked for now.
+
+        A contender and its constrained twin send the same messages: asked together, they are read once.
+        """
+        together: dict[str, list[Contender]] = {}
+        for record in records.values():
+            together.setdefault(_without_constraint(record), []).append(record)
+        for twins in together.values():
+            self._make(twins, examples, progress)
+        there = {name: self.home.store.answers(record.hash) for name, record in records.items()}
+        return {name: {e.id: given[e.id] for e in examples if e.id in given} for name, given in there.items()}
+
+    def _make(self, records: Sequence[Contender], examples: Sequence[Example], progress: Progress) -> None:
+        """Save the answers of ``records`` that are not there yet."""
+        store, wanted = self.home.store, []
+        for record in records:
+            store.forget_failures(record.hash)
+            there = store.answers(record.hash)
+            missing = [e for e in examples if e.id not in there]
+            if not missing:
+                continue
             run = self._run(record)
             ready = open_contender(record, self.context(constrained=record.constraint is not None, run=run))
-            made = (
-                self._predicted(ready, missing)
-                if isinstance(ready, Predicting)
-                else self._asked(ready, missing, progress)
-            )
-            for chunk in _chunks(made, SAVE_EVERY):
-                store.save_answers(chunk)
-            there = store.answers(record.hash)
-        return {e.id: there[e.id] for e in examples if e.id in there}
+            if isinstance(ready, Predicting):
+                store.save_answers(list(self._predicted(ready, missing)))
+            else:
+                wanted += [(ready, example) for example in missing]
+        for chunk in _chunks(self._asked(wanted, progress), SAVE_EVERY):
+            store.save_answers(chunk)
 
     def _run(self, record: Contender) -> Run | None:
         if record.kind != "tuned":
@@ -124,11 +140,15 @@ class Answering:
         for example, text in zip(examples, completions, strict=True):
             yield self._read(ready.record, example, Reply(text=text, seconds=seconds), "")
 
-    def _asked(self, ready: Asking, examples: Sequence[Example], progress: Progress) -> Iterator[Answer]:
-        requests = [ready.prepare(e) for e in examples]
+    def _asked(self, wanted: Sequence[tuple[Asking, Example]], progress: Progress) -> Iterator[Answer]:
+        if not wanted:
+            return
+        requests = [ready.prepare(example) for ready, example in wanted]
+        names = " and ".join(dict.fromkeys(ready.record.name for ready, _ in wanted))
         for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
-            progress(done, len(examples), ready.record.name)
-            yield self._read(ready.record, examples[index], reply, digest(requests[index].messages))
+            progress(done, len(wanted), names)
+            ready, example = wanted[index]
+            yield self._read(ready.record, example, reply, digest(requests[index].messages))
 
     def _read(self, record: Contender, example: Example, reply: Reply, request: str) -> Answer:
         """A reply as the task reads it."""
@@ -150,6 +170,11 @@ class Answering:
             usd=reply.usd,
             problem=parsed.problem,
         )
+
+
+def _without_constraint(record: Contender) -> str:
+    """What a contender and its constrained twin have in common."""
+    return replace(record, name="", constraint=None, decoding=Decoding()).hash
 
 
 def _chunks(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:

@@ -99,7 +99,7 @@ def evaluate(
     examples = _rows(home, split, on, sample, seed)
     records = _chosen(home, answering, names)
     with home.alone("evaluate"):
-        answers = {name: answering.answers(record, examples, progress) for name, record in records.items()}
+        answers = answering.answers(records, examples, progress)
         for name, record in prepared(home, answering).items():
             there = home.store.answers(record.hash)
             if name not in answers and all(e.id in there for e in examples):

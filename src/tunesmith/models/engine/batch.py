@@ -53,7 +53,7 @@ class Batch:
     def step(self) -> list[Row]:
         """Let rows enter, run the model once, and return the rows that are finished.
 
-        A row's time is its share of the step's, by the tokens it read; the shares add up to the time that passed.
+        A row's time is its share of the step's, by the tokens it read.
         """
         finished = self._enter()
         if not self._running:
@@ -70,11 +70,12 @@ class Batch:
             row.pending = row.pending[count:]
         for row, token in zip(whole, picks, strict=True):
             row.accept(token, self._template)
-        finished += self._leave()
         each = (time.perf_counter() - begun) / len(ids)
         for row, _, count in reads:
             row.seconds += each * count
-        return finished
+        for group in self._groups:
+            group.share_prompts()
+        return finished + self._leave()
 
     def _next_pass(self) -> tuple[Pass, list[tuple[Row, int, int]], list[int], torch.Tensor]:
         """The pass, each row with its last token's place and its count of tokens, all ids, all positions."""

@@ -2,7 +2,8 @@
 
 What makes it fast: prompts that begin alike share the keys of their beginning, also across calls; a pass runs all rows'
 new tokens as one flat sequence, without padding; finished rows make room at once; tokens that a constraint forces are
-not asked for. Rows of different adapters run in one pass.
+not asked for. Rows of different adapters run in one pass. The same prompt asked twice, freely and under a constraint,
+is read once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import torch
@@ -117,14 +119,23 @@ class Engine:
             for together in self._together(adapter, prompts):
                 first = prompts[together.members[0]]
                 group = Group(adapter, first[: together.length], len(together.members))
-                run = sorted((members[i] for i in together.members), key=lambda m: -len(m[1]))
+                run = sorted((members[i] for i in together.members), key=lambda m: (-len(m[1]), m[1]))
+                for (before, same), (row, prompt) in pairwise(run):
+                    row.twin = (before.twin or before) if same == prompt else None
                 queue += [(group, row) for row, _ in run]
         return queue
 
     def _together(self, adapter: Adapter | None, prompts: list[list[int]]) -> list[Together]:
         """Groups of prompts. One that comes alone shares what it can with the one before it in time."""
         name = adapter.hash if adapter is not None else ""
-        groups = share(prompts)
+        asked_by: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for member, prompt in enumerate(prompts):
+            asked_by[tuple(prompt)].append(member)
+        once = list(asked_by)  # equal prompts are twins within a group, no reason to form one
+        groups = [
+            Together(length, [member for prompt in of for member in asked_by[once[prompt]]])
+            for length, of in share([list(prompt) for prompt in once])
+        ]
         with self._lock:
             last = self._last_prompt.get(name)
             self._last_prompt[name] = prompts[-1]

@@ -42,6 +42,8 @@ class Row:
         self.guide = guide
         self.reserved = 0
         """Own tokens the batch counts on for this row."""
+        self.twin: Row | None = None
+        """A row before this one with the same prompt, which reads it for both."""
         self.seconds = 0.0
         self.first_token_seconds: float | None = None
         self._stop = decoding.stop if guide is None else ()
@@ -121,9 +123,26 @@ class Group:
         row.pending = row.pending[len(self.prefix_ids) :]
         row.seconds += self.prefix_seconds
         row.start(started)
+        if row.twin is not None and (row.twin.stored or row.twin not in self.rows):
+            row.twin = None  # it is past its prompt: its keys may be gone by the time this row could copy them
         if row.finish is None:
             self._slots.reserve(min(most, self.members), len(row.pending) + 1)
             self.rows.append(row)
+
+    def share_prompts(self) -> None:
+        """Give rows that wait for a twin what the twin has read by now: all of the prompt but its last token.
+
+        A prompt that was read once is charged to each row that asked it, for alone each would have had to read it.
+        """
+        for slot, row in enumerate(self.rows):
+            twin = row.twin
+            if twin is None:
+                continue
+            known = twin.prompt_tokens - len(self.prefix_ids) - 1
+            if twin.stored <= known:
+                continue
+            self._slots.move(self.rows.index(twin), slot, known)
+            row.stored, row.pending, row.seconds, row.twin = known, row.pending[known:], twin.seconds, None
 
     def leave(self) -> list[Row]:
         """Take the finished rows out; the last rows move into their slots."""
@@ -154,6 +173,7 @@ class Group:
         for slot, row in enumerate(self.rows):
             narrow = len(row.pending) <= NARROW
             count = len(row.pending) if narrow else min(len(row.pending), ROW_CHUNK, max(room, 0))
+            count = 0 if row.twin is not None else count
             room -= count
             if run and (kind != narrow or count == 0):
                 yield first, run
