@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, default=Path("banking77"), help="the workspace")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=1000, help="test rows scored, drawn by the seed")
-    parser.add_argument("--epochs", type=float, default=6.0)
+    parser.add_argument("--epochs", type=float, default=8.0)
     options = parser.parse_args(arguments)
     if not (options.data / "train.csv").exists():
         print(f"{options.data} holds no train.csv; name the folder with --data", file=sys.stderr)
@@ -34,13 +34,22 @@ def main(arguments: list[str]) -> int:
     began = time.monotonic()
     prepare(options.folder, options.data, options.seed, options.epochs)
     evaluation = walk(options.folder, options.sample, options.seed)
+    print(f"{'contender':<18} accuracy  95 % interval       n  novel rows alone        s/answer")
     for name in CONTENDERS:
         if name in evaluation["contenders"]:
-            accuracy = evaluation["contenders"][name]["metrics"]["accuracy"]
+            scores = evaluation["contenders"][name]
+            whole, novel = scores["metrics"]["accuracy"], scores["novel"].get("accuracy")
+            apart = f"{novel['value']:.3f} (n {novel['n']})" if novel else "all rows are novel"
             print(
-                f"{name:<18} {accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}] n={accuracy['n']}"
+                f"{name:<18} {whole['value']:.3f}     [{whole['low']:.3f}, {whole['high']:.3f}]  {whole['n']:>5}  "
+                f"{apart:<20} {scores['latency_seconds']:>10.3f}"
             )
-    print(f"{time.monotonic() - began:.0f} s")
+    for pair in evaluation["comparisons"]:
+        print(
+            f"{pair['a']} less {pair['b']}: {pair['difference']:+.3f} [{pair['low']:+.3f}, {pair['high']:+.3f}], "
+            f"p (Holm) {pair['p_holm']:.2g}"
+        )
+    print(f"{time.monotonic() - began:.0f} s in all")
     return 0
 
 
@@ -50,7 +59,7 @@ def prepare(folder: Path, data: Path, seed: int, epochs: float) -> None:
         return
     tunesmith("init", folder, "--from", data / "train.csv", "--prompt", "text", "--completion", "category")
     settings = yaml.safe_load((folder / "tunesmith.yaml").read_text())
-    settings["tuning"] = {"batch_size": 32, "epochs": epochs, "learning_rate": 2e-3, "seed": seed}
+    settings["tuning"] = {"batch_size": 16, "epochs": epochs, "learning_rate": 2e-3, "seed": seed}
     settings["split"] = {"validation_max": 154}
     (folder / "tunesmith.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     tunesmith("-C", folder, "add", data / "test.csv", "--side", "test")

@@ -9,6 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("tunesmith", deadline=None)  # a busy machine is no fault of the code
+settings.load_profile("tunesmith")
 
 LOOPBACK = ("127.", "::1", "localhost")
 USERS_OWN = ("TUNESMITH_HOME", "HF_HOME", "HF_TOKEN", "OPENAI_API_KEY", "HF_HUB_OFFLINE")

@@ -184,3 +184,23 @@ def test_tuned_asks_as_prompt_does_with_its_adapter():
 def test_tuned_without_a_run_says_what_to_do():
     with pytest.raises(TunesmithError, match="tunesmith tune"):
         contender_kind["tuned"].make(context())
+
+
+def test_a_record_is_not_opened_on_another_model():
+    record = contender_kind["prompt"].make(context())
+    with pytest.raises(TunesmithError, match=r"made from another model(.|\n)*tunesmith baseline"):
+        open_contender(record, context(model_hash="another"))
+
+
+def test_a_record_keeps_the_settings_it_was_made_with():
+    few = ContendersConfig.model_validate({"retrieval": {"examples": 1, "documents": 0}})
+    record = contender_kind["retrieval"].make(context(config=few))
+    opened = open_contender(record, context(config=ContendersConfig()))
+    assert sum(m.role == "assistant" for m in opened.prepare(TEST).messages) == 1
+
+
+def test_a_classifier_is_not_opened_on_another_embedder():
+    record = contender_kind["classifier"].make(context())
+    other = type("Other", (), {"hash": "another"})()
+    with pytest.raises(TunesmithError, match=r"embedder has changed(.|\n)*tunesmith baseline classifier"):
+        open_contender(record, context(embedder=lambda: other))

@@ -83,8 +83,34 @@ def test_no_bar_is_an_error_that_shows_how_to_write_one():
 
 
 def test_a_bar_on_a_metric_that_was_not_measured_is_an_error():
-    with pytest.raises(TunesmithError, match=r"tuned has no win_rate.*it has all_correct, valid_rate"):
+    with pytest.raises(TunesmithError, match=r"No contender has win_rate.*they have all_correct, valid_rate"):
         decide(replace(desk_facts(), bar=Bar(metric="win_rate", value=0.5)))
+
+
+def test_a_contender_without_the_bar_s_metric_is_set_apart_and_told():
+    told = decide(facts(contender("prompt", 0.9, 0.85, 0.94), replace(contender("few_shot", 0, 0, 0), metrics={})))
+    assert told.recommendation == "ship:prompt"
+    assert "all_correct could not be measured of few_shot." in told.because
+
+
+@pytest.mark.parametrize(("bar", "recommendation"), [(0.85, "gather_more"), (0.6, "ship:tuned")])
+def test_a_constrained_twin_that_scores_higher_does_not_hide_the_gain_of_the_compared_one(bar, recommendation):
+    decision = decide(
+        facts(contender("prompt", 0.5, 0.43, 0.57, 0.1), contender("tuned", 0.70, 0.63, 0.76, 0.1),
+              replace(contender("tuned", 0.72, 0.65, 0.78, 0.2), name="tuned+schema"), bar=bar,
+              comparisons=(comparison("tuned", "prompt", 0.2, 0.11, 0.29, 0.001),))
+    )  # fmt: skip
+    assert decision.recommendation == recommendation
+    told = " ".join(decision.because)
+    assert "tuned is shown to beat prompt" in told or "is shown to beat prompt" in told
+    assert "not worth its upkeep" not in told
+
+
+def test_what_has_changed_since_it_was_measured_decides_nothing():
+    changed = "The examples changed. Run `tunesmith split`."
+    decision = decide(facts(contender("prompt", 0.9, 0.85, 0.94), stale=(changed,)))
+    assert (decision.recommendation, decision.passed) == ("too_early", False)
+    assert decision.because[1] == changed
 
 
 def test_a_kind_nobody_knows_is_an_error():

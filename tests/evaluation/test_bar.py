@@ -70,3 +70,8 @@ def test_a_bar_outside_the_range_says_what_to_write(bar, name, mend):
 def test_a_bar_on_an_unknown_metric_lists_the_near_ones():
     with pytest.raises(UnknownName, match="did you mean 'accuracy'"):
         verdict(rate(0.9, 100), 0.8, "topic.acuracy")
+
+
+def test_one_group_alone_needs_no_number():
+    # all rows are one group's, so the interval is everything: how many more it takes cannot be known
+    assert verdict(Estimate(value=0.9, low=0.0, high=1.0, n=6), 0.8).examples_needed is None

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import zipfile
 
 import pytest
-from tests.house.source import PACKAGE, ROOT
+from tests.house.source import PACKAGE
+from tests.house.wheels import build_wheel, installed
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    """A wheel built as for a release, without the network."""
-    folder = tmp_path_factory.mktemp("dist")
-    done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return next(folder.glob("tunesmith-*.whl"))
+    return build_wheel(tmp_path_factory.mktemp("dist"))
 
 
 def test_the_wheel_holds_every_file_of_the_package(wheel):
@@ -39,17 +32,10 @@ def test_the_wheel_holds_no_weights_and_stays_small(wheel):
 
 
 def test_the_command_line_works_from_the_wheel_outside_the_clone(wheel, tmp_path):
-    """Unpacked into a folder of its own, with the same dependencies; the clone is not on the path."""
-    zipfile.ZipFile(wheel).extractall(tmp_path / "site")
-    site = str(tmp_path / "site")
-    start = (
-        f"import sys; sys.path.insert(0, {site!r}); import tunesmith; assert tunesmith.__file__.startswith({site!r});"
-        "from tunesmith.cli import main; main()"
-    )
+    begin = installed(wheel, tmp_path / "site")
 
     def typed(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-c", start, *arguments]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run([*begin, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
 
     made = typed("init", "desk", "--example", "support-desk")
     assert made.returncode == 0, made.stderr

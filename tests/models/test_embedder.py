@@ -108,3 +108,17 @@ def test_minilm_gives_the_similarities_its_makers_publish():
     )
     assert minilm.name == "minilm"
     assert [float(happy @ other) for other in others] == pytest.approx([0.695, 0.943, 0.257], abs=6e-4)
+
+
+def test_texts_that_were_embedded_before_are_not_computed_again(tiny_bert, monkeypatch):
+    model = SentenceModel("tiny", tiny_bert, 20, "h")
+    first = model.embed(["the lamp", "a parcel"])
+    computed = []
+    forward = model._forward
+    monkeypatch.setattr(model, "_forward", lambda rows: computed.append(len(rows)) or forward(rows))
+    again = model.embed(["a parcel", "the invoice", "the lamp"])
+    assert computed == [1]
+    np.testing.assert_array_equal(again[[2, 0]], first)
+    monkeypatch.setattr("tunesmith.models.embedder.REMEMBERED", 2)
+    model.embed(["one", "two", "three"])
+    assert list(model._known) == ["two", "three"]

@@ -32,7 +32,13 @@ class Classifier:
             (e, fields) for e in context.known.train if (fields := context.task.parse(e.completion).fields) is not None
         ]
         self._embedder = context.embedder()
-        self._settings = context.config.classifier
+        if record.settings["embedder"] != self._embedder.hash:
+            raise TunesmithError(
+                "The embedder has changed since the classifier was prepared.",
+                "prepare it again with `tunesmith baseline classifier`",
+            )
+        self._inverse_regularization: float = record.settings["inverse_regularization"]
+        self._fitted: dict[str, tuple[list[Any], Any]] = {}
 
     @classmethod
     def make(cls, context: Context) -> Contender:
@@ -63,14 +69,20 @@ class Classifier:
         return self._embedder.embed([e.prompt for e, _ in self._train])
 
     def _label(self, name: str, vectors: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
+        if name not in self._fitted:
+            self._fitted[name] = self._fit(name)
+        known, model = self._fitted[name]
+        return [known[i] for i in model.predict(vectors)] if model is not None else known * len(vectors)
+
+    def _fit(self, name: str) -> tuple[list[Any], Any]:
+        """The labels and the model that tells them apart; one label alone needs none."""
         from sklearn.linear_model import LogisticRegression  # heavy: seconds to import
 
         truth = [fields[name] for _, fields in self._train]
         known = sorted({t for t in truth if t is not None})
         if len(known) < 2:
-            return [truth[0]] * len(vectors)
+            return truth[:1], None
         index = {label: i for i, label in enumerate(known)}
         kept = [i for i, t in enumerate(truth) if t is not None]
-        model = LogisticRegression(C=self._settings.inverse_regularization, max_iter=2000)
-        model.fit(self._vectors[kept], [index[truth[i]] for i in kept])
-        return [known[i] for i in model.predict(vectors)]
+        model = LogisticRegression(C=self._inverse_regularization, max_iter=2000)
+        return known, model.fit(self._vectors[kept], [index[truth[i]] for i in kept])

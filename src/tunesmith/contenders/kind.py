@@ -96,7 +96,11 @@ def open_contender(record: Contender, context: Context) -> Ready:
     kind = contender_kind[record.kind]
     changed = [
         name
-        for name, value in (("task", context.task.hash), ("train side", context.known.hash))
+        for name, value in (
+            ("task", context.task.hash),
+            ("train side", context.known.hash),
+            ("model", context.model_hash if record.model is not None else None),
+        )
         if record.inputs.get(name) != value
     ]
     if changed:

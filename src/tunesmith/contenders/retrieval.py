@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.contenders.few_shot import shown
 from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
 from tunesmith.core.codec import digest
@@ -25,7 +26,7 @@ class Retrieval:
 
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
-        self._known, self._config = context.known, context.config.retrieval
+        self._known, self._config = context.known, RetrievalConfig(**record.settings)
         self._embedder = context.embedder()
         if record.index != _index_hash(context):
             raise TunesmithError(

@@ -83,18 +83,21 @@ def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAsid
         test=ids["test"],
         set_aside=tuple(aside[i] for i in sorted(aside)),
         left_out=len(material.examples) - len(sides) - len(aside),
-        near_test=_near_test(aside, set(ids["test"]), config.near_duplicate_threshold),
+        near_test=_near_test(material, list(aside), [i for i in sorted(sides) if sides[i] == "test"]),
         certificate=unproved,
     )
     return msgspec.structs.replace(split, certificate=certify(split, material.examples, task))
 
 
-def _near_test(aside: dict[int, SetAside], test: set[str], threshold: float) -> dict[str, float]:
-    """Similarity of each test row to the nearest row that was set aside as its near-duplicate."""
-    near: dict[str, float] = {}
-    for entry in aside.values():
-        if entry.near in test and entry.similarity is not None and entry.similarity >= threshold:
-            near[entry.near] = max(entry.similarity, near.get(entry.near, 0.0))
+def _near_test(material: Material, aside: list[int], test: list[int]) -> dict[str, float]:
+    """Similarity of each test row to the nearest row that was set aside, where the two are near-duplicates."""
+    threshold = material.config.near_duplicate_threshold
+    found = material.prompts.closest(test, aside, threshold)
+    near = {
+        material.examples[row].id: float(similarity)
+        for row, other, similarity in zip(test, found.other, found.similarity, strict=True)
+        if other >= 0 and similarity >= threshold
+    }
     return dict(sorted(near.items()))
 
 

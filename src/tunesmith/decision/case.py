@@ -23,7 +23,9 @@ class Case(NamedTuple):
     simpler: tuple[ContenderFacts, ...]
     """Untuned contenders, best first."""
     tuned: tuple[ContenderFacts, ...]
-    """Tuned contenders, best first."""
+    """Tuned contenders: those that were compared with others first, the best of them at the head."""
+    unmeasured: tuple[ContenderFacts, ...] = ()
+    """Contenders that the bar's metric could not be measured of."""
 
     @property
     def gain(self) -> Comparison | None:
@@ -73,7 +75,7 @@ def sort_facts(facts: Facts) -> Case:
     """Sort the facts, or say what is missing.
 
     Raises:
-        TunesmithError: No bar is set, nothing was evaluated, or a contender lacks the bar's metric.
+        TunesmithError: No bar is set, nothing was evaluated, or no contender has the bar's metric.
     """
     if facts.bar is None:
         raise TunesmithError(
@@ -89,18 +91,22 @@ def sort_facts(facts: Facts) -> Case:
     for contender in facts.contenders:
         if contender.kind not in COMPLEXITY:
             raise UnknownName.among("kind of contender", contender.kind, COMPLEXITY)
-        if bar.metric not in contender.metrics:
-            raise TunesmithError(
-                f"{contender.name} has no {bar.metric}, which the quality bar asks for; it has "
-                f"{', '.join(sorted(contender.metrics)) or 'no metric at all'}.",
-                "name a metric that is measured under `bar: metric` in tunesmith.yaml, or run `tunesmith evaluate`",
-            )
-    ranked = sorted(facts.contenders, key=lambda c: (-c.metrics[bar.metric].value, COMPLEXITY.index(c.kind), c.name))
+    measured = [c for c in facts.contenders if bar.metric in c.metrics]
+    if not measured:
+        there = sorted({name for c in facts.contenders for name in c.metrics})
+        raise TunesmithError(
+            f"No contender has {bar.metric}, which the quality bar asks for; they have "
+            f"{', '.join(there) or 'no metric at all'}.",
+            "name a metric that is measured under `bar: metric` in tunesmith.yaml, or run `tunesmith evaluate`",
+        )
+    ranked = sorted(measured, key=lambda c: (-c.metrics[bar.metric].value, COMPLEXITY.index(c.kind), c.name))
+    compared = {name for c in facts.comparisons for name in (c.a, c.b)}
     return Case(
         facts,
         bar,
         simpler=tuple(c for c in ranked if c.kind != "tuned"),
-        tuned=tuple(c for c in ranked if c.kind == "tuned"),
+        tuned=tuple(sorted((c for c in ranked if c.kind == "tuned"), key=lambda c: c.name not in compared)),
+        unmeasured=tuple(c for c in facts.contenders if c not in measured),
     )
 
 

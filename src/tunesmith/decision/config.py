@@ -24,6 +24,11 @@ class BarConfig(Config):
     also: dict[str, Amount] = Field(default_factory=dict)
     """Further metrics that must reach their value too, such as `valid_rate: 0.99`."""
 
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Names of all metrics the bar asks for, the deciding one first."""
+        return (self.metric, *(name for name in self.also if name != self.metric))
+
     @field_validator("value")
     @classmethod
     def _in_range(cls, value: float, info: ValidationInfo) -> float:

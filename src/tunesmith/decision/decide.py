@@ -2,6 +2,7 @@
 
 | the facts | recommendation |
 |---|---|
+| what was measured no longer is what there is: examples, task or tuned model changed since | `too_early` |
 | the split is not certified, `check` found errors, or the data is known to be faulty | `mend_data` |
 | one contender or more meets the bar: the cheapest of them, the simplest among equals | `ship:NAME` |
 | the same, but measured on validation only | `too_early` |
@@ -46,7 +47,7 @@ def decide(facts: Facts) -> Decision:
         true only for ``ship:NAME``.
 
     Raises:
-        TunesmithError: No bar is set, nothing was evaluated, or a contender lacks the bar's metric.
+        TunesmithError: No bar is set, nothing was evaluated, or no contender has the bar's metric.
     """
     case = sort_facts(facts)
     found = next(outcome for rule in RULES if (outcome := rule(case)))
@@ -78,6 +79,12 @@ class Outcome(NamedTuple):
     because: list[str]
 
 
+def _stale(case: Case) -> Outcome | None:
+    if not case.facts.stale:
+        return None
+    return Outcome("too_early", ["What was measured is out of date, and decides nothing.", *case.facts.stale])
+
+
 def _unsound(case: Case) -> Outcome | None:
     facts = case.facts
     faults = []
@@ -102,7 +109,8 @@ def _ship(case: Case) -> Outcome | None:
     beats = f" and is shown to beat {case.simpler[0].name}, the best simpler contender"
     met = f"{chosen.name} meets the bar{beats if chosen.kind == 'tuned' else ''}"
     lines = [why] if why else []
-    spare = [c.name for c in case.tuned if c.standing(case.bar) == "met" and c not in case.fit]
+    tuned_fits = any(c.kind == "tuned" for c in case.fit)
+    spare = [] if tuned_fits else [c.name for c in case.tuned[:1] if c.standing(case.bar) == "met"]
     if spare:
         lines.append(
             f"{listed(spare)} meets the bar too, but its gain over {case.simpler[0].name}, the best simpler contender, "
@@ -213,6 +221,7 @@ def _hopeless(case: Case) -> Outcome:
 
 
 RULES: tuple[Callable[[Case], Outcome | None], ...] = (
+    _stale,
     _unsound,
     _ship,
     _unmeasured,
@@ -267,6 +276,8 @@ def _cautions(case: Case) -> list[str]:
         lines.append(
             f"The test set was scored {facts.test_looks} times; every look makes its figures a little too kind."
         )
+    if case.unmeasured:
+        lines.append(f"{case.bar.metric} could not be measured of {listed([c.name for c in case.unmeasured])}.")
     failed = [f"{c.name} {c.failed}" for c in facts.contenders if c.failed]
     if failed:
         lines.append(f"Answers lost to errors or timeouts have no score: {listed(failed)}.")

@@ -81,6 +81,8 @@ class Facts(Record, frozen=True, kw_only=True):
     warnings: int = 0
     data_problems: tuple[str, ...] = ()
     """Further faults of the data, each a sentence (label noise, disagreeing reviewers)."""
+    stale: tuple[str, ...] = ()
+    """What has changed since the contenders were measured, each a sentence that says what to type."""
     tuned_run: str | None = None
     """Name of a finished tuning run, whether or not it has been evaluated."""
     test_looks: int = 0

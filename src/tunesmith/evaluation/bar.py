@@ -54,4 +54,6 @@ def _needed(estimate: Estimate, bar: float, top: float) -> int | None:
     value = estimate.value / top
     strangers = examples_needed_for_bar(value, bar / top)
     worth = wilson_size(value, Interval(estimate.low / top, estimate.high / top))
-    return None if strangers is None else math.ceil(strangers * estimate.n / worth - 1e-6)
+    if strangers is None or worth <= 0:  # one group alone tells nothing of others
+        return None
+    return math.ceil(strangers * estimate.n / worth - 1e-6)

@@ -25,8 +25,10 @@ class Interrupt:
             self._before = signal.signal(signal.SIGINT, self._note)
         return self
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_rest: object) -> None:
         self._restore()
+        if error is None:
+            self.check()  # it came after the last place where work could stop; what was made is kept
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if SIGINT came."""

@@ -17,7 +17,7 @@ from tunesmith.contenders.kind import Asking, Predicting
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Answer, Contender, Decoding, Example, Run, Split
+from tunesmith.core.records import Answer, Contender, Decoding, Example, Request, Run, Split
 from tunesmith.core.task import Parsed
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash, open_model
@@ -58,13 +58,23 @@ class Answering:
             known=self.known,
             config=settings.contenders,
             model=settings.model.base,
-            model_hash=model_hash(settings.model.base, base_url=settings.model.base_url),
+            model_hash=self.model_hash,
             embedder=partial(open_embedder, settings.model.embedder),
             max_tokens=settings.contenders.max_tokens or self._longest_completion,
             constrained=constrained,
             run=run,
             root=self.home.inside,
         )
+
+    @cached_property
+    def model_hash(self) -> str:
+        """Names the model that answers.
+
+        Raises:
+            TunesmithError: It is not on this machine.
+        """
+        model = self.home.settings.model
+        return model_hash(model.base, base_url=model.base_url)
 
     @cached_property
     def _longest_completion(self) -> int:
@@ -84,13 +94,13 @@ class Answering:
         if m.base_url is None:
             return open_model(m.base)
         paid_in, paid_out = m.usd_per_million_input_tokens, m.usd_per_million_output_tokens
+        if paid_in is None or paid_out is None:  # without prices nothing can be counted against a cap
+            return open_model(m.base, base_url=m.base_url, api_key_env=m.api_key_env)
         return open_model(
             m.base,
             base_url=m.base_url,
             api_key_env=m.api_key_env,
-            prices=None
-            if paid_in is None or paid_out is None
-            else Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
+            prices=Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
             cap=SpendingCap(self.home.settings.budget.usd),
         )
 
@@ -102,7 +112,7 @@ class Answering:
         A contender and its constrained twin send the same messages: asked together, they are read once.
         """
         together: dict[str, list[Contender]] = {}
-        for record in records.values():
+        for record in {record.hash: record for record in records.values()}.values():
             together.setdefault(_without_constraint(record), []).append(record)
         for twins in together.values():
             self._make(twins, examples, progress)
@@ -124,8 +134,15 @@ class Answering:
                 store.save_answers(list(self._predicted(ready, missing)))
             else:
                 wanted += [(ready, example) for example in missing]
-        for chunk in _chunks(self._asked(wanted, progress), SAVE_EVERY):
-            store.save_answers(chunk)
+        waiting: list[Answer] = []
+        try:
+            for answer in self._asked(wanted, progress):
+                waiting.append(answer)
+                if len(waiting) == SAVE_EVERY:
+                    chunk, waiting = waiting, []
+                    store.save_answers(chunk)
+        finally:  # what was answered before a stop was paid for
+            store.save_answers(waiting)
 
     def _run(self, record: Contender) -> Run | None:
         if record.kind != "tuned":
@@ -134,6 +151,7 @@ class Answering:
         return found[0] if found else None
 
     def _predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
+        ready.predict(examples[:1])  # the first call fits: what takes time once is not an answer's time
         began = time.perf_counter()
         completions = ready.predict(examples)
         seconds = (time.perf_counter() - began) / len(examples)
@@ -143,12 +161,27 @@ class Answering:
     def _asked(self, wanted: Sequence[tuple[Asking, Example]], progress: Progress) -> Iterator[Answer]:
         if not wanted:
             return
-        requests = [ready.prepare(example) for ready, example in wanted]
+        requests, seconds = self._prepared(wanted)
         names = " and ".join(dict.fromkeys(ready.record.name for ready, _ in wanted))
         for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
             progress(done, len(wanted), names)
             ready, example = wanted[index]
+            if reply.seconds is not None and not reply.cached:
+                reply = replace(reply, seconds=reply.seconds + seconds[ready.record.hash])
             yield self._read(ready.record, example, reply, digest(requests[index].messages))
+
+    def _prepared(self, wanted: Sequence[tuple[Asking, Example]]) -> tuple[list[Request], dict[str, float]]:
+        """The request for each example, and the mean seconds that each contender took to make one (to search, say)."""
+        spent: dict[str, list[float]] = {}
+        requests = []
+        for ready, example in wanted:
+            if ready.record.hash not in spent:
+                spent[ready.record.hash] = []
+                ready.prepare(example)  # the first call may build an index, once
+            began = time.perf_counter()
+            requests.append(ready.prepare(example))
+            spent[ready.record.hash].append(time.perf_counter() - began)
+        return requests, {name: sum(each) / len(each) for name, each in spent.items()}
 
     def _read(self, record: Contender, example: Example, reply: Reply, request: str) -> Answer:
         """A reply as the task reads it."""
@@ -175,14 +208,3 @@ class Answering:
 def _without_constraint(record: Contender) -> str:
     """What a contender and its constrained twin have in common."""
     return replace(record, name="", constraint=None, decoding=Decoding()).hash
-
-
-def _chunks(answers: Iterator[Answer], size: int) -> Iterator[list[Answer]]:
-    chunk: list[Answer] = []
-    for answer in answers:
-        chunk.append(answer)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk

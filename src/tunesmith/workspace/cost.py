@@ -12,6 +12,10 @@ from tunesmith.workspace.home import Home
 __all__ = ["CostReport", "cost", "newest_evaluation"]
 
 
+RIGHT = ("all_correct", "accuracy", "exact_match")
+"""Metrics that are the share of answers which need no correction, the whole answer before one field."""
+
+
 class CostReport(Record, frozen=True, kw_only=True):
     contenders: dict[str, CostSheet]
     side: str
@@ -23,13 +27,13 @@ def cost(home: Home) -> CostReport:
     evaluation = newest_evaluation(home)
     metric = home.settings.bar.metric if home.settings.bar else "all_correct"
     simpler = {n: c for n, c in evaluation.contenders.items() if c.kind != "tuned"}
-    sheets = {n: _sheet(home, n, c, metric) for n, c in simpler.items()}
+    sheets = {n: _sheet(home, n, c) for n, c in simpler.items()}
     best = max(
         simpler, key=lambda n: simpler[n].metrics[metric].value if metric in simpler[n].metrics else -1.0, default=None
     )
     for name, scored in evaluation.contenders.items():
         if scored.kind == "tuned":
-            sheets[name] = _sheet(home, name, scored, metric, against=sheets[best] if best else None)
+            sheets[name] = _sheet(home, name, scored, against=sheets[best] if best else None)
     return CostReport(contenders=sheets, side=evaluation.side)
 
 
@@ -39,13 +43,15 @@ def newest_evaluation(home: Home) -> Evaluation:
     now = split[-1].hash if split else ""
     for side in ("test", "validation"):
         found = newest(home, side)
-        if found is not None and found[1].inputs.get("split") == now:
+        if found is not None and found[1].inputs.get("split") == now and found[1].inputs["task"] == home.task.hash:
             return found[0]
-    raise TunesmithError("Nothing was evaluated yet on the present split.", "begin with `tunesmith baseline`")
+    raise TunesmithError(
+        "Nothing was evaluated yet on the task and split as they are now.", "begin with `tunesmith baseline`"
+    )
 
 
-def _sheet(home: Home, name: str, scored: ContenderScore, metric: str, against: CostSheet | None = None) -> CostSheet:
-    estimate = scored.metrics.get(metric)
+def _sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | None = None) -> CostSheet:
+    right = next((scored.metrics[name] for name in RIGHT if name in scored.metrics), None)
     figures = Figures(
         name=name,
         hosted=home.settings.model.base_url is not None and scored.prompt_tokens is not None,
@@ -53,7 +59,7 @@ def _sheet(home: Home, name: str, scored: ContenderScore, metric: str, against: 
         completion_tokens=scored.completion_tokens,
         seconds=scored.mean_seconds,
         usd=scored.usd,
-        correct_rate=estimate.value if estimate is not None and estimate.high <= 1 else None,
+        correct_rate=right.value if right is not None else None,
     )
     run = home.latest("run", scored.run, Run) if scored.run else None
     people = len(home.examples()) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from tunesmith.core.codec import complete, digest
-from tunesmith.core.records import Contender, Decision
+from tunesmith.core.records import Contender, Decision, Example
 from tunesmith.decision import decide as judge
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
-from tunesmith.workspace.answering import current_split
+from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs"]
+
+OF_THE_NEWEST_RUN = ("tuned", "tuned+schema")
+"""Names that mean another model after each tuning run."""
 
 
 def decide(home: Home) -> Decision:
@@ -34,10 +39,13 @@ def decision_inputs(home: Home) -> dict[str, str]:
 
 
 def _facts(home: Home) -> Facts:
-    evaluation, split = newest_evaluation(home), current_split(home)
+    evaluation, answering = newest_evaluation(home), Answering(home)
+    split, examples = answering.split, home.examples()
     sheets = cost(home).contenders
     checked = home.latest("check", "check", CheckReport)
-    tuned = home.latest("contender", "tuned", Contender)
+    if checked is not None and checked[1].inputs != checking_inputs(home, examples):
+        checked = None  # it looked at other examples
+    tuned = _newest_tuned(home, answering)
     bar = home.settings.bar
     return Facts(
         bar=Bar(metric=bar.metric, value=bar.value, also=bar.also) if bar else None,
@@ -52,6 +60,7 @@ def _facts(home: Home) -> Facts:
                 examples_to_show=c.examples_to_show,
             )
             for name, c in evaluation.contenders.items()
+            if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
         ),
         comparisons=evaluation.comparisons,
         side=evaluation.side,
@@ -62,12 +71,32 @@ def _facts(home: Home) -> Facts:
         checked=checked is not None,
         errors=checked[0].errors if checked else 0,
         warnings=sum(f.severity == "warning" for f in checked[0].findings) if checked else 0,
-        tuned_run=tuned[0].settings["run"] if tuned else None,
+        stale=_stale(home, examples),
+        tuned_run=tuned,
         test_looks=evaluation.test_looks,
         overrides=overrides(home),
         costs=complete(sheets),
         inputs=decision_inputs(home),
     )
+
+
+def _newest_tuned(home: Home, answering: Answering) -> str | None:
+    """The run of the newest tuned contender, if it was made from the task and train side as they are now."""
+    found = home.latest("contender", "tuned", Contender)
+    now = {"task": home.task.hash, "train side": answering.known.hash}
+    if found is None or any(found[1].inputs.get(key) != value for key, value in now.items()):
+        return None
+    return str(found[0].settings["run"])
+
+
+def _stale(home: Home, examples: list[Example]) -> tuple[str, ...]:
+    """What has changed since the split was frozen."""
+    entry = home.index("split", "split")[-1]
+    now = split_inputs(home, examples)
+    changed = " and ".join(name for name, value in now.items() if entry.inputs.get(name) != value)
+    if not changed:
+        return ()
+    return (f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again.",)
 
 
 def overrides(home: Home) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
-from tunesmith.workspace.evaluate import ContenderScore, Evaluation
+from tunesmith.workspace.evaluate import ContenderScore, Evaluation, looks_at_test
 from tunesmith.workspace.home import Home
 
 __all__ = ["gather"]
@@ -182,8 +182,7 @@ def _run(home: Home, evaluation: Evaluation) -> Run | None:
 def _looks(home: Home, split: Split) -> tuple[Look, ...]:
     return tuple(
         Look(when=e.at[:16].replace("T", " "), contenders=tuple(e.detail["contenders"]))
-        for e in home.store.ledger("test_look")
-        if e.detail.get("split") == split.hash
+        for e in looks_at_test(home, split)
     )
 
 

@@ -12,17 +12,18 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Answer, Comparison, Contender, Estimate, Example, Record, Side, Split
-from tunesmith.core.store import Derived
+from tunesmith.core.store import Derived, LedgerEntry
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.bar import verdict
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.evaluation.metrics.labels import LabelScore
+from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 
-__all__ = ["ContenderScore", "Evaluation", "evaluate", "newest", "prepared"]
+__all__ = ["ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
 
 
 class ContenderScore(Record, frozen=True, kw_only=True):
@@ -98,19 +99,22 @@ def evaluate(
         )
     examples = _rows(home, split, on, sample, seed)
     records = _chosen(home, answering, names)
+    for name in home.settings.bar.asked if home.settings.bar else ():
+        find(home.task, name)  # a name that does not exist is said before anything is asked
     with home.alone("evaluate"):
         answers = answering.answers(records, examples, progress)
         for name, record in prepared(home, answering).items():
             there = home.store.answers(record.hash)
             if name not in answers and all(e.id in there for e in examples):
                 records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
-        looks = _look(home, split, on, list(records)) if on == "test" else 0
+        looks = _look(home, split, list(records)) if on == "test" else 0
+        scores = {n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)}
         made = Evaluation(
             side=on,
             split=split.hash,
             examples=len(examples),
-            contenders={n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)},
-            comparisons=_compare(home, examples, answers),
+            contenders=scores,
+            comparisons=_compare(home, examples, answers, scores),
             test_looks=looks,
             sample=sample,
             seed=seed,
@@ -134,7 +138,8 @@ def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     now = {"task": home.task.hash, "train side": answering.known.hash}
     found: dict[str, Contender] = {}
     for entry in home.index("contender"):
-        if all(entry.inputs.get(key) == value for key, value in now.items()):
+        asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
+        if all(entry.inputs.get(key) == value for key, value in (now | asks).items()):
             found[entry.name] = home.load(entry, Contender)
     return found
 
@@ -182,22 +187,34 @@ def _rows(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> 
 
 def _novel(split: Split) -> set[str] | None:
     """Test rows with no twin outside the test set; None where no row has one."""
-    twins = {s.near for s in split.set_aside if s.near is not None}
+    twins = {s.near for s in split.set_aside if s.near is not None} | set(split.near_test)
     return set(split.test) - twins if twins & set(split.test) else None
 
 
-def _look(home: Home, split: Split, on: Side, names: list[str]) -> int:
-    home.store.write_ledger("test_look", {"split": split.hash, "contenders": names})
-    return sum(e.detail.get("split") == split.hash for e in home.store.ledger("test_look"))
+def looks_at_test(home: Home, split: Split) -> list[LedgerEntry]:
+    """The ledger's looks at this split's test set, under whatever train side."""
+    return [e for e in home.store.ledger("test_look") if e.detail.get("test", e.detail["split"]) in _names_of(split)]
+
+
+def _names_of(split: Split) -> tuple[str, str]:
+    """What a look names a test set by: the hash of its rows; before that was kept, the hash of the split."""
+    return digest(sorted(split.test)), split.hash
+
+
+def _look(home: Home, split: Split, names: list[str]) -> int:
+    home.store.write_ledger("test_look", {"split": split.hash, "test": _names_of(split)[0], "contenders": names})
+    return len(looks_at_test(home, split))
 
 
 def _score(
     home: Home, record: Contender, examples: Sequence[Example], answers: Mapping[str, Answer], novel: set[str] | None
 ) -> ContenderScore:
     there = [answers[e.id] for e in examples]
-    scores = score(home.task, examples, there, metrics=home.settings.evaluation.metrics, novel=novel)
-    figures = usage(record, there)
     bar = home.settings.bar
+    chosen = home.settings.evaluation.metrics or default_names(home.task)
+    names = dict.fromkeys((*chosen, *(bar.asked if bar else ())))
+    scores = score(home.task, examples, there, metrics=tuple(names), novel=novel)
+    figures = usage(record, there)
     return ContenderScore(
         contender=record.hash,
         kind=record.kind,
@@ -235,15 +252,21 @@ def usage(record: Contender, answers: Sequence[Answer]) -> Figures:
 
 
 def _compare(
-    home: Home, examples: Sequence[Example], answers: Mapping[str, Mapping[str, Answer]]
+    home: Home,
+    examples: Sequence[Example],
+    answers: Mapping[str, Mapping[str, Answer]],
+    scores: Mapping[str, ContenderScore],
 ) -> tuple[Comparison, ...]:
-    """The contrasts that were named beforehand: `tuned` against each other contender but its own constrained twin."""
-    if "tuned" not in answers or home.settings.bar is None:
+    """The contrasts that were named beforehand: `tuned` against each other contender but its own constrained twin.
+
+    What the bar's metric could not be measured of is left out before the correction for their number.
+    """
+    if home.settings.bar is None:
         return ()
-    usable = [name for name, given in answers.items() if any(a.finish_reason != "error" for a in given.values())]
-    pairs = [("tuned", other) for other in usable if "tuned" in usable and not other.startswith("tuned")]
-    there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     settings, metric = home.settings.evaluation, home.settings.bar.metric
+    measured = [name for name, scored in scores.items() if metric in scored.metrics]
+    pairs = [("tuned", other) for other in measured if "tuned" in measured and not other.startswith("tuned")]
+    there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
 
 

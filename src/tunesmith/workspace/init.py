@@ -69,7 +69,8 @@ def _settings(task: Task, base_model: str | None) -> dict[str, Any]:
         metric = "all_correct" if task.format == "json" else ("accuracy" if task.labels else "exact_match")
         bar: dict[str, Any] = {"metric": metric, "value": 0.9}
     else:
-        bar = {"metric": "chrf", "value": 50.0}
+        first = task.fields[0].name  # with several texts, chrf alone would not say of which
+        bar = {"metric": f"{first}.chrf" if len(task.fields) > 1 else "chrf", "value": 50.0}
     return {
         "version": VERSION,
         "task": task_settings(task),

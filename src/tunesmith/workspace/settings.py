@@ -67,8 +67,8 @@ class ModelConfig(Config):
     """Turns texts into vectors for classifier and retrieval: minilm, or ngrams where no model can be had."""
     base_url: str | None = None
     """Address of an OpenAI-compatible server; unset, the model runs on this machine."""
-    api_key_env: str = "OPENAI_API_KEY"
-    """Name of the environment variable that holds the key."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key, such as OPENAI_API_KEY. Unset, no key is sent."""
     usd_per_million_input_tokens: float | None = Setting(None, ge=0)
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Setting(None, ge=0)

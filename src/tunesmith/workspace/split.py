@@ -11,6 +11,7 @@ from tunesmith.data.certificate import verify as verify_split
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.split import make_split
 from tunesmith.workspace.check import examples_hash
+from tunesmith.workspace.evaluate import looks_at_test
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.settings import changed
 
@@ -60,7 +61,7 @@ def _guard_frozen(home: Home, made: Split, anyway: bool) -> None:
     present = home.latest("split", "split", Split)
     if present is None or set(present[0].test) == set(made.test):
         return
-    looks = [e for e in home.store.ledger("test_look") if e.detail.get("split") == present[0].hash]
+    looks = looks_at_test(home, present[0])
     if not looks:
         return
     if not anyway:

@@ -60,6 +60,8 @@ class _Walk:
             waiting = next((s for s in walked if s.state != "done" and s.name in NEEDS[name]), None)
             if state == "ready" and waiting is not None:
                 state, because = "missing", f"waits for {waiting.name}"
+            if state == "done" and waiting is not None and waiting.state == "stale":
+                state, because = "stale", f"{waiting.name} is stale"
             walked.append(Station(name=name, state=state, because=because, next=command))
         return walked
 
