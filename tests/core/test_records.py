@@ -1,5 +1,6 @@
 from tunesmith.core.codec import canonical, decode, digest, encode
-from tunesmith.core.records import Certificate, Example, Message, Split
+from tunesmith.core.records import Certificate, Contender, Example, Message, Split
+from tunesmith.core.task import Field, Task
 
 ASKED = (Message(role="system", content="Be kind."), Message(role="user", content="Where is it?"))
 
@@ -42,3 +43,12 @@ def test_the_hash_does_not_depend_on_the_order_of_keys():
 def test_a_record_of_a_later_release_opens_with_its_unknown_fields_left_out():
     line = encode(Example.make(ASKED, "Yes."))[:-1] + b',"from_the_future":1}'
     assert decode(line, Example).completion == "Yes."
+
+
+def test_a_schema_keeps_the_order_of_its_fields_through_a_file():
+    names = ("zeta", "alpha", "mid")
+    task = Task(name="t", fields=tuple(Field(name=n, type="label", labels=("a", "b")) for n in names))
+    contender = Contender(name="c", kind="prompt", constraint=task.constraint())
+    read = decode(canonical(contender), Contender)
+    assert read.hash == contender.hash
+    assert tuple(read.constraint.schema["properties"]) == names

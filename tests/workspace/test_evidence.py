@@ -160,3 +160,27 @@ def test_two_texts_begin_with_a_bar_that_exists(tmp_path):
     from tunesmith.evaluation.metrics.naming import find
 
     assert find(workspace.home.task, workspace.home.settings.bar.metric)
+
+
+def test_constrained_answers_have_their_keys_in_the_order_of_the_task(tmp_path):
+    model = build_tiny(tmp_path / "tiny")
+    rows = [
+        {"prompt": f"parcel {n} of {n * n}", "completion": {"urgent": "yn"[n % 2], "kind": "ab"[n % 3 == 0]}}
+        for n in range(60)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Workspace.init(tmp_path / "desk", kind="classification")
+    fields = [{"name": n, "type": "label", "labels": list(labels)} for n, labels in (("urgent", "yn"), ("kind", "ab"))]
+    write_settings(
+        tmp_path / "desk",
+        task={"name": "desk", "format": "json", "fields": fields},
+        bar={"metric": "all_correct", "value": 0.9},
+        model={"base": str(model), "embedder": "ngrams"},
+    )
+    workspace = Workspace(tmp_path / "desk")
+    workspace.add(tmp_path / "rows.jsonl")
+    workspace.split()
+    scores = workspace.baseline(["prompt"]).contenders["prompt+schema"]
+    texts = [a.text for a in workspace.home.store.answers(scores.contender).values()]
+    assert texts
+    assert all(list(json.loads(text)) == ["urgent", "kind"] for text in texts)

@@ -230,6 +230,16 @@ class Constraint(Record, frozen=True, kw_only=True):
     kind: Literal["choice", "json_schema"]
     choices: tuple[str, ...] = ()
     schema: dict[str, Any] | None = None
+    """Its properties stand in the order of ``required``: a model writes them so, and each can rest on those before."""
+
+    def __post_init__(self) -> None:
+        """Restore the order of the properties, which the canonical bytes of a record do not keep."""
+        if self.schema is None or not {"required", "properties"} <= self.schema.keys():
+            return
+        properties, first = self.schema["properties"], list(self.schema["required"])
+        order = [*first, *(name for name in properties if name not in first)]
+        ordered = {name: properties[name] for name in order if name in properties}
+        msgspec.structs.force_setattr(self, "schema", self.schema | {"properties": ordered})
 
 
 class Request(Record, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ __all__ = ["Interrupt"]
 class Interrupt:
     """Within the block, the first SIGINT only makes ``check`` raise KeyboardInterrupt; a second one acts as ever.
 
+    Where no check comes after the first, the end of the block raises.
+
     Outside the main thread, where signals do not arrive, it does nothing.
     """
 
@@ -31,8 +33,9 @@ class Interrupt:
             self.check()  # it came after the last place where work could stop; what was made is kept
 
     def check(self) -> None:
-        """Raise KeyboardInterrupt if SIGINT came."""
+        """Raise KeyboardInterrupt if SIGINT came, once."""
         if self._asked:
+            self._asked = False
             raise KeyboardInterrupt
 
     def _note(self, _signal: int, _frame: FrameType | None) -> None:
