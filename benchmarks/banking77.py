@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, default=Path("banking77"), help="the workspace")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=1000, help="test rows scored, drawn by the seed")
-    parser.add_argument("--epochs", type=float, default=8.0)
+    parser.add_argument("--epochs", type=float, default=6.0)
     options = parser.parse_args(arguments)
     if not (options.data / "train.csv").exists():
         print(f"{options.data} holds no train.csv; name the folder with --data", file=sys.stderr)

@@ -63,7 +63,7 @@ def test_an_interrupted_demo_says_so_in_one_line(walked):
 def test_run_again_it_goes_on_and_ends_with_decision_dossier_and_what_to_try_next(walked):
     folder, _, (out, err, status), *_ = walked
     assert status == 0, err
-    assert err.count("done before") == 5  # examples, checks, split and baselines; the models' step tells its own
+    assert err.count("done before") == 4  # examples, checks, split and baselines
     for name in ("constant", "classifier", "prompt+schema", "few_shot", "retrieval+schema", "tuned", "tuned+schema"):
         assert name in out
     assert "Decision: " in out
