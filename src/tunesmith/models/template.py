@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Message
@@ -48,6 +50,7 @@ class Template:
         self.tokenizer = tokenizer
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+        self._control = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._tail = self._end_of_turn()
         self.end_ids: frozenset[int] = frozenset({self._tail[0], tokenizer.eos_token_id} - {None})
         """Token ids that end a completion."""
@@ -70,8 +73,23 @@ class Template:
         return self._render(messages, generation=True)
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids the model reads before it answers."""
-        return self._tokens(self.prompt_text(messages))
+        """Token ids the model reads before it answers.
+
+        A text that spells a control token, such as the one that ends a turn, is read as that spelling and ends nothing:
+        what users and models write is data.
+        """
+        spelled = [number for number, message in enumerate(messages) if self._spells_control(message.content)]
+        if not spelled:
+            return self._tokens(self.prompt_text(messages))
+        mark = next(m for m in map(chr, range(0xE000, 0xF8FF)) if not any(m in message.content for message in messages))
+        marked = [
+            replace(message, content=f"{mark}{number}{mark}") if number in spelled else message
+            for number, message in enumerate(messages)
+        ]
+        ids: list[int] = []
+        for place, part in enumerate(self.prompt_text(marked).split(mark)):
+            ids += self._tokens(part) if place % 2 == 0 else self._tokens(messages[int(part)].content, data=True)
+        return ids
 
     def encode(self, messages: Sequence[Message], completion: str, parts: Sequence[Span] = ()) -> Encoded:
         """Prompt and completion as ids; the loss looks at the completion and the token that ends it.
@@ -90,14 +108,19 @@ class Template:
 
     def completion_ids(self, completion: str) -> list[int]:
         """The completion's tokens and the one that ends the turn."""
-        return [*self._tokens(completion), self._tail[0]]
+        return [*self._tokens(completion, data=True), self._tail[0]]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of generated ids, special tokens left out."""
         return str(self.tokenizer.decode(ids, skip_special_tokens=True))
 
-    def _tokens(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+    def _tokens(self, text: str, *, data: bool = False) -> list[int]:
+        """Token ids of ``text``; of ``data`` none is a control token."""
+        plain = {"split_special_tokens": True} if data and self._spells_control(text) else {}
+        return list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
+
+    def _spells_control(self, text: str) -> bool:
+        return any(token in text for token in self._control)
 
     def _weights(self, completion: str, parts: Sequence[Span]) -> list[float]:
         """A weight for each of ``completion_ids``."""
@@ -106,7 +129,9 @@ class Template:
                 f"The tokenizer of {self.tokenizer.name_or_path!r} does not tell which characters a token stands for.",
                 "set tuning.balance to tokens, or put a tokenizer.json beside the model",
             )
-        spans = self.tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"]
+        plain = {"split_special_tokens": True} if self._spells_control(completion) else {}
+        read = self.tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True, **plain)
+        spans = read["offset_mapping"]
         outside = len(parts)
         part_of = [
             next((n for n, (start, end) in enumerate(parts) if first < end and last > start), outside)
