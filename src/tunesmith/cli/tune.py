@@ -37,8 +37,7 @@ def tune(
     }
     if plan:
         planned = workspace.plan(**changes)
-        lines = [f"{key.replace('_', ' ')}: {value}" for key, value in planned.plan.items()]
-        show(planned, "\n".join(lines + [f"too early: {reason}" for reason in planned.too_early]))
+        show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
         return
     with progress("tuning") as told:
         run = workspace.tune(name=name, anyway=anyway, progress=told, **changes)
@@ -62,3 +61,22 @@ def tune(
         f"Next: tunesmith evaluate tuned"
     )
     show(result, text)
+
+
+def _told(plan: dict[str, Any]) -> list[str]:
+    """The plan in lines, with sizes and times as people read them; what could not be told is left to its reason."""
+    lines = []
+    for key, value in plan.items():
+        name, _, unit = key.rpartition("_")
+        if isinstance(value, dict):
+            parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
+            lines.append(f"{key} in GiB: {parts}")
+        elif unit == "bytes":
+            lines.append(f"{name.replace('_', ' ')}: {value / 2**30:.2f} GiB")
+        elif key == "seconds" and value is not None:
+            lines.append(f"time: about {clock(value)}")
+        elif isinstance(value, float):
+            lines.append(f"{key.replace('_', ' ')}: {value:.2f}")
+        elif value is not None:
+            lines.append(f"{key.replace('_', ' ')}: {value}")
+    return lines
