@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,9 @@ from hypothesis import settings
 
 settings.register_profile("tunesmith", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("tunesmith")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what runs in its background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("127.", "::1", "localhost")
 USERS_OWN = ("TUNESMITH_HOME", "HF_HOME", "HF_TOKEN", "OPENAI_API_KEY", "HF_HUB_OFFLINE")
