@@ -44,7 +44,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 
 def _empty_home(config: pytest.Config) -> str:
-    """One cache folder for the fast tests of this session, with nothing in it at the start."""
+    """One cache folder for all fast tests of a run, with nothing in it at the start."""
     if not hasattr(config, "tunesmith_home"):
         config.tunesmith_home = tempfile.TemporaryDirectory(prefix="tunesmith-tests-")
         config.add_cleanup(config.tunesmith_home.cleanup)
