@@ -10,7 +10,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs"]
@@ -84,7 +84,7 @@ def _newest_tuned(home: Home, answering: Answering) -> str | None:
     """The run of the newest tuned contender, if it was made from the task and train side as they are now."""
     found = home.latest("contender", "tuned", Contender)
     now = {"task": home.task.hash, "train side": answering.known.hash}
-    if found is None or any(found[1].inputs.get(key) != value for key, value in now.items()):
+    if found is None or changed_since(found[1], now):
         return None
     return str(found[0].settings["run"])
 
@@ -92,8 +92,7 @@ def _newest_tuned(home: Home, answering: Answering) -> str | None:
 def _stale(home: Home, examples: list[Example]) -> tuple[str, ...]:
     """What has changed since the split was frozen."""
     entry = home.index("split", "split")[-1]
-    now = split_inputs(home, examples)
-    changed = " and ".join(name for name, value in now.items() if entry.inputs.get(name) != value)
+    changed = changed_since(entry, split_inputs(home, examples))
     if not changed:
         return ()
     return (f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again.",)

@@ -21,7 +21,7 @@ from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, changed_since
 
 __all__ = ["ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
 
@@ -139,7 +139,7 @@ def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     found: dict[str, Contender] = {}
     for entry in home.index("contender"):
         asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
-        if all(entry.inputs.get(key) == value for key, value in (now | asks).items()):
+        if not changed_since(entry, now | asks):
             found[entry.name] = home.load(entry, Contender)
     return found
 

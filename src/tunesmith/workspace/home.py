@@ -23,7 +23,7 @@ from tunesmith.core.store import Derived, Store, open_store
 from tunesmith.core.task import Task
 from tunesmith.workspace.settings import FILE, Settings, load_settings
 
-__all__ = ["Home"]
+__all__ = ["Home", "changed_since"]
 
 R = TypeVar("R", bound=Record)
 
@@ -131,6 +131,11 @@ class Home:
             yield
         finally:
             lock.release()
+
+
+def changed_since(entry: Derived, now: dict[str, str]) -> str:
+    """Names of the inputs that are no longer what the record was made from, or nothing: then it is not stale."""
+    return " and ".join(name for name, value in now.items() if entry.inputs.get(name) != value)
 
 
 def _pid(who: Path) -> str:

@@ -12,7 +12,7 @@ from tunesmith.workspace import split as splitting
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, changed_since
 
 __all__ = ["Station", "status"]
 
@@ -83,7 +83,7 @@ class _Walk:
         if found is None:
             return "ready", "not looked at yet"
         report, entry = found
-        if changed := _changed(entry, checking.inputs(self.home, self.examples)):
+        if changed := changed_since(entry, checking.inputs(self.home, self.examples)):
             return "stale", f"{changed} changed since"
         if report.errors:
             return "ready", f"{report.errors} errors to mend in the examples, then check again"
@@ -93,7 +93,7 @@ class _Walk:
         if self.split is None:
             return "ready", "not split yet"
         split, entry = self.split
-        if changed := _changed(entry, splitting.inputs(self.home, self.examples)):
+        if changed := changed_since(entry, splitting.inputs(self.home, self.examples)):
             return "stale", f"{changed} changed since"
         sizes = f"train {len(split.train)}, validation {len(split.validation)}, test {len(split.test)}"
         if not split.certificate.certified:
@@ -135,7 +135,7 @@ class _Walk:
         found = self.home.latest("decision", "decision", Decision)
         if found is None:
             return "ready", "not decided yet"
-        if changed := _changed(found[1], decision_inputs(self.home)):
+        if changed := changed_since(found[1], decision_inputs(self.home)):
             return "stale", f"{changed} changed since"
         return "done", found[0].recommendation
 
@@ -149,7 +149,7 @@ class _Walk:
 
     def _split_changed(self, entry: Derived) -> str:
         now = {"split": self.split[0].hash if self.split else "", "task": self.home.task.hash}
-        return _changed(entry, now)
+        return changed_since(entry, now)
 
     def _contender_changed(self, entry: Derived) -> str:
         try:
@@ -158,7 +158,7 @@ class _Walk:
             known = Answering(self.home).known.hash
         except TunesmithError:
             known = ""
-        return _changed(entry, {"task": self.home.task.hash, "train side": known})
+        return changed_since(entry, {"task": self.home.task.hash, "train side": known})
 
 
 NEEDS = {
@@ -173,8 +173,3 @@ NEEDS = {
     "dossier": ("decision",),
 }
 """Which stations must be done before one has its turn."""
-
-
-def _changed(entry: Derived, now: dict[str, str]) -> str:
-    """Names of the inputs that are no longer what the record was made from."""
-    return " and ".join(name for name, value in now.items() if entry.inputs.get(name) != value)
