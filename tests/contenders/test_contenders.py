@@ -1,9 +1,12 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from msgspec.structs import replace
 
 from tunesmith.contenders import ContendersConfig, Context, Known, contender_kind, open_contender
 from tunesmith.contenders.few_shot import choose
+from tunesmith.contenders.retrieval import Finder
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Certificate, Document, Example, Message, Run, Split
 from tunesmith.core.task import Field, Task
@@ -179,6 +182,44 @@ def test_tuned_asks_as_prompt_does_with_its_adapter():
     tuned = ready("tuned", run=RUN, root=Path("/w/.tunesmith"))
     assert tuned.prepare(TEST).adapter == "/w/.tunesmith/runs/r/best"
     assert tuned.prepare(TEST).messages == ready("prompt").prepare(TEST).messages
+
+
+FINDING = replace(RUN, config={"retrieved_examples": 2, "retrieved_documents": 1})
+
+
+def test_a_model_tuned_on_what_was_found_is_asked_as_retrieval_asks():
+    config = ContendersConfig.model_validate({"retrieval": {"examples": 2, "documents": 1}})
+    tuned, retrieval = ready("tuned", run=FINDING), ready("retrieval", config=config)
+    assert tuned.prepare(TEST).messages == retrieval.prepare(TEST).messages
+    assert tuned.prepare(TEST).adapter == "runs/r/best"
+
+
+@pytest.mark.parametrize(("kind", "verb"), [("retrieval", "baseline retrieval"), ("tuned", "tune")])
+def test_a_record_is_not_opened_where_other_things_are_found(kind, verb):
+    record = contender_kind[kind].make(context(run=FINDING))
+    other = lambda: SimpleNamespace(hash="another")  # noqa: E731
+    with pytest.raises(TunesmithError, match=rf"{kind} searches has changed(.|\n)*tunesmith {verb}`"):
+        open_contender(record, context(run=FINDING, embedder=other))
+
+
+def test_what_is_found_for_learning_never_tells_the_answer():
+    card = TRAIN[3]
+    mate = Example.make((Message(role="user", content="charged twice on my card again"),), card.completion, group="g")
+    copy = Example.make(card.messages, TASK.render({"category": "returns", "order": None}))
+    own = replace(card, group="g")
+    train = [*TRAIN[:3], own, TRAIN[4], mate, copy]
+    found = Finder(known(train=train), lambda: open_embedder("ngrams"), 4, 0)
+    shown = [m.content for m in found.messages("", own, learnt=True) if m.role == "user"]
+    assert sorted(shown[:-1]) == sorted(e.prompt for e in (*TRAIN[:3], TRAIN[4]))
+    assert shown[-1] == own.prompt
+    asked = [m.content for m in found.messages("", TEST) if m.role == "user"]
+    assert {own.prompt, mate.prompt} < set(asked)
+    assert found.messages("", TEST, learnt=True) == found.messages("", TEST)
+
+
+def test_nothing_is_searched_where_nothing_is_shown():
+    plain = Finder(known(), lambda: pytest.fail("the embedder was opened"), 0, 0)
+    assert plain.messages("Do it.", TEST) == (Message(role="system", content="Do it."), *TEST.messages)
 
 
 def test_tuned_without_a_run_says_what_to_do():

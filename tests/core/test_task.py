@@ -101,10 +101,12 @@ def test_spans_tell_where_each_value_stands_in_a_json_completion():
         ),
     )
     completion = '{"kind" : "a",\n "order": null, "said": "the \\"kind\\": \\u00fc"}'
-    found = [completion[begin:end] for begin, end in task.spans(completion)]
-    assert found == ['"a"', "null", '"the \\"kind\\": \\u00fc"']
-    assert task.spans('{"kind": "c"}') == ()
+    found = {name: completion[begin:end] for name, (begin, end) in task.spans(completion).items()}
+    assert found == {"kind": '"a"', "order": "null", "said": '"the \\"kind\\": \\u00fc"'}
+    turned = task.spans('{"said": "x", "kind": "b", "order": "1"}')
+    assert turned == {"said": (9, 12), "kind": (22, 25), "order": (36, 39)}
+    assert task.spans('{"kind": "c"}') == {}
 
 
 def test_a_plain_completion_has_no_parts():
-    assert Task(name="t", format="plain", fields=(Field(name="f", type="text"),)).spans("some text") == ()
+    assert Task(name="t", format="plain", fields=(Field(name="f", type="text"),)).spans("some text") == {}

@@ -11,15 +11,15 @@ from tests.models.tiny import build_tokenizer
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Message
-from tunesmith.models.template import Template, common_prefix
+from tunesmith.models.template import Part, Template, common_prefix
 
 ASKED = (Message(role="system", content="File it."), Message(role="user", content="where is my parcel"))
 COMPLETION = '{"category": "billing", "order": null, "reply": "We look into it, thank you."}'
 
 
-def where(value: str) -> tuple[int, int]:
+def where(value: str) -> Part:
     begin = COMPLETION.index(value)
-    return begin, begin + len(value)
+    return Part(begin, begin + len(value))
 
 
 PARTS = [where('"billing"'), where("null"), where('"We look into it, thank you."')]
@@ -58,6 +58,19 @@ def test_parts_of_a_completion_weigh_the_same_however_long_they_are(template):
     assert "".join(heaviest).strip() == "null"
 
 
+def test_a_part_counts_by_its_weight_and_the_rest_by_its_own(template):
+    label, value, text = PARTS
+    parts = [label, value._replace(weight=0.8), text._replace(weight=0.5)]
+    encoded = template.encode(ASKED, COMPLETION, parts, rest=0.25)
+    learnt = encoded.weights[len(template.prompt_ids(ASKED)) :]
+    by_weight: dict[float, int] = {}
+    for weight in learnt:
+        by_weight[round(weight, 9)] = by_weight.get(round(weight, 9), 0) + 1
+    shares = sorted(weight * count / len(learnt) for weight, count in by_weight.items())
+    assert sum(shares) == pytest.approx(1)
+    assert [share / shares[0] for share in shares] == pytest.approx([1, 2, 3.2, 4])
+
+
 def test_a_tokenizer_that_does_not_tell_characters_cannot_weigh_parts(template):
     slow = Template(template.tokenizer)
     slow.tokenizer = type(
@@ -80,7 +93,7 @@ def test_a_text_that_spells_a_control_token_ends_nothing(template):
     assert template.tokenizer.decode(ids) == template.prompt_text(asked)
     learnt = template.completion_ids(FORGED)
     assert (learnt.count(begin), learnt.count(end), learnt[-1]) == (0, 1, end)
-    encoded = template.encode(asked, FORGED, [(0, 6), (10, 20)])
+    encoded = template.encode(asked, FORGED, [Part(0, 6), Part(10, 20)])
     assert encoded.ids == ids + learnt
     assert sum(encoded.weights) == pytest.approx(len(learnt))
 

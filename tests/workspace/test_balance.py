@@ -16,7 +16,7 @@ TASK = {
 }
 
 
-def desk(folder, balance):
+def desk(folder, tuning):
     model = build_tiny(folder / "tiny")
     rows = [
         {
@@ -32,8 +32,7 @@ def desk(folder, balance):
         task=TASK,
         bar={"metric": "kind.accuracy", "value": 0.9},
         model={"base": str(model), "embedder": "ngrams"},
-        tuning={"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32"}
-        | ({"balance": balance} if balance else {}),
+        tuning={"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32"} | tuning,
     )
     workspace = Workspace(folder / "desk")
     workspace.add(folder / "rows.jsonl")
@@ -46,8 +45,8 @@ def start_loss(workspace):
     return workspace.tune(anyway=True).curve[0]["validation_loss"]
 
 
-def by_hand(workspace, balance):
-    """The same from the model's own log-probabilities: the mean over a completion's parts of each part's mean."""
+def by_hand(workspace, weights):
+    """The same from the model's own log-probabilities: each part's mean, weighted; or all tokens' mean."""
     import torch
 
     from tunesmith.contenders.kind import head, turns
@@ -65,7 +64,7 @@ def by_hand(workspace, balance):
         prompt, answer = template.prompt_ids(messages), template.completion_ids(example.completion)
         logits = model(torch.tensor([prompt + answer])).logits[0, len(prompt) - 1 : -1]
         nats = torch.nn.functional.cross_entropy(logits, torch.tensor(answer), reduction="none").tolist()
-        if balance == "tokens":
+        if weights is None:
             total, weight = total + sum(nats), weight + len(nats)
             continue
         parts: dict[str, list[float]] = {}
@@ -78,14 +77,24 @@ def by_hand(workspace, balance):
             if set(covers) & set(range(reply, len(example.completion) - 1)):
                 name = "reply"
             parts.setdefault(name, []).append(loss)
-        means = [sum(part) / len(part) for part in parts.values()]
-        total, weight = total + len(nats) * sum(means) / len(means), weight + len(nats)
+        means = sum(weights[name] * sum(part) / len(part) for name, part in parts.items()) / sum(weights.values())
+        total, weight = total + len(nats) * means, weight + len(nats)
     return total / weight
 
 
-@pytest.mark.parametrize(("setting", "balance", "other"), [(None, "fields", "tokens"), ("tokens", "tokens", "fields")])
-def test_validation_loss_counts_fields_or_tokens_as_set(tmp_path, setting, balance, other):
-    workspace = desk(tmp_path, setting)
+LIGHT_TEXT = {"label": 1.0, "reply": 0.25, "rest": 0.25}
+ALIKE = {"label": 1.0, "reply": 1.0, "rest": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("tuning", "weights"),
+    [({}, LIGHT_TEXT), ({"text_weight": 1}, ALIKE), ({"balance": "tokens"}, None)],
+    ids=["default", "alike", "tokens"],
+)
+def test_validation_loss_counts_fields_or_tokens_as_set(tmp_path, tuning, weights):
+    workspace = desk(tmp_path, tuning)
     measured = start_loss(workspace)
-    assert measured == pytest.approx(by_hand(workspace, balance), rel=1e-4)
-    assert measured != pytest.approx(by_hand(workspace, other), rel=1e-3)
+    assert measured == pytest.approx(by_hand(workspace, weights), rel=1e-4)
+    for other in (LIGHT_TEXT, ALIKE, None):
+        if other is not weights:
+            assert measured != pytest.approx(by_hand(workspace, other), rel=1e-3)

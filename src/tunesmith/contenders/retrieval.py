@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -10,66 +11,117 @@ import numpy as np
 from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.contenders.few_shot import shown
 from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from tunesmith.contenders.known import Known
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Document, Example, Request
+from tunesmith.core.records import Contender, Document, Example, Message, Request
+from tunesmith.models.embedder import Embedder
 from tunesmith.models.neighbours import nearest
 
-__all__ = ["Retrieval"]
+__all__ = ["Finder", "Retrieval", "index_hash", "same_index"]
 
 Vectors = np.ndarray[Any, np.dtype[np.float32]]
 
 
+class Finder:
+    """Finds what a prompt shows beside the message: by cosine similarity of embeddings, exactly.
+
+    Opens the embedder only where there is something to find.
+    """
+
+    def __init__(self, known: Known, embedder: Callable[[], Embedder], examples: int, documents: int) -> None:
+        """``examples``, ``documents``: how many of each a prompt shows."""
+        self._known, self._open, self._counts = known, embedder, (examples, documents)
+
+    def messages(self, instructions: str, example: Example, *, learnt: bool = False) -> tuple[Message, ...]:
+        """What a model is asked. The nearest example stands last, next to the message.
+
+        Args:
+            learnt: A model is to learn the answer from it, so nothing that tells the answer is shown: neither the
+                example itself nor another of its group or with its prompt. No test example will find those either.
+        """
+        examples, documents = self._counts
+        near: list[Example] = []
+        if examples and self._known.train:
+            barred = self._akin(example) if learnt else set[int]()
+            found = self._nearest(example.prompt, self._examples, examples + len(barred))
+            near = [self._known.train[n] for n in found if n not in barred][:examples]
+        quoted: list[Document] = []
+        if documents and self._known.documents:
+            found = self._nearest(example.prompt, self._documents, documents)
+            quoted = [self._known.documents[n] for n in found]
+        return head(instructions, example, _quote(quoted)) + shown(reversed(near)) + turns(example)
+
+    def _akin(self, example: Example) -> set[int]:
+        """Numbers of the train examples that would stand on the same side of any split as ``example``."""
+        return {n for mark in _marks(example) for n in self._marked.get(mark, ())}
+
+    @cached_property
+    def _marked(self) -> dict[tuple[str, str], list[int]]:
+        marked: dict[tuple[str, str], list[int]] = {}
+        for number, example in enumerate(self._known.train):
+            for mark in _marks(example):
+                marked.setdefault(mark, []).append(number)
+        return marked
+
+    def _nearest(self, prompt: str, among: Vectors, count: int) -> list[int]:
+        indices, _ = nearest(self._embedder.embed([prompt]), among, count)
+        return [int(i) for i in indices[0]]
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        return self._open()
+
+    @cached_property
+    def _examples(self) -> Vectors:
+        return self._embedder.embed([e.prompt for e in self._known.train])
+
+    @cached_property
+    def _documents(self) -> Vectors:
+        return self._embedder.embed([f"{d.title}\n{d.text}" for d in self._known.documents])
+
+
 @contender_kind("retrieval")
 class Retrieval:
-    """Finds by cosine similarity of embeddings, exactly. The nearest example stands last, next to the message."""
-
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
-        self._known, self._config = context.known, RetrievalConfig(**record.settings)
-        self._embedder = context.embedder()
-        if record.index != _index_hash(context):
-            raise TunesmithError(
-                "What retrieval searches has changed since it was prepared.",
-                "prepare it again with `tunesmith baseline retrieval`",
-            )
+        same_index(record, context)
+        config = RetrievalConfig(**record.settings)
+        self._finder = Finder(context.known, context.embedder, config.examples, config.documents)
 
     @classmethod
     def make(cls, context: Context) -> Contender:
         settings = context.config.retrieval.model_dump()
-        return record_for("retrieval", context, index=_index_hash(context), settings=settings)
+        return record_for("retrieval", context, index=index_hash(context), settings=settings)
 
     def prepare(self, example: Example) -> Request:
-        query = self._embedder.embed([example.prompt])
-        examples = [self._known.train[i] for i in self._nearest(query, self._examples, self._config.examples)]
-        documents = [self._known.documents[i] for i in self._nearest(query, self._documents, self._config.documents)]
         return Request(
-            messages=head(self.record.instructions, example, _quote(documents))
-            + shown(reversed(examples))
-            + turns(example),
+            messages=self._finder.messages(self.record.instructions, example),
             decoding=self.record.decoding,
             constraint=self.record.constraint,
         )
 
-    def _nearest(self, query: Vectors, among: Vectors | None, count: int) -> list[int]:
-        if among is None or count == 0:
-            return []
-        indices, _ = nearest(query, among, min(count, len(among)))
-        return [int(i) for i in indices[0]]
 
-    @cached_property
-    def _examples(self) -> Vectors | None:
-        return self._embedder.embed([e.prompt for e in self._known.train]) if self._config.examples else None
+def index_hash(context: Context) -> str:
+    """Names what is searched, and by which embeddings."""
+    return digest([context.known.hash, context.embedder().hash])
 
-    @cached_property
-    def _documents(self) -> Vectors | None:
-        texts = [f"{d.title}\n{d.text}" for d in self._known.documents]
-        return self._embedder.embed(texts) if texts and self._config.documents else None
+
+def same_index(record: Contender, context: Context) -> None:
+    """Raises:
+    TunesmithError: What ``record`` searches is no longer what it searched when it was made.
+    """
+    if record.index is not None and record.index != index_hash(context):
+        raise TunesmithError(
+            f"What {record.name} searches has changed since it was prepared.",
+            f"prepare it again with `tunesmith {'tune' if record.kind == 'tuned' else f'baseline {record.kind}'}`",
+        )
+
+
+def _marks(example: Example) -> list[tuple[str, str]]:
+    marks = [("id", example.id), ("prompt", example.prompt)]
+    return marks if example.group is None else [*marks, ("group", example.group)]
 
 
 def _quote(documents: list[Document]) -> str:
     return "\n\n".join(f"Reference:\n{d.text.strip()}" for d in documents)
-
-
-def _index_hash(context: Context) -> str:
-    return digest([context.known.hash, context.embedder().hash])

@@ -1,18 +1,32 @@
-"""The base model with an adapter trained on the train side, asked with the instructions it was trained with."""
+"""The base model with an adapter trained on the train side, asked with the prompts it was trained with."""
 
 from __future__ import annotations
 
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from collections.abc import Mapping
+from typing import Any
+
+from tunesmith.contenders.kind import Context, contender_kind, record_for
+from tunesmith.contenders.retrieval import Finder, index_hash, same_index
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Contender, Example, Request
 
-__all__ = ["Tuned"]
+__all__ = ["Tuned", "retrieved"]
+
+RETRIEVED = ("retrieved_examples", "retrieved_documents")
+
+
+def retrieved(settings: Mapping[str, Any]) -> tuple[int, int]:
+    """How many train examples and documents each prompt shows, by a run's or a contender's settings."""
+    examples, documents = (settings.get(name, 0) for name in RETRIEVED)
+    return examples, documents
 
 
 @contender_kind("tuned")
 class Tuned:
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
+        same_index(record, context)
+        self._finder = Finder(context.known, context.embedder, *retrieved(record.settings))
         self._adapter = str(context.root / (record.adapter or ""))
 
     @classmethod
@@ -25,12 +39,13 @@ class Tuned:
             context,
             adapter=run.adapter,
             adapter_hash=run.adapter_hash,
-            settings={"run": run.name},
+            index=index_hash(context) if any(retrieved(run.config)) else None,
+            settings={"run": run.name} | {name: run.config[name] for name in RETRIEVED if run.config.get(name)},
         )
 
     def prepare(self, example: Example) -> Request:
         return Request(
-            messages=head(self.record.instructions, example) + turns(example),
+            messages=self._finder.messages(self.record.instructions, example),
             decoding=self.record.decoding,
             constraint=self.record.constraint,
             adapter=self._adapter,

@@ -153,20 +153,20 @@ class Task(Record, frozen=True, kw_only=True):
             return ", ".join(value) if isinstance(value, list) else str(value or "")
         return json.dumps({f.name: fields[f.name] for f in self.fields}, ensure_ascii=False)
 
-    def spans(self, completion: str) -> tuple[tuple[int, int], ...]:
-        """Where each field's value stands in a JSON completion, in characters: begin and end, in the text's order.
+    def spans(self, completion: str) -> dict[str, tuple[int, int]]:
+        """Where each field's value stands in a JSON completion: where it begins and has ended, in characters.
 
         Of a plain completion, which is its value, and of one that is no JSON object it tells nothing.
         """
         if self.format == "plain" or self.parse(completion).problem:
-            return ()
-        decoder, place, found = json.JSONDecoder(), completion.index("{") + 1, []
+            return {}
+        decoder, place, found = json.JSONDecoder(), completion.index("{") + 1, {}
         for _ in self.fields:
-            _, place = decoder.raw_decode(completion, completion.index('"', place))
+            key, place = decoder.raw_decode(completion, completion.index('"', place))
             begin = _AFTER_KEY.match(completion, place).end()  # type: ignore[union-attr]  # it was parsed as JSON
             _, place = decoder.raw_decode(completion, begin)
-            found.append((begin, place))
-        return tuple(found)
+            found[key] = (begin, place)
+        return found
 
     def schema(self) -> dict[str, Any]:
         """JSON schema of the completion (json format)."""

@@ -19,10 +19,15 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Message
 
-__all__ = ["Encoded", "Span", "Template", "common_prefix"]
+__all__ = ["Encoded", "Part", "Template", "common_prefix"]
 
-Span = tuple[int, int]
-"""Where a part of a text begins, and where it has ended, in characters."""
+
+class Part(NamedTuple):
+    """A range of a completion's characters that counts as one in the loss, however many tokens it has."""
+
+    begin: int
+    end: int
+    weight: float = 1.0
 
 
 class Encoded(NamedTuple):
@@ -91,19 +96,21 @@ class Template:
             ids += self._tokens(part) if place % 2 == 0 else self._tokens(messages[int(part)].content, data=True)
         return ids
 
-    def encode(self, messages: Sequence[Message], completion: str, parts: Sequence[Span] = ()) -> Encoded:
+    def encode(
+        self, messages: Sequence[Message], completion: str, parts: Sequence[Part] = (), rest: float = 1.0
+    ) -> Encoded:
         """Prompt and completion as ids; the loss looks at the completion and the token that ends it.
 
         Args:
-            parts: Ranges of the completion's characters, none overlapping, that count as much as one another in the
-                loss, and as much as all that lies outside of them, however many tokens each has. The tokens' weights
-                have a mean of 1. Without parts each token counts the same.
+            parts: None overlaps another. The loss counts each by its weight. The tokens' weights have a mean of 1.
+                Without parts each token counts the same.
+            rest: What all that lies outside of the parts counts, beside them.
 
         Raises:
             TunesmithError: There are parts, and the tokenizer does not tell which characters a token stands for.
         """
         prompt, answer = self.prompt_ids(messages), self.completion_ids(completion)
-        weights = self._weights(completion, parts) if parts else [1.0] * len(answer)
+        weights = self._weights(completion, parts, rest) if parts else [1.0] * len(answer)
         return Encoded(prompt + answer, [0.0] * len(prompt) + weights)
 
     def completion_ids(self, completion: str) -> list[int]:
@@ -122,7 +129,7 @@ class Template:
     def _spells_control(self, text: str) -> bool:
         return any(token in text for token in self._control)
 
-    def _weights(self, completion: str, parts: Sequence[Span]) -> list[float]:
+    def _weights(self, completion: str, parts: Sequence[Part], rest: float) -> list[float]:
         """A weight for each of ``completion_ids``."""
         if not self.tokenizer.is_fast:
             raise TunesmithError(
@@ -134,12 +141,14 @@ class Template:
         spans = read["offset_mapping"]
         outside = len(parts)
         part_of = [
-            next((n for n, (start, end) in enumerate(parts) if first < end and last > start), outside)
+            next((n for n, part in enumerate(parts) if first < part.end and last > part.begin), outside)
             for first, last in spans
         ]
         part_of.append(outside)  # the token that ends the turn
         size = Counter(part_of)
-        return [len(part_of) / len(size) / size[part] for part in part_of]
+        counts = [*(part.weight for part in parts), rest]
+        total = sum(counts[part] for part in size)
+        return [len(part_of) * counts[part] / total / size[part] for part in part_of]
 
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
         plain = [{"role": m.role, "content": m.content} for m in messages]

@@ -52,6 +52,13 @@ class LoraConfig(Config):
     balance: Literal["fields", "tokens"] = "fields"
     """What counts the same in the loss: the fields of a JSON completion, however long, or its tokens. By tokens a short
     label weighs little beside a long text."""
+    text_weight: float = Field(0.25, gt=0)
+    """Balanced by fields, a label or value counts 1; a text counts this, and so does the form around the fields."""
+    retrieved_examples: int = Field(0, ge=0, le=32)
+    """Nearest train examples that each prompt shows, when the model learns and when it is asked. While it learns, never
+    the example itself. Each makes tuning and answers slower by its tokens."""
+    retrieved_documents: int = Field(0, ge=0, le=16)
+    """Nearest documents that each prompt quotes, when the model learns and when it is asked."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
-from tunesmith.models.template import Encoded, Span, Template
+from tunesmith.models.template import Encoded, Part, Template
 
 __all__ = ["EncodedRows", "Row", "encode_rows"]
 
@@ -17,8 +17,10 @@ class Row(NamedTuple):
 
     messages: tuple[Message, ...]
     completion: str
-    parts: tuple[Span, ...] = ()
-    """Ranges of the completion that count the same in the loss, as ``Template.encode`` takes them."""
+    parts: tuple[Part, ...] = ()
+    """What the loss counts of the completion, as ``Template.encode`` takes it."""
+    rest: float = 1.0
+    """What it counts of all that is in none of the parts."""
 
 
 class EncodedRows(NamedTuple):
@@ -42,7 +44,7 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
     """
     if not rows:
         raise NothingToMeasure(f"The {side} side is empty.", "add examples, then `tunesmith split`")
-    examples = [template.encode(row.messages, row.completion, row.parts) for row in rows]
+    examples = [template.encode(row.messages, row.completion, row.parts, row.rest) for row in rows]
     long = [number for number, example in enumerate(examples) if len(example.ids) > limit]
     longest = max(len(example.ids) for example in examples)
     if long and too_long == "refuse":

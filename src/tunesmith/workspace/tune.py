@@ -5,16 +5,18 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tunesmith.contenders.kind import head, turns
+from tunesmith.contenders.retrieval import Finder
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
@@ -159,11 +161,21 @@ def _base(home: Home) -> Path:
 
 def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[Any], list[Any]]:
     """Train and validation rows: the very messages that the tuned contender will be asked with."""
+    from tunesmith.models.template import Part
     from tunesmith.tuning.rows import Row
 
+    embedder = partial(open_embedder, home.settings.model.embedder)
+    finder = Finder(answering.known, embedder, config.retrieved_examples, config.retrieved_documents)
+
     def row(example: Example) -> Row:
-        parts = home.task.spans(example.completion) if config.balance == "fields" else ()
-        return Row(head(home.task.instructions, example) + turns(example), example.completion, parts)
+        messages = finder.messages(home.task.instructions, example, learnt=True)
+        if config.balance == "tokens":
+            return Row(messages, example.completion)
+        parts = tuple(
+            Part(begin, end, config.text_weight if home.task.field(name).type == "text" else 1.0)
+            for name, (begin, end) in home.task.spans(example.completion).items()
+        )
+        return Row(messages, example.completion, parts, config.text_weight)
 
     validation = set(answering.split.validation)
     return (
@@ -173,7 +185,8 @@ def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[An
 
 
 def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:
-    return {
+    searched = config.retrieved_examples or config.retrieved_documents
+    return ({"embedder": open_embedder(home.settings.model.embedder).hash} if searched else {}) | {
         "task": home.task.hash,
         "train side": answering.known.hash,
         "split": answering.split.hash,

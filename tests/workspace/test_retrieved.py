@@ -1,0 +1,52 @@
+"""A model tuned with retrieved examples in its prompts learns from, and is asked with, the same messages."""
+
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.contenders import open_contender
+from tunesmith.core.records import Contender, Run
+from tunesmith.models.template import Template
+from tunesmith.tuning import LoraConfig
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.tune import _rows
+
+
+def test_what_is_learnt_from_is_what_is_asked(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    table = write_csv(tmp_path / "toy.csv")
+    Workspace.init(tmp_path / "toy", source=table)
+    tuning = {"retrieved_examples": 2, "epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32"}
+    write_settings(tmp_path / "toy", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning)
+    workspace = Workspace(tmp_path / "toy")
+    workspace.split()
+    workspace.tune(anyway=True)
+    home = workspace.home
+    record = home.latest("contender", "tuned", Contender)[0]
+    run = home.latest("run", record.settings["run"], Run)[0]
+    answering = Answering(home)
+    tuned = open_contender(record, answering.context(run=run))
+    train, validation = _rows(home, answering, LoraConfig(**run.config))
+    watched = [e for e in home.examples() if e.id in set(answering.split.validation)]
+    assert [row.messages for row in validation] == [tuned.prepare(e).messages for e in watched]
+    for row in (*train, *validation):
+        assert [m.role for m in row.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    for example, row in zip(answering.known.train, train, strict=True):
+        assert example.prompt == row.messages[-1].content
+        assert example.prompt not in [m.content for m in row.messages[:-1]]
+    scored = workspace.evaluate(on="validation").contenders["tuned"]
+    longest = max(len(Template.open(base).prompt_ids(row.messages)) for row in validation)
+    assert longest / 2 < scored.prompt_tokens <= longest  # a mean: short prompts are a tenth as long
+
+
+def test_without_retrieval_a_tuned_record_says_nothing_of_it(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "toy", source=write_csv(tmp_path / "toy.csv"))
+    tuning = {"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32"}
+    write_settings(tmp_path / "toy", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning)
+    workspace = Workspace(tmp_path / "toy")
+    workspace.split()
+    workspace.tune(anyway=True)
+    record = workspace.home.latest("contender", "tuned", Contender)[0]
+    assert set(record.settings) == {"run"}
+    assert record.index is None
