@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -46,13 +47,14 @@ class Part:
         self.rows, self.width = len(counts), max(counts)
         self.slot_range = slice(first, first + self.rows)
         self.columns = max(s + c for s, c in zip(stored, counts, strict=True))
+        self._first = self.width > 1 and not any(stored)
         count_R, stored_R = torch.tensor(counts), torch.tensor(stored)
         row_N = torch.repeat_interleave(torch.arange(self.rows), count_R)
         offset_N = torch.arange(int(count_R.sum())) - (count_R.cumsum(0) - count_R)[row_N]
         self.slot_N = (row_N + first).to(device)
         self.column_N = (stored_R[row_N] + offset_N).to(device)
         self.place_N = (row_N * self.width + offset_N).to(device) if self.width > 1 else None
-        self._bias_R1WC = self._bias(stored_R).to(device=device, dtype=dtype)
+        self._stored_R, self._device, self._dtype = stored_R, device, dtype
         self._masks: dict[int, Tensor] = {}
 
     def attend(self, layer: int, query_ND: Tensor, key_ND: Tensor, value_ND: Tensor, scale: float) -> Tensor:
@@ -62,7 +64,10 @@ class Part:
         groups = query_ND.shape[0] // heads
         query_RHMD = self._by_row(query_ND, heads, groups)
         keys, values = self.slots.read(layer, self.slot_range, self.columns)
-        out, weight = _softmax_part(query_RHMD, keys, values, scale, self._mask(groups))
+        if self._first and _flash_on(query_ND):  # rows begin: half of the scores need not be computed, nor a mask built
+            out, weight = _causal(query_RHMD, keys, values, scale, groups)
+        else:
+            out, weight = _softmax_part(query_RHMD, keys, values, scale, self._mask(groups))
         if self.prefix is not None and len(self.prefix):
             out = self._with_prefix(layer, query_RHMD, out, weight, scale)
         out = out.reshape(self.rows, heads, groups, self.width, width).permute(0, 3, 1, 2, 4)
@@ -90,11 +95,13 @@ class Part:
         share = torch.sigmoid(weight - own_weight)[..., None].to(own.dtype)
         return torch.lerp(own, out, share)
 
-    def _bias(self, stored_R: Tensor) -> Tensor:
+    @cached_property
+    def _bias_R1WC(self) -> Tensor:
         """0 where a query sees a column, -inf where not: a row's token sees the columns up to its own."""
-        last_RW = stored_R[:, None] + torch.arange(self.width)
+        last_RW = self._stored_R[:, None] + torch.arange(self.width)
         hidden = torch.arange(self.columns) > last_RW[..., None]
-        return torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf"))[:, None]
+        bias = torch.zeros(hidden.shape).masked_fill_(hidden, float("-inf"))[:, None]
+        return bias.to(device=self._device, dtype=self._dtype)
 
     def _mask(self, groups: int) -> Tensor:
         """The bias for ``groups`` query heads side by side; one row of it serves all where each row has one token."""
@@ -157,13 +164,26 @@ def register() -> None:
     AttentionInterface.register(NAME, attend)
 
 
+def _flash_on(x: Tensor) -> bool:
+    return _FLASH is not None and x.device.type == "cpu"
+
+
+def _causal(query_RHMD: Tensor, keys: Tensor, values: Tensor, scale: float, groups: int) -> tuple[Tensor, Tensor]:
+    """Attention of rows' first tokens over themselves; shapes as in ``_softmax_part``."""
+    rows, heads, queries, width = query_RHMD.shape
+    query = query_RHMD.reshape(rows, heads * groups, queries // groups, width)
+    keys, values = (x.repeat_interleave(groups, 1) for x in (keys, values))
+    out, weight = _FLASH(query, keys, values, 0.0, True, scale=scale)  # type: ignore[misc]
+    return out.reshape(query_RHMD.shape), weight.reshape(rows, heads, queries)
+
+
 def _softmax_part(
     query: Tensor, keys: Tensor, values: Tensor, scale: float, mask: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Attention over one part of the columns, with the log of its normaliser (float32)."""
-    if _FLASH is not None and query.device.type == "cpu":
+    if _flash_on(query):
         # twice as fast on prompts as the lines below, and needs no room for the scores; not public, hence the fallback
-        return _FLASH(query, keys, values, 0.0, False, attn_mask=mask, scale=scale)  # type: ignore[no-any-return]
+        return _FLASH(query, keys, values, 0.0, False, attn_mask=mask, scale=scale)  # type: ignore[no-any-return, misc]
     scores = torch.matmul(query, keys.transpose(-1, -2)).float() * scale
     if mask is not None:
         scores = scores + mask

@@ -20,7 +20,7 @@ __all__ = ["Group", "Row"]
 
 NARROW = 8
 """Rows with at most so many new tokens run side by side; longer ones (prompts) form parts of their own."""
-ROW_CHUNK = 512
+ROW_CHUNK = 1024
 """A prompt is read in pieces of at most so many tokens, which bounds the memory that attention takes."""
 
 
