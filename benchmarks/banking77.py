@@ -26,13 +26,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--folder", type=Path, default=Path("banking77"), help="the workspace")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=1000, help="test rows scored, drawn by the seed")
-    parser.add_argument("--epochs", type=float, default=6.0)
+    parser.add_argument("--retrieved", type=int, default=4, help="train examples shown in each of the tuned prompts")
+    parser.add_argument("--epochs", type=float, default=1.5)
+    parser.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
     options = parser.parse_args(arguments)
     if not (options.data / "train.csv").exists():
         print(f"{options.data} holds no train.csv; name the folder with --data", file=sys.stderr)
         return 2
     began = time.monotonic()
-    prepare(options.folder, options.data, options.seed, options.epochs)
+    tuning = {"retrieved_examples": options.retrieved, "epochs": options.epochs, "learning_rate": options.rate}
+    prepare(options.folder, options.data, options.seed, tuning | {"seed": options.seed})
     evaluation = walk(options.folder, options.sample, options.seed)
     print(f"{'contender':<18} accuracy  95 % interval       n  novel rows alone        s/answer")
     for name in CONTENDERS:
@@ -53,13 +56,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def prepare(folder: Path, data: Path, seed: int, epochs: float) -> None:
+def prepare(folder: Path, data: Path, seed: int, tuning: dict[str, Any]) -> None:
     """Make the workspace: 770 train rows, the published test set pinned, a validation side out of the rest of train."""
     if (folder / "tunesmith.yaml").exists():
         return
     tunesmith("init", folder, "--from", data / "train.csv", "--prompt", "text", "--completion", "category")
     settings = yaml.safe_load((folder / "tunesmith.yaml").read_text())
-    settings["tuning"] = {"batch_size": 16, "epochs": epochs, "learning_rate": 2e-3, "seed": seed}
+    settings["tuning"] = tuning
     settings["split"] = {"validation_max": 154}
     (folder / "tunesmith.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     tunesmith("-C", folder, "add", data / "test.csv", "--side", "test")

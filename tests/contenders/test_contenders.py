@@ -61,9 +61,9 @@ def context(**changes) -> Context:
         "known": known(),
         "config": ContendersConfig(),
         "model": "tiny",
-        "model_hash": "m",
+        "model_hash": lambda: "m",
         "embedder": lambda: open_embedder("ngrams"),
-        "max_tokens": 32,
+        "max_tokens": lambda: 32,
     }
     return Context(**(rest | changes))
 
@@ -230,7 +230,7 @@ def test_tuned_without_a_run_says_what_to_do():
 def test_a_record_is_not_opened_on_another_model():
     record = contender_kind["prompt"].make(context())
     with pytest.raises(TunesmithError, match=r"made from another model(.|\n)*tunesmith baseline"):
-        open_contender(record, context(model_hash="another"))
+        open_contender(record, context(model_hash=lambda: "another"))
 
 
 def test_a_record_keeps_the_settings_it_was_made_with():

@@ -31,16 +31,18 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Context:
-    """What contenders are made from. Two equal contexts make equal contenders."""
+    """What contenders are made from. The same makes the same."""
 
     task: Task
     known: Known
     config: ContendersConfig
     model: str
-    model_hash: str
+    model_hash: Callable[[], str]
+    """Asked for only by the kinds that ask a model: it need not be on this machine for the others."""
     embedder: Callable[[], Embedder]
     """Opened only by the kinds that look at embeddings."""
-    max_tokens: int
+    max_tokens: Callable[[], int]
+    """Longest answer; the same holds of it."""
     constrained: bool = False
     run: Run | None = None
     """The tuning run, for `tuned`."""
@@ -99,7 +101,7 @@ def open_contender(record: Contender, context: Context) -> Ready:
         for name, value in (
             ("task", context.task.hash),
             ("train side", context.known.hash),
-            ("model", context.model_hash if record.model is not None else None),
+            ("model", context.model_hash() if record.model is not None else None),
         )
         if record.inputs.get(name) != value
     ]
@@ -123,9 +125,9 @@ def record_for(kind: str, context: Context, *, asks: bool = True, **rest: object
         model=context.model,
         instructions=context.task.instructions,
         # a schema lets a rambling text run to its longest before the object closes: cut short, it could not be read
-        decoding=Decoding(max_tokens=context.max_tokens * (2 if context.constrained else 1)),
+        decoding=Decoding(max_tokens=context.max_tokens() * (2 if context.constrained else 1)),
         constraint=context.constraint,
-        inputs=inputs | {"model": context.model_hash},
+        inputs=inputs | {"model": context.model_hash()},
         **rest,  # type: ignore[arg-type]
     )
 
