@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--sample", type=int, default=1000, help="test rows scored, drawn by the seed")
     parser.add_argument("--retrieved", type=int, default=4, help="train examples shown in each of the tuned prompts")
-    parser.add_argument("--epochs", type=float, default=1.5)
+    parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
     options = parser.parse_args(arguments)
     if not (options.data / "train.csv").exists():

@@ -109,7 +109,8 @@ class Answering:
     ) -> dict[str, dict[str, Answer]]:
         """The contenders' answers to ``examples``, by name and example id; those not yet there are asked for now.
 
-        A contender and its constrained twin send the same messages: asked together, they are read once.
+        A contender and its constrained twin send the same messages: asked together, they are read once, and what both
+        write alike is computed once.
         """
         together: dict[str, list[Contender]] = {}
         for record in {record.hash: record for record in records.values()}.values():

@@ -65,17 +65,28 @@ class Batch:
         for row, _, count in reads:
             row.stored += count
         whole = [row for row, _, count in reads if count == len(row.pending)]
-        picks = pick(logits, whole) if whole else []
+        speakers, picks = self._pick(logits, whole)
         for row, _, count in reads:
             row.pending = row.pending[count:]
-        for row, token in zip(whole, picks, strict=True):
+        for row, token in zip(speakers, picks, strict=True):
             row.accept(token, self._template)
         each = (time.perf_counter() - begun) / len(ids)
         for row, _, count in reads:
             row.seconds += each * count
         for group in self._groups:
-            group.share_prompts()
+            group.part_twins()
         return finished + self._leave()
+
+    def _pick(self, logits: torch.Tensor, whole: list[Row]) -> tuple[list[Row], list[int]]:
+        """The rows that go on, those of ``whole`` and the twins that they read for, each with its next token."""
+        if not whole:
+            return [], []
+        at = {id(row): place for place, row in enumerate(whole)}
+        twins = [row for group in self._groups for row in group.rows if row.speaks and id(row.twin) in at]
+        if twins:
+            logits = logits[[*range(len(whole)), *(at[id(row.twin)] for row in twins)]]
+        speakers = whole + twins
+        return speakers, pick(logits, speakers)
 
     def _next_pass(self) -> tuple[Pass, list[tuple[Row, int, int]], list[int], torch.Tensor]:
         """The pass, each row with its last token's place and its count of tokens, all ids, all positions."""

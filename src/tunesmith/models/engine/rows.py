@@ -32,6 +32,8 @@ class Row:
         self.prompt_tokens = len(prompt)
         self.pending = prompt
         """Ids the model reads next. The group takes the shared prefix off when it is known."""
+        self.own = prompt
+        """The prompt's ids behind the shared prefix."""
         self.stored = 0
         """Own tokens whose keys are stored: the next one goes to this column."""
         self.out: list[int] = []
@@ -43,7 +45,7 @@ class Row:
         self.reserved = 0
         """Own tokens the batch counts on for this row."""
         self.twin: Row | None = None
-        """A row before this one with the same prompt, which reads it for both."""
+        """A row before this one with the same prompt. It reads for both, as long as both write the same."""
         self.seconds = 0.0
         self.first_token_seconds: float | None = None
         self._stop = decoding.stop if guide is None else ()
@@ -76,6 +78,12 @@ class Row:
                 self.finish = "stop"
         self._see_limits()
         self.pending = self.out[before:]
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this row's next token follows from what its twin has just read."""
+        twin = self.twin
+        return twin is not None and twin.guide is None and self.finish is None and len(self.out) == len(twin.out)
 
     def reply(self, template: Template) -> Reply:
         """What the row came to."""
@@ -120,7 +128,7 @@ class Group:
 
     def enter(self, row: Row, started: float, most: int) -> None:
         """Give ``row`` the next slot. ``most``: how many rows may ever run side by side."""
-        row.pending = row.pending[len(self.prefix_ids) :]
+        row.own = row.pending = row.pending[len(self.prefix_ids) :]
         row.seconds += self.prefix_seconds
         row.start(started)
         if row.twin is not None and (row.twin.stored or row.twin not in self.rows):
@@ -129,20 +137,26 @@ class Group:
             self._slots.reserve(min(most, self.members), len(row.pending) + 1)
             self.rows.append(row)
 
-    def share_prompts(self) -> None:
-        """Give rows that wait for a twin what the twin has read by now: all of the prompt but its last token.
+    def part_twins(self) -> None:
+        """Let a row go its own way once it does not write what its twin writes: it takes over what was read for both.
 
-        A prompt that was read once is charged to each row that asked it, for alone each would have had to read it.
+        A twin must write freely, one picked token a step; what a guide forces runs ahead of it, and is compared when
+        the twin gets there. What was read once is charged to each row, for alone each would have had to read it.
         """
         for slot, row in enumerate(self.rows):
             twin = row.twin
-            if twin is None:
+            if twin is None or twin.stored < len(row.own):
                 continue
-            known = twin.prompt_tokens - len(self.prefix_ids) - 1
-            if twin.stored <= known:
+            row.seconds = twin.seconds
+            same = _common(row.out, twin.out)
+            if row.finish is None and twin.finish is None and twin.guide is None and same == len(twin.out):
                 continue
-            self._slots.move(self.rows.index(twin), slot, known)
-            row.stored, row.pending, row.seconds, row.twin = known, row.pending[known:], twin.seconds, None
+            row.twin = None
+            if row.finish is None:
+                ids = row.own + row.out
+                row.stored = min(twin.stored, len(row.own) + same, len(ids) - 1)
+                row.pending = ids[row.stored :]
+                self._slots.move(self.rows.index(twin), slot, row.stored)
 
     def leave(self) -> list[Row]:
         """Take the finished rows out; the last rows move into their slots."""
@@ -183,3 +197,9 @@ class Group:
                 run.append((row, count))
         if run:
             yield first, run
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """Number of leading ids that both have in common."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
