@@ -72,6 +72,7 @@ def faulty_rows():
         example("what", ""),
         example("cafÃ© \ufffd", "not json"),
         example("x", json.dumps({"category": "refund"})),
+        desk("Write to ann@shop.de, the password is Gruyere-9."),
     ]
 
 

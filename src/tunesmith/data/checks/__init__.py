@@ -16,7 +16,9 @@ from tunesmith.data.checks import (  # noqa: F401  # importing a check's file re
     encoding,
     exact_duplicates,
     near_duplicates,
+    personal_data,
     quantity,
+    secrets,
     truncated,
 )
 from tunesmith.data.checks.material import Check, CountTokens, Material, check

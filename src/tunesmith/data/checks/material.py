@@ -17,6 +17,7 @@ from tunesmith.core.registry import Registry
 from tunesmith.core.task import Parsed, Task
 from tunesmith.data.config import ChecksConfig
 from tunesmith.data.duplicates import Pair, Shingled
+from tunesmith.data.private import Hit, find
 
 __all__ = ["Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named"]
 
@@ -59,6 +60,12 @@ class Material:
         """Alike prompts, down to the lowest similarity that a check asks for; see ``Shingled.pairs``."""
         lowest = min(self.config.near_duplicate_threshold, self.config.doubtful_conflict_threshold)
         return self.prompts.pairs(min(lowest, self.config.conflict_threshold), self.filled)
+
+    @cached_property
+    def private(self) -> list[list[Hit]]:
+        """Personal data and secrets in each example's texts, shape (n,); what stands where is not kept apart."""
+        texts = (["\n".join(m.content for m in e.messages), e.completion] for e in self.examples)
+        return [[hit for text in pair for hit in find(text)] for pair in texts]
 
     def ids(self, rows: Sequence[int]) -> tuple[str, ...]:
         return tuple(self.examples[row].id for row in rows)
