@@ -7,7 +7,7 @@ from tests.models.tiny import build_tokenizer
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
-from tunesmith.models.template import Template
+from tunesmith.models.template import Part, Template
 from tunesmith.tuning.rows import Row, encode_rows
 
 
@@ -71,7 +71,9 @@ def test_no_row_left_is_nothing_to_measure(template):
 
 
 def test_the_parts_of_a_completion_reach_its_weights(template):
-    whole = Row(SHORT.messages, "yes no", ((0, 3), (3, 6)))
+    parts = (Part(0, 3), Part(3, 6, 0.5))
+    whole = Row(SHORT.messages, "yes no", parts, 0.25)
     (encoded,) = encode_rows(template, [whole], "train", 1000, "refuse").examples
-    assert encoded == template.encode(whole.messages, "yes no", ((0, 3), (3, 6)))
+    assert encoded == template.encode(whole.messages, "yes no", parts, 0.25)
+    assert encoded != template.encode(whole.messages, "yes no", parts)
     assert len(set(encoded.weights)) > 1
