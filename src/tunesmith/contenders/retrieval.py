@@ -108,8 +108,10 @@ def index_hash(context: Context) -> str:
 
 
 def same_index(record: Contender, context: Context) -> None:
-    """Raises:
-    TunesmithError: What ``record`` searches is no longer what it searched when it was made.
+    """Make sure that ``record`` still finds what it found when it was made.
+
+    Raises:
+        TunesmithError: The train side, the documents or the embedder have changed.
     """
     if record.index is not None and record.index != index_hash(context):
         raise TunesmithError(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Example, Finding
+from tunesmith.core.records import Example, Finding, Severity
 from tunesmith.data.checks.material import Material, check, listed, named
 
-__all__ = ["personal_data", "private_rows", "told"]
+__all__ = ["personal_data", "private_findings"]
 
 
 @check("personal_data")
@@ -16,30 +16,31 @@ def personal_data(material: Material) -> Iterator[Finding]:
 
     What was found is not repeated in the finding. Names and street addresses are not found.
     """
-    for kind, rows in private_rows(material, secret=False).items():
-        yield Finding(
-            check="personal_data",
-            severity="warning",
-            problem=f"{kind} in {told(material, rows)}.",
-            mend=f"put [{kind}] or something made up in its place, unless the task needs it and you may use it",
-            examples=material.ids(rows),
-        )
+    mend = "put [{}] or something made up in its place, unless the task needs it and you may use it"
+    return private_findings(material, "personal_data", "warning", mend, secret=False)
 
 
-def private_rows(material: Material, *, secret: bool) -> dict[str, list[int]]:
-    """Rows that hold something secret, or something personal that is not, by its kind."""
+def private_findings(
+    material: Material, name: str, severity: Severity, mend: str, *, secret: bool
+) -> Iterator[Finding]:
+    """A finding for each kind of secret, or of personal data that is none.
+
+    Args:
+        mend: What to do, with {} where the kind is named.
+    """
     rows: dict[str, list[int]] = {}
     for row, hits in enumerate(material.private):
         for kind in dict.fromkeys(hit.kind for hit in hits if hit.secret is secret):
             rows.setdefault(kind, []).append(row)
-    return rows
-
-
-def told(material: Material, rows: list[int]) -> str:
-    """How many rows, and where the first ones are."""
-    examples = sorted((material.examples[row] for row in rows), key=_place)
-    where = listed([named(example) for example in examples], most=3)
-    return f"{len(rows)} {'example' if len(rows) == 1 else 'examples'} ({where})"
+    for kind, found in rows.items():
+        where = listed([named(e) for e in sorted((material.examples[row] for row in found), key=_place)], most=3)
+        yield Finding(
+            check=name,
+            severity=severity,
+            problem=f"{kind} in {len(found)} {'example' if len(found) == 1 else 'examples'} ({where}).",
+            mend=mend.format(kind),
+            examples=material.ids(found),
+        )
 
 
 def _place(example: Example) -> tuple[str, int]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tunesmith.core.records import Finding
 from tunesmith.data.checks.material import Material, check
-from tunesmith.data.checks.personal_data import private_rows, told
+from tunesmith.data.checks.personal_data import private_findings
 
 __all__ = ["secrets"]
 
@@ -14,11 +14,5 @@ __all__ = ["secrets"]
 @check("secrets")
 def secrets(material: Material) -> Iterator[Finding]:
     """Report, kind by kind, which rows hold a password, key or token. What was found is not repeated."""
-    for kind, rows in private_rows(material, secret=True).items():
-        yield Finding(
-            check="secrets",
-            severity="error",
-            problem=f"{kind} in {told(material, rows)}.",
-            mend=f"put [{kind}] in its place, and change it where it opens anything: it was in a file",
-            examples=material.ids(rows),
-        )
+    mend = "put [{}] in its place, and change it where it opens anything: it was in a file"
+    return private_findings(material, "secrets", "error", mend, secret=True)
