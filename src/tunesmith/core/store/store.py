@@ -15,6 +15,7 @@ from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Answer, Document, Example, Record
 from tunesmith.core.store import tables
+from tunesmith.core.store.changes import Changes
 
 __all__ = ["Added", "Derived", "LedgerEntry", "Store"]
 
@@ -51,6 +52,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
+        self.changes = Changes(self._writing, engine.connect)
+        """What became of examples after they were added."""
 
     def close(self) -> None:
         self._engine.dispose()
@@ -72,8 +75,8 @@ class Store:
         return list(self._all(tables.documents, Document))
 
     def example(self, example_id: str) -> Example | None:
-        """The example whose id begins with ``example_id``, removed or not; None unless exactly one does."""
-        like = tables.examples.c.id.startswith(example_id, autoescape=True)
+        """The example whose id begins with ``example_id``, also if it was removed; None unless exactly one does."""
+        like = tables.examples.c.id.startswith(example_id, autoescape=True) & (tables.examples.c.record != "")
         with self._engine.connect() as connection:
             found = connection.execute(select(tables.examples.c.record).where(like).limit(2)).all()
         return codec.decode(found[0][0], Example) if len(found) == 1 else None
@@ -174,8 +177,10 @@ class Store:
                 there = self._present(connection, table, list(unique))
                 fresh = [row for row_id, row in unique.items() if row_id not in there]
                 if fresh:
+                    insert = self._insert(table)
+                    back = {"removed_at": None, "record": insert.excluded.record}
                     connection.execute(
-                        self._insert(table).on_conflict_do_update(index_elements=["id"], set_={"removed_at": None}),
+                        insert.on_conflict_do_update(index_elements=["id"], set_=back),
                         [{"id": r.id, "record": codec.encode(r).decode(), "added_at": _now()} for r in fresh],
                     )
                 new += len(fresh)

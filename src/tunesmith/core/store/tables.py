@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-__all__ = ["answers", "derived", "documents", "examples", "ledger", "metadata"]
+__all__ = ["answers", "changes", "derived", "documents", "examples", "ledger", "metadata"]
 
 metadata = MetaData()
 
@@ -61,4 +61,20 @@ derived = Table(
     Column("hash", String(32), nullable=False),
     Column("inputs", Text, nullable=False),
     Index("derived_kind_name", "kind", "name"),
+)
+
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("at", String(32), nullable=False),
+    Column("batch", String(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("by", String(200), nullable=False),
+    Column("old", String(32)),
+    Column("new", String(32)),
+    Column("reason", Text, nullable=False),
+    Index("changes_batch", "batch"),
+    Index("changes_old", "old"),
+    Index("changes_new", "new"),
 )
