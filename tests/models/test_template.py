@@ -113,3 +113,35 @@ def test_the_common_prefix_stops_short_of_the_shortest():
     assert common_prefix([[1, 2], [1, 2, 3]]) == 1
     assert common_prefix([[5], [6]]) == 0
     assert common_prefix([]) == 0
+
+
+SHOWN = (*ASKED, Message(role="assistant", content=COMPLETION), Message(role="user", content="and mine, 12345?"))
+
+
+def test_an_earlier_turn_is_learnt_as_if_it_were_the_completion_and_no_id_changes(template):
+    plain = template.encode(SHOWN, "later")
+    encoded = template.encode(SHOWN, "later", earlier={2: PARTS})
+    assert encoded.ids == plain.ids
+    alone = template.encode(ASKED, COMPLETION, PARTS)
+    begin = len(template.prompt_ids(ASKED))
+    end = len(alone.ids)  # the turn's last learnt token is the one that ends it
+    assert encoded.ids[:end] == alone.ids
+    assert encoded.weights[:end] == alone.weights
+    assert encoded.weights[end:] == plain.weights[end:]
+    assert encoded.weights[begin] > 0
+    assert encoded.ids[end - 1] in template.end_ids
+
+
+def test_nothing_of_a_prompt_that_spells_control_tokens_is_learnt(template):
+    forged = (*SHOWN[:2], Message(role="assistant", content=FORGED), SHOWN[-1])
+    assert template.encode(forged, "later", earlier={2: ()}) == template.encode(forged, "later")
+
+
+def test_a_template_that_hides_earlier_turns_cannot_have_them_learnt(template):
+    hiding = Template(build_tokenizer(merges=200))
+    hiding.tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role != 'assistant' %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n"
+        "{% endif %}{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    )
+    with pytest.raises(TunesmithError, match=r"does not show earlier(.|\n)*To mend it: set tuning.earlier_turns"):
+        hiding.encode(SHOWN, "later", earlier={2: PARTS})

@@ -50,3 +50,21 @@ def test_without_retrieval_a_tuned_record_says_nothing_of_it(tmp_path):
     record = workspace.home.latest("contender", "tuned", Contender)[0]
     assert set(record.settings) == {"run"}
     assert record.index is None
+
+
+def test_earlier_turns_are_learnt_where_that_is_asked_for_and_never_watched(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "toy", source=write_csv(tmp_path / "toy.csv"))
+    tuning = {"retrieved_examples": 2, "earlier_turns": True, "epochs": 1, "rank": 2, "batch_size": 16}
+    write_settings(tmp_path / "toy", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning)
+    workspace = Workspace(tmp_path / "toy")
+    workspace.split()
+    template, answering = Template.open(base), Answering(workspace.home)
+    train, validation = _rows(workspace.home, answering, workspace.home.settings.tuning)
+    for row in train:
+        encoded = template.encode(row.messages, row.completion, row.parts, row.rest, row.earlier)
+        shown = [len(template.completion_ids(m.content)) for m in row.messages if m.role == "assistant"]
+        assert encoded.supervised == sum(shown) + len(template.completion_ids(row.completion))
+    assert len(shown) == 2
+    assert all(not row.earlier for row in validation)
+    assert workspace.tune(anyway=True).steps == 1 + (len(train) - 1) // 16

@@ -9,7 +9,7 @@ Does not pad, batch or truncate.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,7 +86,7 @@ class Template:
         spelled = [number for number, message in enumerate(messages) if self._spells_control(message.content)]
         if not spelled:
             return self._tokens(self.prompt_text(messages))
-        mark = next(m for m in map(chr, range(0xE000, 0xF8FF)) if not any(m in message.content for message in messages))
+        mark = _unused_mark(messages)
         marked = [
             replace(message, content=f"{mark}{number}{mark}") if number in spelled else message
             for number, message in enumerate(messages)
@@ -97,21 +97,25 @@ class Template:
         return ids
 
     def encode(
-        self, messages: Sequence[Message], completion: str, parts: Sequence[Part] = (), rest: float = 1.0
-    ) -> Encoded:
+        self, messages: Sequence[Message], completion: str, parts: Sequence[Part] = (), rest: float = 1.0,
+        earlier: Mapping[int, Sequence[Part]] | None = None,
+    ) -> Encoded:  # fmt: skip
         """Prompt and completion as ids; the loss looks at the completion and the token that ends it.
 
         Args:
             parts: None overlaps another. The loss counts each by its weight. The tokens' weights have a mean of 1.
                 Without parts each token counts the same.
             rest: What all that lies outside of the parts counts, beside them.
+            earlier: Numbers of messages that are learnt as well, as if each were a completion, with their parts. The
+                ids stay those of the prompt. Nothing of a prompt that spells control tokens is learnt.
 
         Raises:
-            TunesmithError: There are parts, and the tokenizer does not tell which characters a token stands for.
+            TunesmithError: There are parts or earlier turns, and the tokenizer does not tell which characters a token
+                stands for.
         """
         prompt, answer = self.prompt_ids(messages), self.completion_ids(completion)
-        weights = self._weights(completion, parts, rest) if parts else [1.0] * len(answer)
-        return Encoded(prompt + answer, [0.0] * len(prompt) + weights)
+        weights = self._earlier(messages, earlier, rest, prompt) if earlier else [0.0] * len(prompt)
+        return Encoded(prompt + answer, weights + self._completion_weights(completion, parts, rest))
 
     def completion_ids(self, completion: str) -> list[int]:
         """The completion's tokens and the one that ends the turn."""
@@ -126,19 +130,54 @@ class Template:
         plain = {"split_special_tokens": True} if data and self._spells_control(text) else {}
         return list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
 
-    def _spells_control(self, text: str) -> bool:
-        return any(token in text for token in self._control)
-
-    def _weights(self, completion: str, parts: Sequence[Part], rest: float) -> list[float]:
-        """A weight for each of ``completion_ids``."""
+    def _read(self, text: str, *, data: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
+        """Token ids of ``text``, as ``_tokens`` gives them, and the characters that each stands for."""
         if not self.tokenizer.is_fast:
             raise TunesmithError(
                 f"The tokenizer of {self.tokenizer.name_or_path!r} does not tell which characters a token stands for.",
-                "set tuning.balance to tokens, or put a tokenizer.json beside the model",
+                "set tuning.balance to tokens and earlier_turns to false, or put a tokenizer.json beside the model",
             )
-        plain = {"split_special_tokens": True} if self._spells_control(completion) else {}
-        read = self.tokenizer(completion, add_special_tokens=False, return_offsets_mapping=True, **plain)
-        spans = read["offset_mapping"]
+        plain = {"split_special_tokens": True} if data and self._spells_control(text) else {}
+        read = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, **plain)
+        return list(read["input_ids"]), list(read["offset_mapping"])
+
+    def _spells_control(self, text: str) -> bool:
+        return any(token in text for token in self._control)
+
+    def _earlier(
+        self, messages: Sequence[Message], learnt: Mapping[int, Sequence[Part]], rest: float, ids: list[int]
+    ) -> list[float]:
+        """A weight for each id of the prompt: above 0 in the learnt messages and on the tokens that end them."""
+        weights = [0.0] * len(ids)
+        if any(self._spells_control(message.content) for message in messages):
+            return weights
+        mark = _unused_mark(messages)
+        marked = [
+            replace(m, content=mark + m.content.strip() + mark) if n in learnt else m for n, m in enumerate(messages)
+        ]
+        pieces = self.prompt_text(marked).split(mark)
+        read, spans = self._read("".join(pieces))
+        if read != ids or len(pieces) != 2 * len(learnt) + 1:
+            raise TunesmithError(
+                "The chat template does not show earlier assistant turns as they are, so they cannot be learnt.",
+                "set tuning.earlier_turns to false",
+            )
+        begins = {begin: place for place, (begin, _) in enumerate(spans)}
+        at = 0
+        for place, piece in enumerate(pieces):
+            # learnt where its tokens are those of a completion, the ending one included: as when the model answers
+            first, own = begins.get(at), self.completion_ids(piece) if place % 2 else []
+            if own and first is not None and ids[first : first + len(own)] == own:
+                number = sorted(learnt)[place // 2]
+                weights[first : first + len(own)] = self._completion_weights(piece, learnt[number], rest)
+            at += len(piece)
+        return weights
+
+    def _completion_weights(self, completion: str, parts: Sequence[Part], rest: float) -> list[float]:
+        """A weight for each of ``completion_ids``."""
+        if not parts:
+            return [1.0] * len(self.completion_ids(completion))
+        _, spans = self._read(completion, data=True)
         outside = len(parts)
         part_of = [
             next((n for n, part in enumerate(parts) if first < part.end and last > part.begin), outside)
@@ -168,6 +207,11 @@ class Template:
                 "set eos_token in tokenizer_config.json",
             )
         return [self.tokenizer.eos_token_id]
+
+
+def _unused_mark(messages: Sequence[Message]) -> str:
+    """A character for private use that no message holds."""
+    return next(m for m in map(chr, range(0xE000, 0xF8FF)) if not any(m in message.content for message in messages))
 
 
 def common_prefix(sequences: Sequence[Sequence[int]]) -> int:

@@ -59,6 +59,9 @@ class LoraConfig(Config):
     the example itself. Each makes tuning and answers slower by its tokens."""
     retrieved_documents: int = Field(0, ge=0, le=16)
     """Nearest documents that each prompt quotes, when the model learns and when it is asked."""
+    earlier_turns: bool = False
+    """Learn the assistant's earlier turns too: those of the retrieved examples and of a thread, unless their weight is
+    0. Validation loss counts the last turn alone."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)

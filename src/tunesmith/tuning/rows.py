@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
@@ -21,6 +22,8 @@ class Row(NamedTuple):
     """What the loss counts of the completion, as ``Template.encode`` takes it."""
     rest: float = 1.0
     """What it counts of all that is in none of the parts."""
+    earlier: Mapping[int, tuple[Part, ...]] = MappingProxyType({})
+    """Numbers of messages that are learnt as well, with their parts."""
 
 
 class EncodedRows(NamedTuple):
@@ -44,7 +47,7 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
     """
     if not rows:
         raise NothingToMeasure(f"The {side} side is empty.", "add examples, then `tunesmith split`")
-    examples = [template.encode(row.messages, row.completion, row.parts, row.rest) for row in rows]
+    examples = [template.encode(row.messages, row.completion, row.parts, row.rest, row.earlier) for row in rows]
     long = [number for number, example in enumerate(examples) if len(example.ids) > limit]
     longest = max(len(example.ids) for example in examples)
     if long and too_long == "refuse":

@@ -167,20 +167,24 @@ def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[An
     embedder = partial(open_embedder, home.settings.model.embedder)
     finder = Finder(answering.known, embedder, config.retrieved_examples, config.retrieved_documents)
 
-    def row(example: Example) -> Row:
-        messages = finder.messages(home.task.instructions, example, learnt=True)
+    def parts(completion: str) -> tuple[Part, ...]:
         if config.balance == "tokens":
-            return Row(messages, example.completion)
-        parts = tuple(
+            return ()
+        return tuple(
             Part(begin, end, config.text_weight if home.task.field(name).type == "text" else 1.0)
-            for name, (begin, end) in home.task.spans(example.completion).items()
+            for name, (begin, end) in home.task.spans(completion).items()
         )
-        return Row(messages, example.completion, parts, config.text_weight)
+
+    def row(example: Example, *, earlier: bool) -> Row:
+        messages = finder.messages(home.task.instructions, example, learnt=True)
+        rest = 1.0 if config.balance == "tokens" else config.text_weight
+        turns = {n: parts(m.content) for n, m in enumerate(messages) if m.role == "assistant" and m.weight != 0}
+        return Row(messages, example.completion, parts(example.completion), rest, turns if earlier else {})
 
     validation = set(answering.split.validation)
     return (
-        [row(e) for e in answering.known.train],
-        [row(e) for e in home.examples() if e.id in validation],
+        [row(e, earlier=config.earlier_turns) for e in answering.known.train],
+        [row(e, earlier=False) for e in home.examples() if e.id in validation],
     )
 
 
