@@ -3,6 +3,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,9 +12,10 @@ from tunesmith.core.codec import encode
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Message
 from tunesmith.core.task import Field, Task
+from tunesmith.data.certificate import verify
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.duplicates import near_pairs
-from tunesmith.data.split import FEWEST_GROUPS, make_split
+from tunesmith.data.split import FEWEST_GROUPS, extend_split, make_split
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77"
 LABELS = ("card", "loan", "fee")
@@ -323,3 +325,53 @@ def test_banking77_with_its_published_test_set_is_certified():
     assert (len(split.train), len(split.validation), len(split.test)) == (770, 1000, 3080)
     assert split.certificate.certified
     assert len(split.set_aside) == 236  # measured 2026-11: train rows with a test row at 0.8 or nearer
+
+
+def test_a_split_that_grows_keeps_its_test_and_takes_new_rows_that_leak_nothing():
+    rows = apart(60)
+    frozen = split_of(rows)
+    tested, watched = (next(r for r in rows if r.id in side) for side in (frozen.test, frozen.validation))
+    fresh = apart(70)[60:]
+    twins = [example(tested.prompt + "!", "fee"), example(watched.prompt.upper(), "loan")]
+    grown = extend_split(frozen, [*rows, *fresh, *twins], TASK, "later")
+    assert (grown.test, grown.validation) == (frozen.test, frozen.validation)
+    assert set(grown.train) == {*frozen.train, *ids(fresh)}
+    assert {entry.example: entry.near for entry in grown.set_aside} == {twins[0].id: tested.id, twins[1].id: watched.id}
+    assert grown.certificate.certified
+    assert grown.settings["extends"] == frozen.hash
+    assert verify(grown, [*rows, *fresh, *twins], TASK, "later").certified
+    again = extend_split(grown, [*rows, *fresh, *twins], TASK, "later")
+    assert (again.train, again.set_aside) == (grown.train, grown.set_aside)
+
+
+def test_relatives_of_a_test_row_do_not_join_a_split_that_grows():
+    rows = apart(60)
+    frozen = split_of(rows)
+    customer = example("kaba bumu keni", group="ann")
+    rows = [*rows, customer]
+    frozen = msgspec.structs.replace(frozen, test=tuple(sorted((*frozen.test, customer.id))))
+    relative = example("zolo pima wexu", group="ann")
+    made_from = example("vude syro hapi", source="synthetic", lineage=(customer.id,))
+    grown = extend_split(frozen, [*rows, relative, made_from], TASK, "later")
+    assert {entry.example for entry in grown.set_aside} == {relative.id, made_from.id}
+    assert all("belongs together" in entry.reason for entry in grown.set_aside)
+
+
+def test_an_erased_test_row_is_gone_from_a_split_that_grows():
+    rows = apart(60)
+    frozen = split_of(rows)
+    left = [r for r in rows if r.id != frozen.test[0]]
+    grown = extend_split(frozen, left, TASK, "later")
+    assert grown.test == frozen.test[1:]
+    assert grown.certificate.certified
+
+
+def test_a_frozen_test_takes_no_new_rows_and_few_train_rows_stay_few():
+    rows = apart(60)
+    frozen = split_of(rows)
+    late = example("kaba bumu keni", side="test")
+    with pytest.raises(TunesmithError, match=r"1 new rows are pinned to test(.|\n)*To mend it: split anew"):
+        extend_split(frozen, [*rows, late], TASK, "later")
+    few = split_of(rows, train_per_label=3)
+    with pytest.raises(TunesmithError, match="3 train rows per label"):
+        extend_split(few, rows, TASK, "later")

@@ -3,11 +3,13 @@
 import json
 
 import pytest
+from tests.cli.driving import tunesmith
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Split
 from tunesmith.models.reply import Reply
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare
@@ -184,3 +186,26 @@ def test_constrained_answers_have_their_keys_in_the_order_of_the_task(tmp_path):
     texts = [a.text for a in workspace.home.store.answers(scores.contender).values()]
     assert texts
     assert all(list(json.loads(text)) == ["urgent", "kind"] for text in texts)
+
+
+def test_a_split_that_was_looked_at_grows_without_losing_its_test_set_or_the_count_of_looks(desk, tmp_path):
+    before = desk.home.latest("split", "split", Split)[0]
+    add_row(desk, tmp_path)
+    tested = next(e for e in desk.home.examples() if e.id in before.test)
+    twin = tmp_path / "twin.jsonl"
+    twin.write_text(json.dumps({"prompt": tested.prompt.upper(), "completion": tested.completion}) + "\n")
+    desk.add(twin)
+    grown = tunesmith("-C", desk.home.root, "split", "--extend", "--json")
+    assert (grown.status, grown.json["certified"], grown.json["set_aside"]) == (0, True, 1)
+    assert (grown.json["train"], grown.json["test"]) == (len(before.train) + 1, len(before.test))
+    assert grown.json["reasons"][0]["near"] == tested.id
+    assert {s.name: s.state for s in desk.status()}["split"] == "done"
+    assert tunesmith("-C", desk.home.root, "split", "--verify").status == 0
+    desk.baseline(["constant"])
+    assert desk.evaluate(on="test").test_looks == 2
+
+
+def test_options_that_would_draw_a_split_anew_do_not_pass_with_those_that_keep_it(desk):
+    refused = tunesmith("-C", desk.home.root, "split", "--extend", "--seed", "3")
+    assert refused.status == 2
+    assert "take the frozen split as it is" in refused.err

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tunesmith.cli.app import app, open_workspace, show
+from tunesmith.core.errors import TunesmithError
 
 
 @app.command()
@@ -18,17 +19,25 @@ def split(
     by: Annotated[str | None, typer.Option(help="What stays on one side: group, category or none.")] = None,
     train_per_label: Annotated[int | None, typer.Option(min=1, help="Exactly so many train rows per label.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the sides.")] = None,
+    extend: Annotated[
+        bool, typer.Option("--extend", help="Keep test and validation; new examples join train if nothing leaks.")
+    ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Prove the frozen split again from the data alone.")] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Split anew though the test set was looked at.")] = False,
 ) -> None:
     """Freeze a leakage-safe split, or prove it again. Exits with 1 if it cannot be certified."""
     workspace = open_workspace()
+    drawn = {"test": test, "validation": validation, "by": by, "train_per_label": train_per_label, "seed": seed}
+    if (verify or extend) and ((verify and extend) or anyway or any(value is not None for value in drawn.values())):
+        raise TunesmithError(
+            "--verify and --extend take the frozen split as it is.", "leave out the other options, or these two"
+        )
     if verify:
         report = workspace.verify_split()
+    elif extend:
+        report = workspace.extend_split()
     else:
-        report = workspace.split(
-            test=test, validation=validation, by=by, train_per_label=train_per_label, seed=seed, anyway=anyway
-        )
+        report = workspace.split(anyway=anyway, **drawn)
     left = f", left out {report.left_out}" if report.left_out else ""
     lines = [
         f"train {report.train}, validation {report.validation}, test {report.test}; set aside {report.set_aside}{left}",

@@ -216,7 +216,12 @@ def _method(split: Split, exact: bool) -> str:
 
 def _off_target(evidence: _Evidence) -> Iterator[str]:
     wanted = evidence.split.settings.get("test")
-    if wanted is None or any(e.side is not None for e in evidence.examples) or not evidence.examples:
+    if (
+        wanted is None
+        or "extends" in evidence.split.settings
+        or any(e.side is not None for e in evidence.examples)
+        or not evidence.examples
+    ):
         return
     share = len(evidence.split.test) / len(evidence.examples)
     if abs(share - wanted) > max(TEST_SHARE_OFF, 0.5 / len(evidence.examples)):

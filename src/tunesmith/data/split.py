@@ -22,7 +22,7 @@ from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
 from tunesmith.data.stratify import Block, Stratum
 
-__all__ = ["FEWEST_GROUPS", "make_split"]
+__all__ = ["FEWEST_GROUPS", "extend_split", "make_split"]
 
 FEWEST_GROUPS = 10
 PROTECTED: tuple[Side, ...] = ("test", "validation")
@@ -42,10 +42,8 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
         TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
             ``train_per_label``.
     """
-    rows = sorted({e.id: e for e in examples}.values(), key=lambda e: e.id)
-    material = Material(
-        rows, Shingled([e.prompt for e in rows]), kin_of(rows, config.by), [_strata(e, task) for e in rows], config
-    )
+    material = _material(examples, task, config)
+    rows = material.examples
     pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
     aside = _too_near(material, pinned)
     pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
@@ -57,7 +55,51 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
     return _record(material, sides, aside, task, snapshot)
 
 
-def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAside], task: Task, snapshot: str) -> Split:
+def extend_split(present: Split, examples: Sequence[Example], task: Task, snapshot: str) -> Split:
+    """``present`` with the examples that came after it: its test and validation sides stay as they are, and a new
+    example goes to train if it leaks nothing into them. Otherwise it is set aside, with the reason.
+
+    Test rows that are gone (an erased customer, say) are gone from the test.
+
+    Raises:
+        TunesmithError: A new example is pinned to test, which is frozen, or the split took only so many train rows per
+            label.
+    """
+    settings = {name: value for name, value in present.settings.items() if name != "extends"}
+    config = SplitConfig(**settings)
+    if config.train_per_label is not None:
+        raise TunesmithError(
+            f"The split has {config.train_per_label} train rows per label, so no more can join it.",
+            "split anew: `tunesmith split`",
+        )
+    side_of = present.side_of()
+    new = [e.id for e in examples if e.side == "test" and side_of.get(e.id) != "test"]
+    if new:
+        raise TunesmithError(
+            f"{len(new)} new rows are pinned to test (the first: {new[0]}), and the test set is frozen.",
+            "split anew with `tunesmith split`, or add those rows without --side test",
+        )
+    placed = [msgspec.structs.replace(e, side=side_of[e.id]) if side_of.get(e.id) in PROTECTED else e for e in examples]
+    material = _material(placed, task, config)
+    pinned = {side: [i for i, e in enumerate(material.examples) if e.side == side] for side in PROTECTED}
+    aside = _too_near(material, pinned)
+    sides: dict[int, Side] = {
+        i: e.side if e.side in PROTECTED else "train" for i, e in enumerate(material.examples) if i not in aside
+    }
+    return _record(material, sides, aside, task, snapshot, extends=present.hash)
+
+
+def _material(examples: Sequence[Example], task: Task, config: SplitConfig) -> Material:
+    rows = sorted({e.id: e for e in examples}.values(), key=lambda e: e.id)
+    return Material(
+        rows, Shingled([e.prompt for e in rows]), kin_of(rows, config.by), [_strata(e, task) for e in rows], config
+    )
+
+
+def _record(
+    material: Material, sides: dict[int, Side], aside: dict[int, SetAside], task: Task, snapshot: str,
+    extends: str | None = None,
+) -> Split:  # fmt: skip
     ids: dict[Side, tuple[str, ...]] = {
         side: tuple(material.examples[i].id for i in sorted(sides) if sides[i] == side)
         for side in ("train", "validation", "test")
@@ -77,7 +119,7 @@ def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAsid
     split = Split(
         snapshot=snapshot,
         seed=config.seed,
-        settings=config.model_dump(mode="json"),
+        settings=config.model_dump(mode="json") | ({"extends": extends} if extends else {}),
         train=ids["train"],
         validation=ids["validation"],
         test=ids["test"],

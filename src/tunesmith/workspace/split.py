@@ -9,13 +9,13 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Certificate, Example, Record, SetAside, Split
 from tunesmith.data.certificate import verify as verify_split
 from tunesmith.data.config import SplitConfig
-from tunesmith.data.split import make_split
+from tunesmith.data.split import extend_split, make_split
 from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.evaluate import looks_at_test
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.settings import changed
 
-__all__ = ["SplitReport", "inputs", "split", "verify"]
+__all__ = ["SplitReport", "extend", "inputs", "split", "verify"]
 
 
 class SplitReport(Record, frozen=True, kw_only=True):
@@ -56,6 +56,18 @@ def split(home: Home, *, anyway: bool = False, **changes: Any) -> SplitReport:
     return _report(made, made.certificate)
 
 
+def extend(home: Home) -> SplitReport:
+    """Keep the frozen test and validation sides; examples added since go to train if they leak nothing into those."""
+    found = home.latest("split", "split", Split)
+    if found is None:
+        raise TunesmithError("There is no split to extend.", "make one with `tunesmith split`")
+    examples = home.examples()
+    with home.alone("split"):
+        made = extend_split(found[0], examples, home.task, home.snapshot(examples).hash)
+        home.save("split", "split", made, inputs(home, examples) | {"settings": digest(made.settings)})
+    return _report(made, made.certificate)
+
+
 def _guard_frozen(home: Home, made: Split, anyway: bool) -> None:
     """A test set that was looked at is not drawn anew in silence."""
     present = home.latest("split", "split", Split)
@@ -67,7 +79,8 @@ def _guard_frozen(home: Home, made: Split, anyway: bool) -> None:
     if not anyway:
         raise TunesmithError(
             f"The frozen test set was looked at {len(looks)} times; a new split would mix it into train.",
-            "keep the split, or pass with `tunesmith split --anyway`, which the dossier will tell",
+            "keep the test set and let new examples join train with `tunesmith split --extend`, or pass with "
+            "`tunesmith split --anyway`, which the dossier will tell",
         )
     home.store.write_ledger("override", {"verb": "split", "flag": "--anyway", "passed": [f"{len(looks)} test looks"]})
 

@@ -94,6 +94,12 @@ class Workspace:
 
         return split(self.home, **settings)
 
+    def extend_split(self) -> SplitReport:
+        """Keep the frozen test and validation sides; new examples go to train if they leak nothing into those."""
+        from tunesmith.workspace.split import extend
+
+        return extend(self.home)
+
     def verify_split(self) -> SplitReport:
         """Prove the split again from the data alone."""
         from tunesmith.workspace.split import verify
