@@ -12,10 +12,11 @@ from tunesmith.core.codec import encode
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Message
 from tunesmith.core.task import Field, Task
-from tunesmith.data.certificate import verify
+from tunesmith.data.certificate import certify, verify
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.duplicates import near_pairs
 from tunesmith.data.split import FEWEST_GROUPS, extend_split, make_split
+from tunesmith.models.embedder import open_embedder
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77"
 LABELS = ("card", "loan", "fee")
@@ -375,3 +376,37 @@ def test_a_frozen_test_takes_no_new_rows_and_few_train_rows_stay_few():
     few = split_of(rows, train_per_label=3)
     with pytest.raises(TunesmithError, match="3 train rows per label"):
         extend_split(few, rows, TASK, "later")
+
+
+# the same words in another order: half of the shingles differ, and hashed n-grams see little of that
+TURNED = [
+    ("bado femi gulo nika pesu", "pesu nika gulo femi bado"),
+    ("devo kumi lasa", "lasa devo kumi"),
+]
+
+
+def test_train_rows_that_mean_the_same_as_test_rows_are_set_aside_one_by_one():
+    embedder = open_embedder("ngrams")
+    rows = apart(60)
+    test, train = ([example(pair[side], side=name) for pair in TURNED] for side, name in ((0, "test"), (1, None)))
+    rows += test + train
+    assert not split_of(rows).set_aside
+    config = SplitConfig(semantic_threshold=0.6)
+    split = make_split(rows, TASK, config, "snapshot", embedder)
+    found = {entry.example: entry.near for entry in split.set_aside}
+    assert found == {b.id: a.id for a, b in zip(test, train, strict=True)}
+    assert "means nearly the same" in split.set_aside[0].reason
+    certificate = split.certificate
+    assert certificate.certified
+    assert certificate.semantic_threshold == 0.6
+    assert all(near.similarity < 0.6 for near in certificate.closest_in_meaning)
+    assert verify(split, rows, TASK, "snapshot", embedder) == certificate
+
+
+def test_a_row_of_the_same_meaning_in_train_or_another_embedder_breaks_the_certificate():
+    embedder = open_embedder("ngrams")
+    rows = [*apart(60), example(TURNED[0][0], side="test"), example(TURNED[0][1])]
+    split = make_split(rows, TASK, SplitConfig(semantic_threshold=0.6), "snapshot", embedder)
+    leaking = msgspec.structs.replace(split, train=tuple(sorted((*split.train, rows[-1].id))), set_aside=())
+    assert "means nearly the same as" in " ".join(certify(leaking, rows, TASK, embedder).problems)
+    assert "embedder that compared meanings is not the one here" in certify(split, rows, TASK).problems[0]

@@ -188,6 +188,10 @@ class Certificate(Record, frozen=True, kw_only=True):
     """Largest difference between a label's share on a side and overall, in points, per label field."""
     warnings: tuple[str, ...] = ()
     """What does not make the split unsafe, but makes its scores say less."""
+    semantic_threshold: float | None = None
+    """Train rows at least this near in meaning (cosine) to test or validation were set aside; None: not looked at."""
+    closest_in_meaning: tuple[Near, ...] = ()
+    """The closest such pairs that are left; ``similarity`` is the cosine."""
 
 
 class Split(Record, frozen=True, kw_only=True):

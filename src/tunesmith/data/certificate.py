@@ -16,7 +16,9 @@ from tunesmith.core.records import Certificate, Example, Near, Side, Snapshot, S
 from tunesmith.core.task import Task
 from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
+from tunesmith.data.meaning import closest_in_meaning
 from tunesmith.data.shares import SIDES, labels_on_sides, largest_difference, missing_labels
+from tunesmith.models.embedder import Embedder
 
 __all__ = ["certify", "verify"]
 
@@ -52,7 +54,7 @@ class _Nearness(NamedTuple):
     exact: bool
 
 
-def certify(split: Split, examples: Sequence[Example], task: Task) -> Certificate:
+def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Embedder | None = None) -> Certificate:
     """What can be proved about ``split``.
 
     Certified means: every example stands on one side or was set aside or left out, every pinned row is where it was
@@ -63,9 +65,13 @@ def certify(split: Split, examples: Sequence[Example], task: Task) -> Certificat
         split: The split to look at; only its ids, its settings and its counts are read.
         examples: All rows of the snapshot, in any order.
         task: Whose label fields are compared across sides.
+        embedder: Needed where the split has a threshold of meaning.
     """
     evidence = _evidence(split, examples)
     near = _nearness(evidence)
+    meaning: list[Near] = []
+    if split.settings.get("semantic_threshold") is not None and embedder is not None:
+        meaning = closest_in_meaning(evidence.examples, evidence.sides, embedder, CLOSEST_KEPT)
     pairs = evidence.prompts.pairs(evidence.threshold)
     sizes = [len(part) for part in clusters(len(evidence.examples), ((p.i, p.j) for p in pairs)) if len(part) > 1]
     shared = _shared_keys(evidence)
@@ -74,6 +80,7 @@ def certify(split: Split, examples: Sequence[Example], task: Task) -> Certificat
         *_shared_in_words(shared),
         *_near_in_words(near, evidence.threshold),
         *_too_large(max(sizes, default=1), len(evidence.examples), evidence.threshold),
+        *_meant_the_same(split, meaning, embedder),
     ]
     labels = labels_on_sides(evidence.examples, evidence.sides, task)
     return Certificate(
@@ -89,16 +96,21 @@ def certify(split: Split, examples: Sequence[Example], task: Task) -> Certificat
         problems=tuple(problems),
         stratification={name: largest_difference(evidence.sides, values) for name, values in labels.items()},
         warnings=(*_off_target(evidence), *missing_labels(evidence.sides, labels)),
+        semantic_threshold=split.settings.get("semantic_threshold"),
+        closest_in_meaning=tuple(meaning),
     )
 
 
-def verify(split: Split, examples: Sequence[Example], task: Task, snapshot: str | None = None) -> Certificate:
+def verify(
+    split: Split, examples: Sequence[Example], task: Task, snapshot: str | None = None,
+    embedder: Embedder | None = None,
+) -> Certificate:  # fmt: skip
     """As ``certify``, and that ``split`` was made from this very snapshot.
 
     Args:
         snapshot: Hash of the snapshot as it is now. Default: the hash of a snapshot of ``examples`` without documents.
     """
-    proved = certify(split, examples, task)
+    proved = certify(split, examples, task, embedder)
     now = snapshot or Snapshot(examples=tuple(sorted(e.id for e in examples))).hash
     if now == split.snapshot:
         return proved
@@ -194,6 +206,23 @@ def _near_in_words(near: _Nearness, threshold: float) -> Iterator[str]:
             f"{near.rows_near} rows have a near-duplicate on another side (similarity {threshold:g} or more), "
             f"the closest {worst.other} in {worst.side} and {worst.train} in {worst.of} "
             f"at {worst.similarity:.3f}; {AGAIN}"
+        )
+
+
+def _meant_the_same(split: Split, closest: Sequence[Near], embedder: Embedder | None) -> Iterator[str]:
+    threshold = split.settings.get("semantic_threshold")
+    if threshold is None:
+        return
+    if embedder is None or embedder.hash != split.settings.get("embedder"):
+        yield (
+            "the embedder that compared meanings is not the one here; to mend it, name it under model: embedder in "
+            "tunesmith.yaml and `tunesmith model pull` it, or `tunesmith split` again"
+        )
+    elif closest and closest[0].similarity >= threshold:
+        worst = closest[0]
+        yield (
+            f"train row {worst.train} means nearly the same as {worst.other} in {worst.side} "
+            f"(cosine {worst.similarity:.3f}, allowed below {threshold:g}); {AGAIN}"
         )
 
 

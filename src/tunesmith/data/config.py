@@ -30,6 +30,9 @@ class SplitConfig(Config):
     near_duplicate_threshold: float = Field(0.8, ge=0.5, le=1)
     """Prompts whose shingles overlap at least this much (Jaccard, 0 to 1) stay on one side. Below about 0.7 a data set
     of short messages begins to chain into one cluster."""
+    semantic_threshold: float | None = Field(None, gt=0, le=1)
+    """A train row whose meaning is at least this near that of a test or validation row (cosine of embeddings) is set
+    aside. None: meaning is not looked at. The right value depends on the embedder."""
 
 
 class ChecksConfig(Config):

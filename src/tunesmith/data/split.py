@@ -20,7 +20,9 @@ from tunesmith.data.config import SplitConfig
 from tunesmith.data.draw import Material, draw, draw_few
 from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
+from tunesmith.data.meaning import same_meaning
 from tunesmith.data.stratify import Block, Stratum
+from tunesmith.models.embedder import Embedder
 
 __all__ = ["FEWEST_GROUPS", "extend_split", "make_split"]
 
@@ -29,7 +31,9 @@ PROTECTED: tuple[Side, ...] = ("test", "validation")
 """Sides whose pinned rows nothing may join or stand too near, the more protected first."""
 
 
-def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str) -> Split:
+def make_split(
+    examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str, embedder: Embedder | None = None
+) -> Split:
     """Divide ``examples`` into train, validation and test, with a certificate.
 
     Args:
@@ -37,6 +41,7 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
         task: Whose label fields the sides are balanced over (and edge cases with them).
         config: Shares, what stays together, and the seed.
         snapshot: Hash of the snapshot, kept in the split.
+        embedder: Needed where ``config.semantic_threshold`` is set.
 
     Raises:
         TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
@@ -52,10 +57,12 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
     sides: dict[int, Side] = {i: side for side in PROTECTED for i in pinned[side]}
     _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows))
     sides.update(draw_few(material, blocks, pinned, task) if config.train_per_label else draw(material, blocks, pinned))
-    return _record(material, sides, aside, task, snapshot)
+    return _record(material, sides, aside, task, snapshot, embedder)
 
 
-def extend_split(present: Split, examples: Sequence[Example], task: Task, snapshot: str) -> Split:
+def extend_split(
+    present: Split, examples: Sequence[Example], task: Task, snapshot: str, embedder: Embedder | None = None
+) -> Split:
     """``present`` with the examples that came after it: its test and validation sides stay as they are, and a new
     example goes to train if it leaks nothing into them. Otherwise it is set aside, with the reason.
 
@@ -65,8 +72,7 @@ def extend_split(present: Split, examples: Sequence[Example], task: Task, snapsh
         TunesmithError: A new example is pinned to test, which is frozen, or the split took only so many train rows per
             label.
     """
-    settings = {name: value for name, value in present.settings.items() if name != "extends"}
-    config = SplitConfig(**settings)
+    config = SplitConfig(**{n: v for n, v in present.settings.items() if n in SplitConfig.model_fields})
     if config.train_per_label is not None:
         raise TunesmithError(
             f"The split has {config.train_per_label} train rows per label, so no more can join it.",
@@ -86,7 +92,7 @@ def extend_split(present: Split, examples: Sequence[Example], task: Task, snapsh
     sides: dict[int, Side] = {
         i: e.side if e.side in PROTECTED else "train" for i, e in enumerate(material.examples) if i not in aside
     }
-    return _record(material, sides, aside, task, snapshot, extends=present.hash)
+    return _record(material, sides, aside, task, snapshot, embedder, extends=present.hash)
 
 
 def _material(examples: Sequence[Example], task: Task, config: SplitConfig) -> Material:
@@ -98,8 +104,15 @@ def _material(examples: Sequence[Example], task: Task, config: SplitConfig) -> M
 
 def _record(
     material: Material, sides: dict[int, Side], aside: dict[int, SetAside], task: Task, snapshot: str,
-    extends: str | None = None,
+    embedder: Embedder | None, extends: str | None = None,
 ) -> Split:  # fmt: skip
+    config = material.config
+    said: dict[str, str] = {"extends": extends} if extends else {}
+    if config.semantic_threshold is not None:
+        assert embedder is not None, "a threshold of meaning needs an embedder"
+        alike = same_meaning(material.examples, sides, embedder, config.semantic_threshold)
+        aside, sides = aside | alike, {i: side for i, side in sides.items() if i not in alike}
+        said["embedder"] = embedder.hash
     ids: dict[Side, tuple[str, ...]] = {
         side: tuple(material.examples[i].id for i in sorted(sides) if sides[i] == side)
         for side in ("train", "validation", "test")
@@ -111,7 +124,6 @@ def _record(
                 f"{sum(e.side is not None for e in material.examples)} pinned to a side and {len(aside)} set aside.",
                 f"add rows with `tunesmith add FILE --side {side}`, or rows without --side so that some can be drawn",
             )
-    config = material.config
     unproved = Certificate(
         method="", threshold=config.near_duplicate_threshold, groups=0, clusters=0, largest_cluster=0,
         max_similarity_across=0.0,
@@ -119,7 +131,7 @@ def _record(
     split = Split(
         snapshot=snapshot,
         seed=config.seed,
-        settings=config.model_dump(mode="json") | ({"extends": extends} if extends else {}),
+        settings=config.model_dump(mode="json") | said,
         train=ids["train"],
         validation=ids["validation"],
         test=ids["test"],
@@ -128,7 +140,7 @@ def _record(
         near_test=_near_test(material, list(aside), [i for i in sorted(sides) if sides[i] == "test"]),
         certificate=unproved,
     )
-    return msgspec.structs.replace(split, certificate=certify(split, material.examples, task))
+    return msgspec.structs.replace(split, certificate=certify(split, material.examples, task, embedder))
 
 
 def _near_test(material: Material, aside: list[int], test: list[int]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from tunesmith.core.records import Certificate, Example, Record, SetAside, Split
 from tunesmith.data.certificate import verify as verify_split
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.split import extend_split, make_split
+from tunesmith.models.embedder import Embedder, open_embedder
 from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.evaluate import looks_at_test
 from tunesmith.workspace.home import Home
@@ -50,7 +51,7 @@ def split(home: Home, *, anyway: bool = False, **changes: Any) -> SplitReport:
         raise TunesmithError("There are no examples to split.", "add some with `tunesmith add FILE`")
     with home.alone("split"):
         snapshot = home.snapshot(examples)
-        made = make_split(examples, home.task, config, snapshot.hash)
+        made = make_split(examples, home.task, config, snapshot.hash, _embedder(home, config.semantic_threshold))
         _guard_frozen(home, made, anyway)
         home.save("split", "split", made, inputs(home, examples) | {"settings": digest(config.model_dump(mode="json"))})
     return _report(made, made.certificate)
@@ -63,7 +64,8 @@ def extend(home: Home) -> SplitReport:
         raise TunesmithError("There is no split to extend.", "make one with `tunesmith split`")
     examples = home.examples()
     with home.alone("split"):
-        made = extend_split(found[0], examples, home.task, home.snapshot(examples).hash)
+        embedder = _embedder(home, found[0].settings.get("semantic_threshold"))
+        made = extend_split(found[0], examples, home.task, home.snapshot(examples).hash, embedder)
         home.save("split", "split", made, inputs(home, examples) | {"settings": digest(made.settings)})
     return _report(made, made.certificate)
 
@@ -90,7 +92,13 @@ def verify(home: Home) -> SplitReport:
     found = home.latest("split", "split", Split)
     if found is None:
         raise TunesmithError("There is no split to verify.", "make one with `tunesmith split`")
-    return _report(found[0], verify_split(found[0], home.examples(), home.task))
+    embedder = _embedder(home, found[0].settings.get("semantic_threshold"))
+    return _report(found[0], verify_split(found[0], home.examples(), home.task, embedder=embedder))
+
+
+def _embedder(home: Home, threshold: float | None) -> Embedder | None:
+    """Opened only where meanings are compared."""
+    return open_embedder(home.settings.model.embedder) if threshold is not None else None
 
 
 def inputs(home: Home, examples: list[Example]) -> dict[str, str]:
