@@ -91,3 +91,14 @@ def test_the_history_of_an_example_follows_it_through_its_corrections(store):
     store.changes.make("remove", "bob", [Edit(B.id, None)])
     assert [(c.old, c.new) for c in store.changes.of(last.id)] == [(A.id, C.id), (C.id, last.id)]
     assert store.changes.of("nothing") == []
+
+
+def test_the_successor_of_an_example_is_what_stands_in_its_place_after_all_changes(store):
+    store.add_examples([A, B])
+    best = example("a", "best")
+    store.changes.make("correct", "ann", [Edit(A.id, C)])
+    corrected = store.changes.make("correct", "ann", [Edit(C.id, best)])
+    store.changes.make("remove", "ann", [Edit(B.id, None)])
+    assert store.changes.successors() == {A.id: best.id, C.id: best.id, B.id: None}
+    store.changes.undo(corrected, "ann")
+    assert store.changes.successors() == {A.id: C.id, best.id: C.id, B.id: None}

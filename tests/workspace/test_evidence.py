@@ -9,7 +9,8 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Split
+from tunesmith.core.records import Example, Split
+from tunesmith.core.store import Edit
 from tunesmith.models.reply import Reply
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare
@@ -201,6 +202,19 @@ def test_a_split_that_was_looked_at_grows_without_losing_its_test_set_or_the_cou
     assert grown.json["reasons"][0]["near"] == tested.id
     assert {s.name: s.state for s in desk.status()}["split"] == "done"
     assert tunesmith("-C", desk.home.root, "split", "--verify").status == 0
+    desk.baseline(["constant"])
+    assert desk.evaluate(on="test").test_looks == 2
+
+
+def test_a_corrected_test_row_stays_in_the_test_and_the_looks_still_count(desk):
+    split = desk.home.latest("split", "split", Split)[0]
+    wrong = next(e for e in desk.home.examples() if e.id in split.test)
+    right = Example.make(wrong.messages, "billing" if wrong.completion == "shipping" else "shipping")
+    desk.home.store.changes.make("correct", "ann", [Edit(wrong.id, right)])
+    desk.extend_split()
+    grown = desk.home.latest("split", "split", Split)[0]
+    assert set(grown.test) == {*split.test, right.id} - {wrong.id}
+    assert set(grown.train) == set(split.train)
     desk.baseline(["constant"])
     assert desk.evaluate(on="test").test_looks == 2
 

@@ -8,7 +8,8 @@ aside and counted. The same examples in any order, with the same seed, give the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import msgspec
 
@@ -61,12 +62,16 @@ def make_split(
 
 
 def extend_split(
-    present: Split, examples: Sequence[Example], task: Task, snapshot: str, embedder: Embedder | None = None
-) -> Split:
+    present: Split, examples: Sequence[Example], task: Task, snapshot: str, embedder: Embedder | None = None,
+    successors: Mapping[str, str | None] = MappingProxyType({}),
+) -> Split:  # fmt: skip
     """``present`` with the examples that came after it: its test and validation sides stay as they are, and a new
     example goes to train if it leaks nothing into them. Otherwise it is set aside, with the reason.
 
-    Test rows that are gone (an erased customer, say) are gone from the test.
+    Test rows that are gone (an erased customer, say) are gone from the test. A corrected row stays on its side.
+
+    Args:
+        successors: Ids of examples that stand in the place of others, by those others' ids.
 
     Raises:
         TunesmithError: A new example is pinned to test, which is frozen, or the split took only so many train rows per
@@ -79,6 +84,7 @@ def extend_split(
             "split anew: `tunesmith split`",
         )
     side_of = present.side_of()
+    side_of |= {new: side_of[old] for old, new in successors.items() if old in side_of and new is not None}
     new = [e.id for e in examples if e.side == "test" and side_of.get(e.id) != "test"]
     if new:
         raise TunesmithError(

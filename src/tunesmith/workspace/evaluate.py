@@ -192,8 +192,18 @@ def _novel(split: Split) -> set[str] | None:
 
 
 def looks_at_test(home: Home, split: Split) -> list[LedgerEntry]:
-    """The ledger's looks at this split's test set, under whatever train side."""
-    return [e for e in home.store.ledger("test_look") if e.detail.get("test", e.detail["split"]) in _names_of(split)]
+    """The ledger's looks at this split's test set, under whatever train side, and at those that it goes on from."""
+    names = {name for version in _versions(home, split) for name in _names_of(version)}
+    return [e for e in home.store.ledger("test_look") if e.detail.get("test", e.detail["split"]) in names]
+
+
+def _versions(home: Home, split: Split) -> list[Split]:
+    """The split and the ones that it extends, newest first: their tests differ by what was corrected or erased."""
+    by_hash = {entry.hash: entry for entry in home.index("split", "split")}
+    versions = [split]
+    while (entry := by_hash.get(versions[-1].settings.get("extends", ""))) is not None:
+        versions.append(home.load(entry, Split))
+    return versions
 
 
 def _names_of(split: Split) -> tuple[str, str]:

@@ -65,7 +65,9 @@ def extend(home: Home) -> SplitReport:
     examples = home.examples()
     with home.alone("split"):
         embedder = _embedder(home, found[0].settings.get("semantic_threshold"))
-        made = extend_split(found[0], examples, home.task, home.snapshot(examples).hash, embedder)
+        made = extend_split(
+            found[0], examples, home.task, home.snapshot(examples).hash, embedder, home.store.changes.successors()
+        )
         home.save("split", "split", made, inputs(home, examples) | {"settings": digest(made.settings)})
     return _report(made, made.certificate)
 

@@ -114,6 +114,19 @@ class Changes:
             known |= {i for c in found for i in (c.old, c.new) if i is not None}
         return found
 
+    def successors(self) -> dict[str, str | None]:
+        """What stands in the place of each example that was changed: an id, or None where nothing does."""
+        now: dict[str, str | None] = {}
+        stands_for: dict[str, set[str]] = {}
+        for change in self.all():
+            if change.old is None:
+                continue
+            whose = {change.old, *stands_for.pop(change.old, ())}
+            now.update(dict.fromkeys(whose, change.new))
+            if change.new is not None:
+                stands_for.setdefault(change.new, set()).update(whose)
+        return {old: new for old, new in now.items() if old != new}
+
     def erase(self, ids: Sequence[str], by: str, reason: str = "") -> str:
         """Take examples out of use and forget what they said, for good; returns the batch's name. The ids stay."""
         batch = uuid.uuid4().hex[:12]
