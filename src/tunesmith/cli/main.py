@@ -29,6 +29,7 @@ VERBS = (
     "check",
     "split",
     "baseline",
+    "curve",
     "tune",
     "evaluate",
     "cost",

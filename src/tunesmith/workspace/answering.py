@@ -51,11 +51,12 @@ class Answering:
         self.split = current_split(home)
         self.known = Known(home.examples(), self.split, home.documents())
 
-    def context(self, *, constrained: bool = False, run: Run | None = None) -> Context:
+    def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
+        """What contenders are made from. ``known``: a part of the train side in place of all of it."""
         settings = self.home.settings
         return Context(
             task=self.home.task,
-            known=self.known,
+            known=known or self.known,
             config=settings.contenders,
             model=settings.model.base,
             model_hash=lambda: self.model_hash,
@@ -132,7 +133,7 @@ class Answering:
             run = self._run(record)
             ready = open_contender(record, self.context(constrained=record.constraint is not None, run=run))
             if isinstance(ready, Predicting):
-                store.save_answers(list(self._predicted(ready, missing)))
+                store.save_answers(list(self.predicted(ready, missing)))
             else:
                 wanted += [(ready, example) for example in missing]
         waiting: list[Answer] = []
@@ -151,7 +152,8 @@ class Answering:
         found = self.home.latest("run", record.settings["run"], Run)
         return found[0] if found else None
 
-    def _predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
+    def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
+        """Answers of a contender that asks no model, not saved."""
         ready.predict(examples[:1])  # the first call fits: what takes time once is not an answer's time
         began = time.perf_counter()
         completions = ready.predict(examples)

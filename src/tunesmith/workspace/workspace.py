@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.baseline import BaselineReport
     from tunesmith.workspace.check import CheckReport
     from tunesmith.workspace.cost import CostReport
+    from tunesmith.workspace.curve import CurveReport
     from tunesmith.workspace.demo import DemoReport
     from tunesmith.workspace.evaluate import Evaluation
     from tunesmith.workspace.report import Report
@@ -111,6 +112,12 @@ class Workspace:
         from tunesmith.workspace.baseline import baseline
 
         return baseline(self.home, kinds, progress=progress)
+
+    def curve(self, *, progress: Progress = quiet, **options: Any) -> CurveReport:
+        """Would more examples help? Options: contender, metric, draws, seed."""
+        from tunesmith.workspace.curve import curve
+
+        return curve(self.home, progress=progress, **options)
 
     def plan(self, **settings: Any) -> PlanReport:
         """What tuning would take: tokens, steps, memory, time."""

@@ -2,6 +2,7 @@
 
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.corrections import holm
+from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.groups import design_effect, group_codes
 from tunesmith.core.statistics.intervals import Interval, tally_interval, wilson_interval, wilson_size
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
@@ -12,12 +13,14 @@ __all__ = [
     "FloatArray",
     "IntArray",
     "Interval",
+    "PowerLaw",
     "Tally",
     "bootstrap_interval",
     "correlation",
     "design_effect",
     "examples_needed_for_bar",
     "examples_needed_for_difference",
+    "fit_power_law",
     "group_codes",
     "holm",
     "mcnemar",

@@ -1,0 +1,168 @@
+"""`curve`: would more examples help? Measured by learning from parts of the train side, told on validation."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+import numpy as np
+from msgspec.structs import replace
+
+from tunesmith.contenders import Known, contender_kind, open_contender
+from tunesmith.contenders.kind import Predicting
+from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Example, Record
+from tunesmith.core.statistics import fit_power_law
+from tunesmith.evaluation import score
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.home import Home
+
+__all__ = ["CurvePoint", "CurveReport", "Gain", "curve"]
+
+SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
+FEWEST = 10
+LEARNERS = ("classifier",)
+WORTH = 0.01
+"""A gain below this is called none: a point of a rate, less than most test sets can show."""
+REFITS = 500
+
+
+class CurvePoint(Record, frozen=True, kw_only=True):
+    """What was reached with so many train examples."""
+
+    examples: int
+    value: float
+    """Mean over the draws."""
+    lowest: float
+    highest: float
+    """Over the draws: how much it matters which examples one happens to have."""
+    draws: int
+
+
+class Gain(Record, frozen=True, kw_only=True):
+    """What more examples of the same kind are expected to bring."""
+
+    examples: int
+    """Train examples in all."""
+    value: float
+    """The metric with so many, by the fitted curve."""
+    gain: float
+    """Over the present number of examples, by the same curve."""
+    low: float
+    high: float
+    """Of the gain: 95 % of refits on draws taken at random. What the curve's form and the choice of validation examples
+    leave open is not in it."""
+
+
+class CurveReport(Record, frozen=True, kw_only=True):
+    contender: str
+    metric: str
+    validation: int
+    """Examples that every point was measured on."""
+    points: tuple[CurvePoint, ...]
+    expected: tuple[Gain, ...] = ()
+    """With two and four times the train examples; empty where no curve could be fitted."""
+    says: str
+    """The answer in words."""
+
+
+def curve(
+    home: Home, *, contender: str = "classifier", metric: str | None = None, draws: int = 5, seed: int = 0,
+    progress: Progress = quiet,
+) -> CurveReport:  # fmt: skip
+    """Let a contender learn from growing parts of the train side; groups are taken whole.
+
+    Args:
+        metric: Default: the bar's, or ``all_correct``. A share of what is right, so that higher is better.
+
+    Raises:
+        TunesmithError: The contender does not learn from all train examples, or there are too few of them.
+    """
+    if contender not in LEARNERS:
+        raise UnknownName.among("contender that learns in seconds", contender, LEARNERS)
+    answering = Answering(home)
+    metric = metric or (home.settings.bar.metric if home.settings.bar else "all_correct")
+    side = set(answering.split.validation)
+    watched = [e for e in home.examples() if e.id in side]
+    sizes = _sizes(len(answering.known.train))
+    measured: dict[int, list[float]] = {}
+    for done, (size, part) in enumerate(_parts(answering.known.train, sizes, draws, seed), start=1):
+        measured.setdefault(size, []).append(_reached(answering, contender, part, watched, metric))
+        progress(done, len(sizes) * draws, f"{len(part)} examples")
+    points = tuple(
+        CurvePoint(examples=size, value=fmean(found), lowest=min(found), highest=max(found), draws=len(found))
+        for size, found in sorted(measured.items())
+    )
+    expected = tuple(_gain(measured, factor * sizes[-1], seed) for factor in (2, 4))
+    return CurveReport(
+        contender=contender, metric=metric, validation=len(watched), points=points, expected=expected,
+        says=_in_words(contender, metric, points, expected),
+    )  # fmt: skip
+
+
+def _sizes(train: int) -> list[int]:
+    sizes = sorted({round(share * train) for share in SHARES if round(share * train) >= FEWEST})
+    if len(sizes) < 3:
+        raise NothingToMeasure(
+            f"With {train} train examples there is no curve to draw.", "add examples with `tunesmith add FILE`"
+        )
+    return sizes
+
+
+def _parts(
+    train: Sequence[Example], sizes: Sequence[int], draws: int, seed: int
+) -> Iterator[tuple[int, list[Example]]]:
+    """Of each draw the groups in random order, and as many of them as each size takes."""
+    groups: dict[str, list[Example]] = {}
+    for example in train:
+        groups.setdefault(example.group or example.id, []).append(example)
+    for draw in range(draws):
+        names = sorted(groups)
+        random.Random(f"{seed} {draw}").shuffle(names)
+        rows = [example for name in names for example in groups[name]]
+        for size in sizes:
+            yield size, rows[:size]
+
+
+def _reached(
+    answering: Answering, kind: str, part: Sequence[Example], watched: Sequence[Example], metric: str
+) -> float:
+    split = replace(answering.split, train=tuple(sorted(e.id for e in part)))
+    known = Known(part, split, answering.known.documents)
+    context = answering.context(known=known)
+    ready = open_contender(contender_kind[kind].make(context), context)
+    if not isinstance(ready, Predicting):
+        raise TunesmithError(f"{kind} asks a model for each answer.", f"choose one of {', '.join(LEARNERS)}")
+    scored = score(answering.home.task, watched, list(answering.predicted(ready, watched)), metrics=(metric,))
+    if metric not in scored.metrics:
+        raise NothingToMeasure(f"{metric} cannot be measured: {scored.unmeasured.get(metric)}", "choose another metric")
+    return scored.metrics[metric].value
+
+
+def _gain(measured: dict[int, list[float]], examples: int, seed: int) -> Gain:
+    sizes = sorted(measured)
+    drawn = np.random.default_rng(seed)
+
+    def gain(values: Sequence[float]) -> tuple[float, float]:
+        law = fit_power_law(sizes, [1 - value for value in values])
+        return 1 - law.error(examples), law.error(sizes[-1]) - law.error(examples)
+
+    value, expected = gain([fmean(measured[size]) for size in sizes])
+    refits = [
+        gain([fmean(drawn.choice(measured[size], len(measured[size]))) for size in sizes])[1] for _ in range(REFITS)
+    ]
+    low, high = np.quantile(refits, [0.025, 0.975])
+    return Gain(examples=examples, value=value, gain=expected, low=float(low), high=float(high))
+
+
+def _in_words(contender: str, metric: str, points: Sequence[CurvePoint], expected: Sequence[Gain]) -> str:
+    now, double = points[-1], expected[0]
+    where = f"{contender} reaches {metric} {now.value:.3f} with {now.examples} train examples"
+    span = f"{double.gain:+.3f} [{double.low:+.3f}, {double.high:+.3f}]"
+    if double.high < WORTH:
+        return f"{where}; twice as many of the same kind would hardly help ({span}): look at their quality instead."
+    if double.low > WORTH:
+        return f"{where}; twice as many of the same kind are worth about {span}: gather more."
+    return f"{where}; what twice as many would bring is not clear ({span})."

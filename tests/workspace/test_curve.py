@@ -1,0 +1,66 @@
+"""Would more examples help? Measured on parts of the train side, whose groups stay whole."""
+
+import csv
+from itertools import pairwise
+
+import pytest
+from tests.cli.driving import tunesmith
+from tests.workspace.toy import MESSAGES, write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
+from tunesmith.workspace.curve import _parts
+
+
+@pytest.fixture
+def desk(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"})
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    return workspace
+
+
+def test_the_curve_is_measured_where_it_says_and_ends_at_the_whole_train_side(desk):
+    ended = tunesmith("-C", desk.home.root, "curve", "--metric", "accuracy", "--draws", "3", "--json")
+    assert ended.status == 0
+    report = ended.json
+    sizes = [point["examples"] for point in report["points"]]
+    train = desk.verify_split().train
+    assert sizes == sorted(sizes)
+    assert sizes[-1] == train
+    assert [gain["examples"] for gain in report["expected"]] == [2 * train, 4 * train]
+    assert all(p["lowest"] <= p["value"] <= p["highest"] for p in report["points"])
+    assert all(g["low"] <= g["high"] for g in report["expected"])
+    assert f"with {train} train examples" in report["says"]
+    whole = desk.baseline(["classifier"]).contenders["classifier"].metrics["accuracy"].value
+    assert report["points"][-1]["value"] == pytest.approx(whole)
+
+
+def test_the_same_seed_gives_the_same_curve(desk):
+    assert desk.curve(metric="accuracy", draws=2) == desk.curve(metric="accuracy", draws=2)
+
+
+def test_a_draw_takes_groups_one_after_the_other(tmp_path):
+    with (tmp_path / "grouped.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "topic", "customer"])
+        for label, texts in MESSAGES.items():
+            rows.writerows([text, label, f"{label}-{n // 4}"] for n, text in enumerate(texts.splitlines()))
+    workspace, _ = Workspace.init(tmp_path / "desk", source=tmp_path / "grouped.csv", prompt="text", completion="topic")
+    examples = [e for e in workspace.home.examples() if e.group]
+    for size, part in _parts(examples, [10, 30], 2, 0):
+        groups = [e.group for e in part]
+        assert len(part) == size
+        assert sum(a != b for a, b in pairwise(groups)) == len(set(groups)) - 1
+
+
+def test_what_cannot_learn_in_parts_and_too_few_examples_are_refused(desk, tmp_path):
+    with pytest.raises(TunesmithError, match=r"'prompt'(.|\n)*classifier"):
+        desk.curve(contender="prompt")
+    Workspace.init(tmp_path / "few", source=write_csv(tmp_path / "few.csv", rows=6))
+    write_settings(tmp_path / "few", model={"base": "nowhere", "embedder": "ngrams"})
+    few = Workspace(tmp_path / "few")
+    few.split()
+    with pytest.raises(TunesmithError, match="no curve to draw"):
+        few.curve(metric="accuracy")
