@@ -46,6 +46,6 @@ def row_format(name: str, marks: Collection[str] = ()) -> Callable[[Drafting], D
 
 
 def guess_format(keys: Collection[str]) -> str:
-    """The format whose marks are all among ``keys``, else `prompt_completion`."""
-    found = (name for name, form in row_formats.items() if form.marks and form.marks <= set(keys))
-    return next(found, "prompt_completion")
+    """The format whose marks are all among ``keys``, that with the most marks first; else `prompt_completion`."""
+    found = [name for name, form in row_formats.items() if form.marks and form.marks <= set(keys)]
+    return max(found, key=lambda name: len(row_formats[name].marks), default="prompt_completion")

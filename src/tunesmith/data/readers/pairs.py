@@ -7,9 +7,9 @@ from typing import Any
 
 from tunesmith.core.records import Message
 from tunesmith.data.readers.columns import Columns, as_text
-from tunesmith.data.readers.conversations import read_turns
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault
+from tunesmith.data.readers.turns import read_turns
 
 __all__ = ["alpaca", "prompt_completion"]
 
