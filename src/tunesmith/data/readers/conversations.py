@@ -19,19 +19,19 @@ __all__ = ["BEDROCK_VERSION", "bedrock", "chat", "gemini", "sharegpt"]
 BEDROCK_VERSION = "bedrock-conversation-2024"
 
 
-@row_format("chat", marks={"messages"})
+@row_format("chat", marks={"messages"}, prompt="messages")
 def chat(content: Mapping[str, Any], columns: Columns) -> Draft:
     """OpenAI's fine-tuning format: `{"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}`."""
     return _draft(_turns(content, "messages"), _row_system(content, columns), tools_of(content))
 
 
-@row_format("sharegpt", marks={"conversations"})
+@row_format("sharegpt", marks={"conversations"}, prompt="conversations")
 def sharegpt(content: Mapping[str, Any], columns: Columns) -> Draft:
     """ShareGPT's format: `{"conversations": [{"from": "human", "value": ...}, ...]}`."""
     return _draft(_turns(content, "conversations"), _row_system(content, columns))
 
 
-@row_format("gemini", marks={"contents"})
+@row_format("gemini", marks={"contents"}, prompt="contents")
 def gemini(content: Mapping[str, Any], columns: Columns) -> Draft:
     """Gemini's tuning format: `{"systemInstruction": {"parts": [...]}, "contents": [{"role": ..., "parts": ...}]}`."""
     system = content.get("systemInstruction") or content.get("system_instruction")
@@ -39,7 +39,7 @@ def gemini(content: Mapping[str, Any], columns: Columns) -> Draft:
     return _draft(_turns(content, "contents"), parts_text("the systemInstruction", parts))
 
 
-@row_format("bedrock", marks={"schemaVersion", "messages"})
+@row_format("bedrock", marks={"schemaVersion", "messages"}, prompt="messages")
 def bedrock(content: Mapping[str, Any], columns: Columns) -> Draft:
     """Bedrock's conversations: `{"schemaVersion": ..., "system": [{"text": ...}], "messages": [...]}`."""
     version = content.get("schemaVersion", BEDROCK_VERSION)

@@ -18,6 +18,7 @@ from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Document, Example, Rejected
 from tunesmith.data.readers.documents import read_document
 from tunesmith.data.readers.formats import Draft, row_formats
+from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import ReadOptions, Say, ask_known_roles, silent
 from tunesmith.data.readers.plan import Plan, Planned, planned_rows
 from tunesmith.data.readers.rows import Fault, RowFault
@@ -26,13 +27,16 @@ from tunesmith.data.readers.source import KINDS, kind_of, open_source, rows_in, 
 __all__ = ["Drafted", "drafts", "read"]
 
 
-def read(path: Path, options: ReadOptions, say: Say = silent) -> Iterator[Example | Document | Rejected]:
+def read(
+    path: Path, options: ReadOptions, say: Say = silent, tell: Tell = untold
+) -> Iterator[Example | Document | Rejected]:
     """Read a file, or all files of a folder in sorted order.
 
     Args:
         path: JSONL, JSON, CSV, TSV, Markdown or text; or a folder of them.
         options: What the caller knows about it.
         say: Told what was guessed (the format, the delimiter, the columns) and what was left out.
+        tell: Told, for each file of rows, which column plays which role.
 
     Returns:
         The rows, in the order of the file. In a folder, a file that cannot be read is one ``Rejected`` on line 0.
@@ -44,9 +48,9 @@ def read(path: Path, options: ReadOptions, say: Say = silent) -> Iterator[Exampl
     """
     path, options = Path(path), _known(options)
     if path.is_dir():
-        return _folder(path, options, say)
+        return _folder(path, options, say, tell)
     open_source(path).close()
-    return _file(path, options, say)
+    return _file(path, options, say, tell)
 
 
 class Drafted(NamedTuple):
@@ -89,13 +93,13 @@ def _known(options: ReadOptions) -> ReadOptions:
     return msgspec.structs.replace(options, format=wanted)
 
 
-def _folder(folder: Path, options: ReadOptions, say: Say) -> Iterator[Example | Document | Rejected]:
+def _folder(folder: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
     files = list(_files_below(folder))
     if not files:
         raise TunesmithError(f"The folder {shown(folder)} holds no files.", "name a folder with examples or documents")
     for path in files:
         try:
-            yield from _file(path, options, say)
+            yield from _file(path, options, say, tell)
         except TunesmithError as error:
             yield Rejected(file=shown(path), line=0, problem=error.problem, mend=error.mend)
 
@@ -109,9 +113,9 @@ def _files_below(folder: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def _file(path: Path, options: ReadOptions, say: Say) -> Iterator[Example | Document | Rejected]:
+def _file(path: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
     name = shown(path)
-    with _planned(path, options, say) as items:
+    with _planned(path, options, say, tell) as items:
         if isinstance(items, (Document, Rejected)):
             yield items
             return
@@ -123,7 +127,9 @@ def _file(path: Path, options: ReadOptions, say: Say) -> Iterator[Example | Docu
 
 
 @contextmanager
-def _planned(path: Path, options: ReadOptions, say: Say) -> Iterator[Iterator[Planned | Fault] | Document | Rejected]:
+def _planned(
+    path: Path, options: ReadOptions, say: Say, tell: Tell = untold
+) -> Iterator[Iterator[Planned | Fault] | Document | Rejected]:
     """The rows of an opened file with their plan; or the one document that it is."""
     name = shown(path)
 
@@ -137,7 +143,7 @@ def _planned(path: Path, options: ReadOptions, say: Say) -> Iterator[Iterator[Pl
                 yield read_document(path, file, name)
             else:
                 rows = rows_in(kind, file, name, say_here)
-                yield planned_rows(rows, name, options, say_here, whole=kind in ("csv", "tsv"))
+                yield planned_rows(rows, name, options, say_here, tell, whole=kind in ("csv", "tsv"))
         except OSError as error:
             raise TunesmithError(f"{name} cannot be read on: {error.strerror}.", "look at the disk it is on") from error
 
