@@ -16,13 +16,14 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Document, Example, Rejected
+from tunesmith.data.readers.dataset import dataset_rows, is_dataset
 from tunesmith.data.readers.documents import read_document
 from tunesmith.data.readers.formats import Draft, row_formats
 from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import ReadOptions, Say, ask_known_roles, silent
 from tunesmith.data.readers.plan import Plan, Planned, planned_rows
 from tunesmith.data.readers.rows import Fault, RowFault
-from tunesmith.data.readers.source import KINDS, kind_of, open_source, rows_in, shown
+from tunesmith.data.readers.source import KINDS, TABLES, kind_of, open_source, rows_in, shown
 
 __all__ = ["Drafted", "drafts", "read"]
 
@@ -30,10 +31,11 @@ __all__ = ["Drafted", "drafts", "read"]
 def read(
     path: Path, options: ReadOptions, say: Say = silent, tell: Tell = untold
 ) -> Iterator[Example | Document | Rejected]:
-    """Read a file, or all files of a folder in sorted order.
+    """Read a file, a data set folder, or all files of a folder in sorted order.
 
     Args:
-        path: JSONL, JSON, CSV, TSV, Markdown or text; or a folder of them.
+        path: JSONL, JSON, CSV, TSV, XLSX, Parquet, Markdown or text; a folder as the `datasets` library saves it;
+            or a folder of all these.
         options: What the caller knows about it.
         say: Told what was guessed (the format, the delimiter, the columns) and what was left out.
         tell: Told, for each file of rows, which column plays which role.
@@ -47,9 +49,10 @@ def read(
             that was named is not in it. What the content shows is raised when the first row is asked for.
     """
     path, options = Path(path), _known(options)
-    if path.is_dir():
+    if path.is_dir() and not is_dataset(path):
         return _folder(path, options, say, tell)
-    open_source(path).close()
+    if not path.is_dir():
+        open_source(path, options.format).close()
     return _file(path, options, say, tell)
 
 
@@ -105,8 +108,12 @@ def _folder(folder: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterato
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in sorted order, without hidden ones and without following links to folders."""
+    """Files (a data set folder as one) in sorted order, without hidden ones and without following links to folders."""
     for here, folders, names in os.walk(folder):
+        if is_dataset(Path(here)):
+            folders.clear()
+            yield Path(here)
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
@@ -136,14 +143,17 @@ def _planned(
     def say_here(note: str) -> None:
         say(f"{name}: {note}")
 
-    with open_source(path) as file:
+    if is_dataset(path):
+        yield planned_rows(dataset_rows(path, name, say_here), name, options, say_here, tell, whole=True)
+        return
+    with open_source(path, options.format) as file:
         try:
             kind = kind_of(path, file, options.format)
             if kind == "document":
                 yield read_document(path, file, name)
             else:
                 rows = rows_in(kind, file, name, say_here)
-                yield planned_rows(rows, name, options, say_here, tell, whole=kind in ("csv", "tsv"))
+                yield planned_rows(rows, name, options, say_here, tell, whole=kind in TABLES)
         except OSError as error:
             raise TunesmithError(f"{name} cannot be read on: {error.strerror}.", "look at the disk it is on") from error
 

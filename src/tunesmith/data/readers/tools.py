@@ -80,12 +80,13 @@ def split_tools(system: str) -> tuple[str, list[Any]]:
 
 
 def tools_of(content: Mapping[str, Any]) -> list[Any]:
-    """The tools of a row: OpenAI's `tools`, or the older `functions`.
+    """The tools of a row: OpenAI's `tools` (perhaps as the text of JSON), or the older `functions`.
 
     Raises:
         RowFault: They are not a list of objects.
     """
-    tools = content.get("tools") or [
+    given = content.get("tools")
+    tools = (_loaded(given) if isinstance(given, str) else given) or [
         {"type": "function", "function": function} for function in content.get("functions") or []
     ]
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
