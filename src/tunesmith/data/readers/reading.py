@@ -87,9 +87,10 @@ def _drafted(item: Planned) -> Drafted:
 
 
 def _known(options: ReadOptions) -> ReadOptions:
-    """The options, where every name in them is known; a format may be written with hyphens."""
+    """The options, where every name in them is known; a format may be written with hyphens, and chat as openai."""
     known = (*row_formats, *KINDS, "document")
     wanted = options.format.replace("-", "_") if options.format else None
+    wanted = "chat" if wanted == "openai" else wanted
     if wanted is not None and wanted not in known:
         raise UnknownName.among("format", wanted, known)
     ask_known_roles(options)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import re
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.data.readers.cell_text import cell_unescaped
 from tunesmith.data.readers.limits import ask_unpacked
 from tunesmith.data.readers.options import Say
 from tunesmith.data.readers.records import TableRecord, named_rows
@@ -27,7 +27,6 @@ _MOST_UNPACKED = 512 * 2**20
 """Bytes of XML; all texts of a workbook are held at once."""
 _MOST_LINES = 1_048_576
 """Excel's own limit."""
-_ESCAPE = re.compile(r"_x([0-9A-Fa-f]{4})_")
 _AS_CSV = "export the sheet as CSV (UTF-8)"
 
 
@@ -129,18 +128,12 @@ def _plain(value: Any) -> Any:
     if value is None:
         return ""
     if isinstance(value, str):
-        return _ESCAPE.sub(_unescaped, value)
+        return cell_unescaped(value)
     if isinstance(value, datetime.datetime) and value.time() == datetime.time():
         return value.date().isoformat()
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     return value if isinstance(value, bool | int | float) else str(value)
-
-
-def _unescaped(found: re.Match[str]) -> str:
-    """A character that XML cannot hold, as Excel writes it: _x000D_ is a carriage return."""
-    code = int(found[1], 16)
-    return found[0] if 0xD800 <= code <= 0xDFFF else chr(code)
 
 
 def _broken(name: str, error: Exception) -> TunesmithError:
