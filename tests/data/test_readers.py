@@ -254,8 +254,8 @@ def test_pins_and_source_reach_the_example(tmp_path):
             {"messages": [*turns("Hi"), {"role": "system", "content": "x"}, *turns("y", first="assistant")]},
             "only the first",
         ),
-        ({"messages": turns("Hi", "")}, "message 2, from assistant, is empty"),
-        ({"messages": turns("Hi", None)}, "message 2, from assistant, is empty"),
+        ({"messages": turns("Hi", "")}, "completion is empty"),
+        ({"messages": turns("Hi", None)}, "completion is empty"),
         ({"messages": turns(" \n", "Hello")}, "message 1, from user, is empty"),
         ({"messages": [{"role": "wizard", "content": "x"}]}, "'wizard'"),
         ({"messages": [{"role": ["user"], "content": "x"}]}, "not known"),
@@ -328,3 +328,53 @@ def test_documents_are_read_from_rows(tmp_path):
     assert isinstance(first, Document) and (first.title, first.text) == ("Returns", "30 days.")
     assert second.title == "Warranty"
     assert (bad.line, bad.problem) == (3, 'no "text"')
+
+
+# --- what became what
+
+
+def told(path, **options):
+    found = []
+    list(read(path, ReadOptions(**options), lambda note: None, found.append))
+    return found
+
+
+def test_the_columns_and_their_roles_are_told(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("question,topic,team,customer,notes\nHi,top_up,north,c1,x\n")
+    (found,) = told(path, task=INTENT, mapping={"prompt": "question", "completion": "topic"}, group_by="team")
+    assert (found.format, found.mapping) == (
+        "prompt_completion",
+        {"prompt": "question", "completion": "topic", "group": "team"},
+    )
+
+
+def test_a_column_per_field_is_told_by_the_field(tmp_path):
+    row = {"text": "Hi", "category": "billing", "order": "", "reply": "We look.", "customer": 7}
+    (found,) = told(write(tmp_path, "a.jsonl", row), task=DESK)
+    fields = {"category": "category", "order": "order", "reply": "reply"}
+    assert found.mapping == {"prompt": "text", **fields, "group": "customer"}
+
+
+@pytest.mark.parametrize(
+    ("row", "mapping"),
+    [
+        (
+            {"messages": turns("Hi", "Hello"), "group": "g"},
+            {"prompt": "messages", "completion": "messages", "group": "group"},
+        ),
+        ({"conversations": turns("Hi", "Hello")}, {"prompt": "conversations", "completion": "conversations"}),
+        ({"instruction": "Hi", "output": "x"}, {"prompt": "instruction", "completion": "output"}),
+        (
+            {"prompt": "Hi", "completion": "x", "system": "s", "id": 1},
+            {"prompt": "prompt", "completion": "completion", "system": "system", "id": "id"},
+        ),
+    ],
+)
+def test_every_format_tells_where_its_parts_stand(tmp_path, row, mapping):
+    assert told(write(tmp_path, "a.jsonl", row))[0].mapping == mapping
+
+
+def test_documents_in_rows_tell_title_and_text(tmp_path):
+    path = write(tmp_path, "a.jsonl", {"title": "Returns", "text": "30 days."})
+    assert told(path, as_="document")[0].mapping == {"title": "title", "text": "text"}

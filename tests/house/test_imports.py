@@ -24,6 +24,8 @@ HEAVY = {
     "openai": (),
     "httpx2": (),
     "sacrebleu": (),
+    "pyarrow": (),
+    "openpyxl": (),
     "rich": (),
     "jinja2": ("tunesmith.decision.dossier",),
     "starlette": (),
@@ -34,7 +36,20 @@ HEAVY = {
 }
 """The packages whose modules may import each at their top. Everywhere else it is imported inside functions."""
 
-DOOR = ("torch", "transformers", "peft", "sklearn", "scipy", "sqlalchemy", "matplotlib", "openai", "starlette", "rich")
+DOOR = (
+    "torch",
+    "transformers",
+    "peft",
+    "sklearn",
+    "scipy",
+    "sqlalchemy",
+    "matplotlib",
+    "openai",
+    "starlette",
+    "rich",
+    "pyarrow",
+    "openpyxl",
+)
 """What the command line does not load before it knows the verb."""
 
 

@@ -46,6 +46,9 @@ def add(
         )
     for note in report.said:
         say(note)
+    if dry_run:
+        for file in report.files:
+            say(str(file))
     for row in report.rejected[:10]:
         say(f"{row.file}:{row.line}: {row.problem}\n  To mend it: {row.mend}")
     if len(report.rejected) > 10:

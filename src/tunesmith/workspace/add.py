@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import msgspec
+
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Document, Example, Record, Rejected, Side
-from tunesmith.data.readers import ReadOptions, read
+from tunesmith.data.readers import Mapped, ReadOptions, read
 from tunesmith.workspace.home import Home
 
 __all__ = ["AddReport", "add"]
@@ -30,6 +32,10 @@ class AddReport(Record, frozen=True, kw_only=True):
     documents: int = 0
     """How many of the added ones are documents."""
     dry_run: bool = False
+    mapping: dict[str, str] = msgspec.field(default_factory=dict)
+    """Column by role (or field of the task), as found in the first file that has rows."""
+    files: tuple[Mapped, ...] = ()
+    """The same of each file that has rows, with its format."""
     rejects_file: str | None = None
     """Where the rejected rows are listed, if there are any."""
 
@@ -52,9 +58,10 @@ def add(
     options = ReadOptions(task=home.task, as_=as_, side=side, format=format, mapping=mapping or {}, group_by=group_by)
     sorter = _Sorter(progress)
     said: list[str] = []
+    told: list[Mapped] = []
     added = duplicates = 0
     for file in files:
-        examples = sorter.examples(read(file, options, said.append), str(file))
+        examples = sorter.examples(read(file, options, said.append, told.append), str(file))
         if dry_run:
             deque(examples, maxlen=0)  # reads all, keeps nothing
             continue
@@ -69,6 +76,8 @@ def add(
         said=tuple(said),
         documents=sorter.documents_seen,
         dry_run=dry_run,
+        mapping=told[0].mapping if told else {},
+        files=tuple(told),
         rejects_file=_keep(home, sorter.rejected) if sorter.rejected and not dry_run else None,
     )
 

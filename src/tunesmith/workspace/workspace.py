@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.check import CheckReport
     from tunesmith.workspace.cost import CostReport
     from tunesmith.workspace.curve import CurveReport
+    from tunesmith.workspace.data_export import DataExport, Part
     from tunesmith.workspace.demo import DemoReport
     from tunesmith.workspace.evaluate import Evaluation
     from tunesmith.workspace.report import Report
@@ -82,6 +83,14 @@ class Workspace:
         from tunesmith.workspace.show import show
 
         return show(self.home, example)
+
+    def export_data(
+        self, path: str | Path, *, format: str | None = None, side: Part = "all", tags: bool = False
+    ) -> DataExport:
+        """Write the examples, or those of one side, into a file that other programs read."""
+        from tunesmith.workspace.data_export import export_data
+
+        return export_data(self.home, Path(path), format=format, side=side, tags=tags)
 
     def check(self, only: Sequence[str] | None = None) -> CheckReport:
         """Look for faults in the examples."""

@@ -107,7 +107,7 @@ def find_columns(seen: Sequence[str], options: ReadOptions, *, format: str, whol
     if options.group_by:
         mapping["group"] = options.group_by
     _ask_present(mapping, seen, whole=whole)
-    consumed: set[str] = {"messages", "conversations"}
+    consumed: set[str] = {"messages", "conversations", "contents"}
     pair = Columns()
     if format == "alpaca":
         consumed |= {"instruction", "input", "output"}

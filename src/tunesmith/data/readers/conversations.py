@@ -1,57 +1,74 @@
-"""Rows that are conversations: OpenAI's `messages` and ShareGPT's `conversations`. The last turn is the completion."""
+"""Rows that are conversations, as OpenAI, ShareGPT, Gemini and Bedrock write them. The last turn is the completion."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.core.records import Message, Role
+import msgspec
+
+from tunesmith.core.records import Message
 from tunesmith.data.readers.columns import Columns
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault
+from tunesmith.data.readers.tools import tools_of, with_tools
+from tunesmith.data.readers.turns import ask_order, parts_text, read_turns
 
-__all__ = ["chat", "read_turns", "sharegpt"]
+__all__ = ["BEDROCK_VERSION", "bedrock", "chat", "gemini", "sharegpt"]
 
-_ROLES: dict[str, Role] = {
-    "system": "system",
-    "developer": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bot": "assistant",
-    "model": "assistant",
-    "tool": "tool",
-}
-_MAY_FOLLOW: dict[str, tuple[str, ...]] = {
-    "start": ("user",),
-    "user": ("assistant",),
-    "assistant": ("user", "tool"),
-    "tool": ("assistant", "tool"),
-}
+BEDROCK_VERSION = "bedrock-conversation-2024"
 
 
-@row_format("chat", marks={"messages"})
+@row_format("chat", marks={"messages"}, prompt="messages")
 def chat(content: Mapping[str, Any], columns: Columns) -> Draft:
-    """OpenAI's fine-tuning format: `{"messages": [{"role": ..., "content": ...}, ...]}`."""
-    return _draft(content, "messages", columns)
+    """OpenAI's fine-tuning format: `{"messages": [{"role": ..., "content": ...}, ...], "tools": [...]}`."""
+    return _draft(_turns(content, "messages"), _row_system(content, columns), tools_of(content))
 
 
-@row_format("sharegpt", marks={"conversations"})
+@row_format("sharegpt", marks={"conversations"}, prompt="conversations")
 def sharegpt(content: Mapping[str, Any], columns: Columns) -> Draft:
     """ShareGPT's format: `{"conversations": [{"from": "human", "value": ...}, ...]}`."""
-    return _draft(content, "conversations", columns)
+    return _draft(_turns(content, "conversations"), _row_system(content, columns))
 
 
-def _draft(content: Mapping[str, Any], key: str, columns: Columns) -> Draft:
+@row_format("gemini", marks={"contents"}, prompt="contents")
+def gemini(content: Mapping[str, Any], columns: Columns) -> Draft:
+    """Gemini's tuning format: `{"systemInstruction": {"parts": [...]}, "contents": [{"role": ..., "parts": ...}]}`."""
+    system = content.get("systemInstruction") or content.get("system_instruction")
+    parts = system.get("parts") if isinstance(system, dict) else system
+    return _draft(_turns(content, "contents"), parts_text("the systemInstruction", parts))
+
+
+@row_format("bedrock", marks={"schemaVersion", "messages"}, prompt="messages")
+def bedrock(content: Mapping[str, Any], columns: Columns) -> Draft:
+    """Bedrock's conversations: `{"schemaVersion": ..., "system": [{"text": ...}], "messages": [...]}`."""
+    version = content.get("schemaVersion", BEDROCK_VERSION)
+    if version != BEDROCK_VERSION:
+        raise RowFault(
+            f"the schemaVersion is {str(version)[:40]!r}, which is not known", f"write it as {BEDROCK_VERSION}"
+        )
+    return _draft(_turns(content, "messages"), parts_text("the system", content.get("system")))
+
+
+def _turns(content: Mapping[str, Any], key: str) -> list[Message]:
     if key not in content:
         raise RowFault(f'no "{key}"', f'add "{key}": a list of turns, the last one from the assistant')
-    turns = read_turns(content[key])
+    return read_turns(content[key])
+
+
+def _row_system(content: Mapping[str, Any], columns: Columns) -> str:
+    """The system message that stands in a field of its own, if one does."""
     system = content.get(columns.system) if columns.system else None
-    if isinstance(system, str) and system.strip() and not (turns and turns[0].role == "system"):
+    return system if isinstance(system, str) else ""
+
+
+def _draft(turns: list[Message], system: str, tools: list[Any] | None = None) -> Draft:
+    """The conversation, where it is one; ``system`` counts where the turns bring no system message themselves."""
+    if system.strip() and not (turns and turns[0].role == "system"):
         turns.insert(0, Message(role="system", content=system))
-    _ask_order(turns)
+    ask_order(turns)
+    if tools:
+        turns = _with_tools(turns, tools)
     *prompt, last = turns
     if last.weight == 0:
         raise RowFault(
@@ -61,77 +78,7 @@ def _draft(content: Mapping[str, Any], key: str, columns: Columns) -> Draft:
     return Draft(tuple(prompt), last.content)
 
 
-def read_turns(turns: Any) -> list[Message]:
-    """A list of turns as messages; empty system messages are left out.
-
-    Raises:
-        RowFault: A turn has no known role, no text, or calls a tool.
-    """
-    if not isinstance(turns, list):
-        raise RowFault("the conversation is not a list", "write it as a list of turns with role and content")
-    messages = [_message(number, turn) for number, turn in enumerate(turns, 1)]
-    return [message for message in messages if message.content or message.role != "system"]
-
-
-def _message(number: int, turn: Any) -> Message:
-    if not isinstance(turn, dict):
-        raise RowFault(f"message {number} is not an object", "write it as an object with role and content")
-    name = turn.get("role", turn.get("from"))
-    role = _ROLES.get(name) if isinstance(name, str) else None
-    if role is None:
-        mend = "use system, user and assistant (or human and gpt)"
-        raise RowFault(f"message {number} has the role {str(name)[:40]!r}, which is not known", mend)
-    if turn.get("tool_calls") or turn.get("function_call"):
-        raise RowFault(f"message {number} calls a tool", "leave the row out, or write the call as text in its content")
-    text = _text(number, turn.get("content", turn.get("value")))
-    if not text.strip() and role != "system":
-        raise RowFault(
-            f"message {number}, from {role}, is empty: there is nothing to learn from", "fill it or leave out the row"
-        )
-    return Message(role=role, content=text if text.strip() else "", weight=_weight(number, turn.get("weight")))
-
-
-def _text(number: int, content: Any) -> str:
-    """Text of a message; OpenAI also allows a list of parts."""
-    if content is None:
-        return ""
-    if isinstance(content, str):
-        return content
-    if not isinstance(content, list):
-        raise RowFault(f"the content of message {number} is not a text", "write it as a text")
-    texts: list[str] = []
-    for part in content:
-        text = part.get("text") if isinstance(part, dict) else part
-        if not isinstance(text, str):
-            raise RowFault(f"message {number} holds something else than text", "leave out images, files and sound")
-        texts.append(text)
-    return "".join(texts)
-
-
-def _weight(number: int, weight: Any) -> float | None:
-    if weight is None:
-        return None
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or weight < 0:
-        raise RowFault(f"message {number} has the weight {str(weight)[:40]!r}", "use 0 (not learnt) or 1")
-    return float(weight)
-
-
-def _ask_order(messages: Sequence[Message]) -> None:
-    """System only first; user and assistant in turn; the last from the assistant."""
-    before = "start"
-    for number, message in enumerate(messages, 1):
-        role = message.role
-        if role == "system" and number == 1:
-            continue
-        if role == "system":
-            raise RowFault(f"message {number} is a system message; only the first may be one", "move it to the front")
-        if role not in _MAY_FOLLOW[before]:
-            found = "stands first" if before == "start" else f"follows one from {before}"
-            raise RowFault(
-                f"message {number}, from {role}, {found}; user and assistant must take turns, the user first",
-                "join two messages in a row into one, or put in the one that is missing",
-            )
-        before = role
-    if before != "assistant":
-        what = "there is no message" if before == "start" else f"the last message is from {before}"
-        raise RowFault(f"{what}; without one from assistant there is no completion", "end the row with the answer")
+def _with_tools(turns: list[Message], tools: list[Any]) -> list[Message]:
+    first = turns[0] if turns[0].role == "system" else Message(role="system", content="")
+    told = msgspec.structs.replace(first, content=with_tools(first.content, tools))
+    return [told, *(turns[1:] if turns[0].role == "system" else turns)]

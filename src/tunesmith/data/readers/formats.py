@@ -30,22 +30,34 @@ class RowFormat(NamedTuple):
     draft: Drafting
     marks: frozenset[str]
     """Keys that give the format away; none for the one that any table can have."""
+    prompt: str | None = None
+    """Key that holds the prompt; None where the columns say it."""
+    completion: str | None = None
 
 
 row_formats: Registry[RowFormat] = Registry("format")
 
 
-def row_format(name: str, marks: Collection[str] = ()) -> Callable[[Drafting], Drafting]:
-    """Register the decorated function as the row format ``name``, recognised by the keys ``marks``."""
+def row_format(
+    name: str, marks: Collection[str] = (), *, prompt: str | None = None, completion: str | None = None
+) -> Callable[[Drafting], Drafting]:
+    """Register the decorated function as the row format ``name``, recognised by the keys ``marks``.
+
+    Args:
+        name: As `--format` takes it.
+        marks: Keys that give it away.
+        prompt: Key in which the format keeps the prompt, if it has one of its own.
+        completion: Key in which it keeps the completion; by default the prompt's, as conversations do.
+    """
 
     def enter(draft: Drafting) -> Drafting:
-        row_formats(name)(RowFormat(draft, frozenset(marks)))
+        row_formats(name)(RowFormat(draft, frozenset(marks), prompt, completion or prompt))
         return draft
 
     return enter
 
 
 def guess_format(keys: Collection[str]) -> str:
-    """The format whose marks are all among ``keys``, else `prompt_completion`."""
-    found = (name for name, form in row_formats.items() if form.marks and form.marks <= set(keys))
-    return next(found, "prompt_completion")
+    """The format whose marks are all among ``keys``, that with the most marks first; else `prompt_completion`."""
+    found = [name for name, form in row_formats.items() if form.marks and form.marks <= set(keys)]
+    return max(found, key=lambda name: len(row_formats[name].marks), default="prompt_completion")

@@ -34,7 +34,7 @@ class ReadOptions(Record, frozen=True, kw_only=True):
     side: Side | None = None
     """Pins every row to this side."""
     format: str | None = None
-    """A row format (chat, sharegpt, alpaca, prompt_completion, document) or a file kind (jsonl, json, csv, tsv)."""
+    """A row format (chat, sharegpt, gemini, ..., document) or a file kind (jsonl, csv, xlsx, parquet, ...)."""
     mapping: dict[str, str] = msgspec.field(default_factory=dict)
     """Column by role, or by field of the task. A field wins over a role of the same name."""
     group_by: str | None = None

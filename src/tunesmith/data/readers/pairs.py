@@ -7,14 +7,14 @@ from typing import Any
 
 from tunesmith.core.records import Message
 from tunesmith.data.readers.columns import Columns, as_text
-from tunesmith.data.readers.conversations import read_turns
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault
+from tunesmith.data.readers.turns import read_turns
 
 __all__ = ["alpaca", "prompt_completion"]
 
 
-@row_format("alpaca", marks={"instruction", "output"})
+@row_format("alpaca", marks={"instruction", "output"}, prompt="instruction", completion="output")
 def alpaca(content: Mapping[str, Any], columns: Columns) -> Draft:
     """Alpaca's format; the input, where there is one, follows the instruction after an empty line."""
     instruction = _words(content, "instruction", "instruction")

@@ -14,6 +14,7 @@ from tunesmith.data.readers.columns import Columns, Tags, find_columns, tags_of
 from tunesmith.data.readers.completions import completion_text, field_values
 from tunesmith.data.readers.documents import document_row
 from tunesmith.data.readers.formats import Draft, guess_format, row_formats
+from tunesmith.data.readers.mapped import Tell, mapped
 from tunesmith.data.readers.options import ReadOptions, Say
 from tunesmith.data.readers.rows import Fault, Row, RowFault
 
@@ -78,7 +79,7 @@ class Planned(NamedTuple):
 
 
 def planned_rows(
-    rows: Iterator[Row | Fault], name: str, options: ReadOptions, say: Say, *, whole: bool
+    rows: Iterator[Row | Fault], name: str, options: ReadOptions, say: Say, tell: Tell, *, whole: bool
 ) -> Iterator[Planned | Fault]:
     """Each row with the plan, which is made at the first row that can be decoded.
 
@@ -87,6 +88,7 @@ def planned_rows(
         name: How the file is called in messages.
         options: What the caller knows about it.
         say: Told what was guessed.
+        tell: Told which column plays which role.
         whole: Whether every row has the same columns (a table).
 
     Raises:
@@ -100,6 +102,7 @@ def planned_rows(
             continue
         ahead, seen = _peek(item, rows, options, whole=whole)
         plan = _make_plan(seen, name, options, say, whole=whole)
+        tell(mapped(name, plan.format, plan.columns, seen))
         for later in chain(ahead, rows):
             yield later if isinstance(later, Fault) else Planned(later, plan)
     if empty:

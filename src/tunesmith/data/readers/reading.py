@@ -16,23 +16,29 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Document, Example, Rejected
+from tunesmith.data.readers.dataset import dataset_rows, is_dataset
 from tunesmith.data.readers.documents import read_document
 from tunesmith.data.readers.formats import Draft, row_formats
+from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import ReadOptions, Say, ask_known_roles, silent
 from tunesmith.data.readers.plan import Plan, Planned, planned_rows
 from tunesmith.data.readers.rows import Fault, RowFault
-from tunesmith.data.readers.source import KINDS, kind_of, open_source, rows_in, shown
+from tunesmith.data.readers.source import KINDS, TABLES, kind_of, open_source, rows_in, shown
 
 __all__ = ["Drafted", "drafts", "read"]
 
 
-def read(path: Path, options: ReadOptions, say: Say = silent) -> Iterator[Example | Document | Rejected]:
-    """Read a file, or all files of a folder in sorted order.
+def read(
+    path: Path, options: ReadOptions, say: Say = silent, tell: Tell = untold
+) -> Iterator[Example | Document | Rejected]:
+    """Read a file, a data set folder, or all files of a folder in sorted order.
 
     Args:
-        path: JSONL, JSON, CSV, TSV, Markdown or text; or a folder of them.
+        path: JSONL, JSON, CSV, TSV, XLSX, Parquet, Markdown or text; a folder as the `datasets` library saves it;
+            or a folder of all these.
         options: What the caller knows about it.
         say: Told what was guessed (the format, the delimiter, the columns) and what was left out.
+        tell: Told, for each file of rows, which column plays which role.
 
     Returns:
         The rows, in the order of the file. In a folder, a file that cannot be read is one ``Rejected`` on line 0.
@@ -43,10 +49,11 @@ def read(path: Path, options: ReadOptions, say: Say = silent) -> Iterator[Exampl
             that was named is not in it. What the content shows is raised when the first row is asked for.
     """
     path, options = Path(path), _known(options)
-    if path.is_dir():
-        return _folder(path, options, say)
-    open_source(path).close()
-    return _file(path, options, say)
+    if path.is_dir() and not is_dataset(path):
+        return _folder(path, options, say, tell)
+    if not path.is_dir():
+        open_source(path, options.format).close()
+    return _file(path, options, say, tell)
 
 
 class Drafted(NamedTuple):
@@ -80,38 +87,43 @@ def _drafted(item: Planned) -> Drafted:
 
 
 def _known(options: ReadOptions) -> ReadOptions:
-    """The options, where every name in them is known; a format may be written with hyphens."""
+    """The options, where every name in them is known; a format may be written with hyphens, and chat as openai."""
     known = (*row_formats, *KINDS, "document")
     wanted = options.format.replace("-", "_") if options.format else None
+    wanted = "chat" if wanted == "openai" else wanted
     if wanted is not None and wanted not in known:
         raise UnknownName.among("format", wanted, known)
     ask_known_roles(options)
     return msgspec.structs.replace(options, format=wanted)
 
 
-def _folder(folder: Path, options: ReadOptions, say: Say) -> Iterator[Example | Document | Rejected]:
+def _folder(folder: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
     files = list(_files_below(folder))
     if not files:
         raise TunesmithError(f"The folder {shown(folder)} holds no files.", "name a folder with examples or documents")
     for path in files:
         try:
-            yield from _file(path, options, say)
+            yield from _file(path, options, say, tell)
         except TunesmithError as error:
             yield Rejected(file=shown(path), line=0, problem=error.problem, mend=error.mend)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    """Files in sorted order, without hidden ones and without following links to folders."""
+    """Files (a data set folder as one) in sorted order, without hidden ones and without following links to folders."""
     for here, folders, names in os.walk(folder):
+        if is_dataset(Path(here)):
+            folders.clear()
+            yield Path(here)
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if not name.startswith("."):
                 yield Path(here, name)
 
 
-def _file(path: Path, options: ReadOptions, say: Say) -> Iterator[Example | Document | Rejected]:
+def _file(path: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
     name = shown(path)
-    with _planned(path, options, say) as items:
+    with _planned(path, options, say, tell) as items:
         if isinstance(items, (Document, Rejected)):
             yield items
             return
@@ -123,21 +135,26 @@ def _file(path: Path, options: ReadOptions, say: Say) -> Iterator[Example | Docu
 
 
 @contextmanager
-def _planned(path: Path, options: ReadOptions, say: Say) -> Iterator[Iterator[Planned | Fault] | Document | Rejected]:
+def _planned(
+    path: Path, options: ReadOptions, say: Say, tell: Tell = untold
+) -> Iterator[Iterator[Planned | Fault] | Document | Rejected]:
     """The rows of an opened file with their plan; or the one document that it is."""
     name = shown(path)
 
     def say_here(note: str) -> None:
         say(f"{name}: {note}")
 
-    with open_source(path) as file:
+    if is_dataset(path):
+        yield planned_rows(dataset_rows(path, name, say_here), name, options, say_here, tell, whole=True)
+        return
+    with open_source(path, options.format) as file:
         try:
             kind = kind_of(path, file, options.format)
             if kind == "document":
                 yield read_document(path, file, name)
             else:
                 rows = rows_in(kind, file, name, say_here)
-                yield planned_rows(rows, name, options, say_here, whole=kind in ("csv", "tsv"))
+                yield planned_rows(rows, name, options, say_here, tell, whole=kind in TABLES)
         except OSError as error:
             raise TunesmithError(f"{name} cannot be read on: {error.strerror}.", "look at the disk it is on") from error
 

@@ -1,4 +1,4 @@
-"""Opens a file and says how its rows are laid out: JSON lines, one JSON list, a table, or one document.
+"""Opens a file and says how its rows are laid out: JSON lines, one JSON list, a table, a sheet, or one document.
 
 Looks at the suffix and the first bytes only. What cannot be read at all is refused here, with its mend.
 """
@@ -15,13 +15,17 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.json_lines import json_lines
 from tunesmith.data.readers.json_list import json_list
 from tunesmith.data.readers.options import Say
+from tunesmith.data.readers.parquet import parquet_rows
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, decode_row
 from tunesmith.data.readers.tables import sniff_delimiter, table_rows
+from tunesmith.data.readers.workbook import workbook_rows
 
-__all__ = ["DOCUMENT_SUFFIXES", "KINDS", "kind_of", "open_source", "rows_in", "shown"]
+__all__ = ["DOCUMENT_SUFFIXES", "KINDS", "TABLES", "kind_of", "open_source", "rows_in", "shown"]
 
-KINDS = ("jsonl", "json", "csv", "tsv")
+KINDS = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet")
 """How the rows of a file may be laid out."""
+TABLES = frozenset({"csv", "tsv", "xlsx", "parquet"})
+"""Those whose rows all have the same columns."""
 DOCUMENT_SUFFIXES = frozenset({".md", ".markdown", ".txt"})
 
 _KIND_BY_SUFFIX = {
@@ -32,18 +36,27 @@ _KIND_BY_SUFFIX = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".tab": "tsv",
+    ".xlsx": "xlsx",
+    ".xlsm": "xlsx",
+    ".parquet": "parquet",
     **dict.fromkeys(DOCUMENT_SUFFIXES, "document"),
 }
 _BOM = b"\xef\xbb\xbf"
 _HEAD = 1 << 16
+_BINARY = {"parquet": (b"PAR1", "a Parquet file"), "xlsx": (b"PK", "an Excel workbook")}
+"""How the files begin that are no text, and what they are."""
 _KNOWN_BINARIES = (
-    (b"PK\x03\x04", "a zip archive or an Office file", "unpack it, or export the sheet as CSV (UTF-8)"),
-    (b"\xd0\xcf\x11\xe0", "an old Office file", "export the sheet as CSV (UTF-8)"),
+    (
+        b"PK\x03\x04",
+        "a zip archive or an Office file",
+        "give it the suffix .xlsx if it is an Excel workbook; else unpack it, or export the sheet as CSV (UTF-8)",
+    ),
+    (b"\xd0\xcf\x11\xe0", "an old or encrypted Office file", "save it as .xlsx without a password, or as CSV (UTF-8)"),
     (b"\x1f\x8b", "compressed with gzip", "unpack it first: gunzip FILE"),
     (b"(\xb5/\xfd", "compressed with zstd", "unpack it first: unzstd FILE"),
     (b"BZh91AY", "compressed with bzip2", "unpack it first: bunzip2 FILE"),
     (b"\xfd7zXZ", "compressed with xz", "unpack it first: unxz FILE"),
-    (b"PAR1\x15", "a Parquet file", "write its rows as JSON lines first"),
+    (b"PAR1", "a Parquet file", "give it the suffix .parquet, or use --format parquet"),
     (b"SQLite format 3\0", "an SQLite database", "export the table as CSV"),
     (b"%PDF-", "a PDF", "save its text as a .txt or .md file"),
     (b"\xff\xfe", "UTF-16 text", "save the file as UTF-8 (iconv -f UTF-16 -t UTF-8 OLD > NEW)"),
@@ -56,11 +69,12 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-def open_source(path: Path) -> BinaryIO:
+def open_source(path: Path, wanted: str | None = None) -> BinaryIO:
     """The file, opened behind its byte-order mark.
 
     Raises:
-        TunesmithError: It is missing, not a file, not readable, empty, or not text.
+        TunesmithError: It is missing, not a file, not readable, empty, or neither text nor what its suffix (or
+            ``wanted``) says.
     """
     if not path.exists():
         raise TunesmithError(f"There is no file {shown(path)}.", _beside(path))
@@ -74,7 +88,7 @@ def open_source(path: Path) -> BinaryIO:
         ) from error
     try:
         head = file.read(_HEAD)
-        _ask_text(path, head)
+        _ask_kind(path, head, wanted)
         file.seek(len(_BOM) if head.startswith(_BOM) else 0)
     except BaseException:
         file.close()
@@ -91,6 +105,8 @@ def kind_of(path: Path, file: BinaryIO, wanted: str | None) -> str:
     by_suffix = _KIND_BY_SUFFIX.get(path.suffix.lower())
     if wanted in KINDS:
         kind = wanted
+    elif by_suffix in _BINARY:
+        kind = by_suffix
     elif wanted == "document":
         kind = by_suffix or "document"
     elif wanted:
@@ -130,6 +146,10 @@ def rows_in(kind: str, file: BinaryIO, name: str, say: Say) -> Iterator[Row | Fa
         return json_lines(file)
     if kind == "json":
         return json_list(file)
+    if kind == "parquet":
+        return parquet_rows(file, name)
+    if kind == "xlsx":
+        return workbook_rows(file, name, say)
     start = file.tell()
     head = file.read(_HEAD)
     file.seek(start)
@@ -137,6 +157,20 @@ def rows_in(kind: str, file: BinaryIO, name: str, say: Say) -> Iterator[Row | Fa
     delimiter, in_words = sniff_delimiter(whole_lines.decode(errors="replace"))
     say(f"columns are separated by a {in_words}")
     return table_rows(file, delimiter, name)
+
+
+def _ask_kind(path: Path, head: bytes, wanted: str | None) -> None:
+    kind = wanted if wanted in KINDS else _KIND_BY_SUFFIX.get(path.suffix.lower(), "")
+    if kind not in _BINARY:
+        _ask_text(path, head)
+        return
+    begins, what = _BINARY[kind]
+    if not head:
+        raise TunesmithError(f"{shown(path)} has no rows: it is empty.", "name a file that holds something")
+    if not head.startswith(begins):
+        mend = next((mend for start, _, mend in _KNOWN_BINARIES if head.startswith(start)), None)
+        other = mend.replace("FILE", shown(path)) if mend else "give it the suffix of what it is, or write it again"
+        raise TunesmithError(f"{shown(path)} is not {what}: it does not begin like one.", other)
 
 
 def _ask_text(path: Path, head: bytes) -> None:
@@ -149,7 +183,7 @@ def _ask_text(path: Path, head: bytes) -> None:
     if head.count(b"\0") * 10 > len(head) or (control * 10 > len(head) and not _is_utf8(head)):
         raise TunesmithError(
             f"{shown(path)} is not text: {100 * control // len(head)} % of its first bytes are control characters.",
-            "name a text file (JSONL, JSON, CSV, TSV, Markdown or plain text, in UTF-8)",
+            "name a text file (JSONL, JSON, CSV, TSV, Markdown or plain text, in UTF-8), or an .xlsx or .parquet file",
         )
 
 

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.json_lines import skip_line
+from tunesmith.data.readers.records import TableRecord, named_rows
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, not_utf8, too_long
 
 __all__ = ["sniff_delimiter", "table_rows"]
@@ -28,19 +28,7 @@ def table_rows(file: BinaryIO, delimiter: str, name: str) -> Iterator[Row | Faul
     """
     # The limit is the process's own and 131,072 by default; it is only ever raised.
     csv.field_size_limit(max(csv.field_size_limit(), LARGEST_ROW))
-    lines = _Lines(file)
-    records = _records(lines, delimiter)
-    header = _header(next(records, None), name)
-    for item in records:
-        if isinstance(item, Fault):
-            yield item
-        elif any(item.cells):
-            yield _row(item, header)
-
-
-class _Record(NamedTuple):
-    line: int
-    cells: list[str]
+    return named_rows(_records(_Lines(file), delimiter), name)
 
 
 class _Line(NamedTuple):
@@ -96,7 +84,7 @@ class _Lines:
         return self.taken[0].number
 
 
-def _records(lines: _Lines, delimiter: str) -> Iterator[_Record | Fault]:
+def _records(lines: _Lines, delimiter: str) -> Iterator[TableRecord | Fault]:
     reader = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         lines.begin()
@@ -112,7 +100,7 @@ def _records(lines: _Lines, delimiter: str) -> Iterator[_Record | Fault]:
         elif any("\0" in line.text for line in lines.taken):
             yield Fault(lines.taken[0].number, "the row holds a null byte", "remove it, or export the table again")
         elif cells:
-            yield _Record(lines.taken[0].number, cells)
+            yield TableRecord(lines.taken[0].number, cells)
 
 
 def _broken(lines: _Lines, error: Exception) -> Fault:
@@ -126,28 +114,6 @@ def _broken(lines: _Lines, error: Exception) -> Fault:
     if "new-line" in str(error):
         return Fault(number, "a carriage return stands in a cell without quotes", mend)
     return Fault(number, f"the row is not CSV: {error}", mend)
-
-
-def _header(record: _Record | Fault | None, name: str) -> list[str]:
-    if record is None:
-        raise TunesmithError(f"{name} has no rows.", "give a header line and at least one row below it")
-    if isinstance(record, Fault):
-        raise TunesmithError(f"The header of {name} cannot be read: {record.problem}.", record.mend)
-    columns = [cell.strip() for cell in record.cells]
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
-    if twice:
-        raise TunesmithError(f"{name} has two columns named {twice[0]!r}.", "rename one of them in the header")
-    return columns
-
-
-def _row(record: _Record, header: list[str]) -> Row | Fault:
-    cells = record.cells
-    while len(cells) > len(header) and not cells[-1]:
-        cells.pop()
-    if len(cells) != len(header):
-        mend = "put texts that hold the delimiter in quotes" if len(cells) > len(header) else "fill the missing cells"
-        return Fault(record.line, f"the row has {len(cells)} cells where the header has {len(header)}", mend)
-    return Row(record.line, dict(zip(header, cells, strict=True)))
 
 
 def sniff_delimiter(head: str) -> tuple[str, str]:

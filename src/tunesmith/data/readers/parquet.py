@@ -1,0 +1,80 @@
+"""Parquet files, read batch by batch in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.data.readers.arrow_rows import ask_columns, batch_rows, described_features, label_names
+from tunesmith.data.readers.limits import MOST_ROWS, MOST_UNPACKED, ask_unpacked
+from tunesmith.data.readers.rows import Fault, Row
+
+__all__ = ["need_pyarrow", "parquet_rows"]
+
+_BATCH_ROWS = 500
+
+
+def need_pyarrow(what: str) -> None:
+    """Refuse where pyarrow is not installed, which ``what`` needs.
+
+    Raises:
+        TunesmithError: It is not.
+    """
+    try:
+        import pyarrow.parquet  # noqa: F401  # heavy, and only some files need it
+    except ImportError as error:
+        raise TunesmithError(f"{what} needs the package pyarrow.", "pip install 'tunesmith[tables]'") from error
+
+
+def parquet_rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
+    """Every row, numbered from 1.
+
+    Raises:
+        TunesmithError: The file is broken or cut off, would unpack to too much, or pyarrow is not installed.
+    """
+    need_pyarrow(f"Reading {name}")
+    import pyarrow as pa
+
+    try:
+        yield from _rows(file, name)
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError) as error:
+        raise TunesmithError(
+            f"{name} cannot be read as Parquet: {' '.join(str(error).split())[:200] or type(error).__name__}.",
+            "write the file again; it may be cut off or damaged",
+        ) from error
+
+
+def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
+    import pyarrow.parquet as pq
+
+    size = os.fstat(file.fileno()).st_size
+    footer = pq.ParquetFile(file).metadata
+    _ask_size(footer, size, name)
+    texts = {
+        column.path
+        for column in (footer.schema.column(place) for place in range(footer.num_columns))
+        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type in ("STRING", "NONE", "JSON")
+    }
+    # A text that many rows share stays one text until its row is asked for.
+    table = pq.ParquetFile(file, read_dictionary=sorted(texts), pre_buffer=False)
+    ask_columns(table.schema_arrow.names, name)
+    labels = label_names(described_features(table.schema_arrow.metadata))
+    line = 1
+    for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+        batch.validate()
+        yield from batch_rows(batch, line, labels)
+        line += batch.num_rows
+
+
+def _ask_size(footer: Any, size: int, name: str) -> None:
+    """Refuse what would unpack to too much, by what the file says of itself."""
+    mend = "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it"
+    groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
+    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
+    unpacked = sum(max(column.total_uncompressed_size, 0) for column in columns)
+    ask_unpacked(name, size, unpacked, MOST_UNPACKED, mend)
+    values = max([footer.num_rows, *(column.num_values for column in columns)])
+    if values > MOST_ROWS:
+        raise TunesmithError(f"{name} says that it has {values:,} values; up to {MOST_ROWS:,} are read.", mend)
