@@ -17,6 +17,9 @@ HEAVY = {
     "huggingface_hub": (),
     "llguidance": ("tunesmith.models.engine",),
     "sklearn": (),
+    "cleanlab": (),
+    "pandas": (),
+    "py3langid": (),
     "scipy": (),
     "sqlalchemy": ("tunesmith.core.store",),
     "alembic": ("tunesmith.core.store.migrations",),
@@ -34,7 +37,20 @@ HEAVY = {
 }
 """The packages whose modules may import each at their top. Everywhere else it is imported inside functions."""
 
-DOOR = ("torch", "transformers", "peft", "sklearn", "scipy", "sqlalchemy", "matplotlib", "openai", "starlette", "rich")
+DOOR = (
+    "torch",
+    "transformers",
+    "peft",
+    "sklearn",
+    "cleanlab",
+    "py3langid",
+    "scipy",
+    "sqlalchemy",
+    "matplotlib",
+    "openai",
+    "starlette",
+    "rich",
+)
 """What the command line does not load before it knows the verb."""
 
 
