@@ -27,6 +27,7 @@ VERBS = (
     "add",
     "show",
     "check",
+    "mend",
     "split",
     "baseline",
     "tune",

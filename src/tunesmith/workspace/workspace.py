@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.cost import CostReport
     from tunesmith.workspace.demo import DemoReport
     from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.mend import MendReport
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
@@ -87,6 +88,18 @@ class Workspace:
         from tunesmith.workspace.check import check
 
         return check(self.home, only)
+
+    def mend(self, only: Sequence[str] | None = None, *, apply: bool = False) -> MendReport:
+        """Say what can be put right by rule; with ``apply``, put it right."""
+        from tunesmith.workspace.mend import mend
+
+        return mend(self.home, only, apply=apply)
+
+    def undo_mend(self, batch: str) -> MendReport:
+        """Take back what a mend changed."""
+        from tunesmith.workspace.mend import undo
+
+        return undo(self.home, batch)
 
     def split(self, **settings: Any) -> SplitReport:
         """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed."""

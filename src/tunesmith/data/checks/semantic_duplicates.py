@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from tunesmith.core.records import Finding
 from tunesmith.data.checks.material import CannotLook, Material, check, named, shortened
 
@@ -20,8 +18,8 @@ ROWS_AT_ONCE = 1024
 def semantic_duplicates(material: Material) -> Iterator[Finding]:
     """Report prompts whose vectors are nearly those of another one, though their words are not; a note each.
 
-    What shingles find is for ``near_duplicates``. The threshold is MiniLM's: of Banking77's pairs that reach 0.95, 98.8 %
-    have the same intent. Hashed n-grams see words, not meaning.
+    What shingles find is for ``near_duplicates``. The threshold is MiniLM's: of Banking77's pairs that reach 0.95,
+    98.8 % have the same intent. Hashed n-grams see words, not meaning.
     """
     rows = material.distinct
     if len(rows) < 2:
