@@ -46,7 +46,7 @@ def test_a_prompt_is_put_right(name, prompt, mended):
 def test_texts_inside_json_are_put_right_and_stay_readable():
     (row,) = after([desk("hello", reply='Write to ann@shop.de, the password is "Gruyere-9", itâ€™s fine  ')])
     assert TASK.parse(row.completion).fields["reply"] == (
-        'Write to [e-mail address], the password is [password or key], it’s fine'
+        "Write to [e-mail address], the password is [password or key], it’s fine"
     )
 
 

@@ -10,6 +10,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Finding, Record, Split
 from tunesmith.data.checks import CountTokens, Material, look
+from tunesmith.data.readiness import Readiness, readiness
 from tunesmith.data.texts import read_texts
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder
@@ -29,6 +30,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Checks that could not look, and why."""
     only: tuple[str, ...] = ()
     """The checks that were asked for; empty means all."""
+    readiness: Readiness | None = None
+    """Counts, and what to do next; None in reports of before it was made."""
 
     @property
     def errors(self) -> int:
@@ -50,6 +53,7 @@ def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
         ready=not any(f.severity == "error" for f in found.findings),
         unmeasured=(*uncounted, *found.unmeasured),
         only=tuple(only or ()),
+        readiness=readiness(found.findings, len(examples)),
     )
     if not only:
         home.save("check", "check", report, inputs(home, examples))
@@ -75,11 +79,13 @@ def material(home: Home, examples: Sequence[Example], count_tokens: CountTokens 
 
 def inputs(home: Home, examples: Sequence[Example]) -> dict[str, str]:
     """What a check report is made from."""
+    config = home.settings.checks
+    files = [home.root / name for name in (config.production_prompts, config.benchmark_text) if name]
     return {
         "task": home.task.hash,
         "examples": examples_hash(examples),
-        "settings": digest(home.settings.checks.model_dump(mode="json")),
-    }
+        "settings": digest(config.model_dump(mode="json")),
+    } | ({"files of texts": digest([read_texts(file) for file in files if file.exists()])} if files else {})
 
 
 def examples_hash(examples: Sequence[Example]) -> str:
