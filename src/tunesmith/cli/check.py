@@ -47,8 +47,9 @@ def _next(readiness: Readiness) -> list[str]:
     if readiness.next:
         lines.append("Next, in this order:")
     for place, action in enumerate(readiness.next, start=1):
-        about = f"{action.examples} examples" if action.examples else "all examples"
-        found = f"{action.findings} {action.severity}{'s' if action.findings > 1 else ''}"
+        many = "s" if action.examples > 1 else ""
+        about = f"{action.examples} example{many}" if action.examples else "all examples"
+        found = f"{action.findings} finding{'s' if action.findings > 1 else ''}"
         lines.append(f"  {place}. {action.do}: {', '.join(action.checks)} ({found}, {about})")
         lines.append(f"     {action.command}")
     return lines

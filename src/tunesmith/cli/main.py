@@ -29,6 +29,7 @@ VERBS = (
     "check",
     "mend",
     "split",
+    "select",
     "baseline",
     "tune",
     "evaluate",

@@ -14,7 +14,7 @@ from tunesmith.core.task import Field
 from tunesmith.data.checks.material import CannotLook, Material, check, listed, named
 from tunesmith.data.confidence import out_of_sample
 
-__all__ = ["Labelled", "doubtful", "label_noise", "labelled"]
+__all__ = ["BETTER_BY", "Labelled", "doubtful", "label_noise", "labelled"]
 
 FEWEST_ROWS = 30
 BETTER_BY = 0.05
