@@ -24,7 +24,9 @@ def road(tmp_path_factory):
     walk = {
         "add": ("add", folder / "more.csv", "--map", "prompt=text", "--map", "completion=topic"),
         "check": ("check",),
+        "mend": ("mend", "--apply"),
         "split": ("split",),
+        "select": ("select", "--count", "9"),
         "verify": ("split", "--verify"),
         "baseline": ("baseline", "constant", "classifier", "prompt"),
         "plan": ("tune", "--plan"),
@@ -50,7 +52,9 @@ def road(tmp_path_factory):
         ("init", "workspace task"),
         ("add", "read added duplicates rejected"),
         ("show", "example"),
-        ("check", "snapshot examples findings ready"),
+        ("check", "snapshot examples findings ready unmeasured readiness"),
+        ("mend", "examples changed left applied batch"),
+        ("select", "selected of compared"),
         (
             "split",
             "train validation test set_aside groups clusters largest_cluster max_similarity_across certified",

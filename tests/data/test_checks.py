@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.data.topics import Topics, rows_by_topic
 
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.records import Example, Message, Origin
@@ -76,16 +77,33 @@ def faulty_rows():
     ]
 
 
+def faulty_material():
+    rows = [
+        *faulty_rows(),
+        *rows_by_topic(),
+        desk("parcel lost", reply="WHERE IS IT!! Où est votre commande, monsieur?"),
+    ]
+    return Material(
+        rows,
+        TASK,
+        count_tokens=lambda row: (5000, 0),
+        max_tokens=100,
+        open_embedder=Topics,
+        production=("how do I lend you money",),
+        benchmark=("My invoice number five is the wrong one",),
+    )
+
+
 @pytest.mark.parametrize("name", sorted(check))
 def test_a_check_prints_nothing_repeats_itself_and_names_its_findings_and_rows(name):
-    rows = faulty_rows()
-    material = Material(rows, TASK, count_tokens=lambda row: (5000, 0), max_tokens=100)
+    material = faulty_material()
+    rows = material.examples
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
         findings = list(check[name](material))
     assert out.getvalue() == ""
     assert findings, "the faulty rows hold a fault for each check"
-    assert findings == list(check[name](Material(rows, TASK, count_tokens=lambda row: (5000, 0), max_tokens=100)))
+    assert findings == list(check[name](faulty_material()))
     for finding in findings:
         assert finding.check == name
         assert finding.mend
@@ -352,8 +370,9 @@ def test_every_fault_planted_in_the_noisy_file_is_found_and_nothing_else_is_an_e
     findings = run_checks(Material(rows, TASK, count_tokens=words, max_tokens=2000))
     told = {(finding.check, line[id_]) for finding in findings for id_ in finding.examples}
     planted = json.loads((DESK / "noisy_faults.json").read_text("utf-8"))["planted"]
-    mine = [fault for fault in planted if fault["check"] in check]
-    assert len(mine) >= 28
+    assert {fault["check"] for fault in planted} <= set(check)
+    mine = [fault for fault in planted if fault["check"] != "label_noise"]  # needs MiniLM: see the slow test
+    assert len(mine) == 40
     assert [fault for fault in mine if (fault["check"], fault["line"]) not in told] == []
     faulty = {n for fault in mine for n in (fault["line"], *fault.get("with", []))}
     assert {line[id_] for f in findings if f.severity == "error" for id_ in f.examples} <= faulty

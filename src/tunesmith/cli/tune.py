@@ -20,6 +20,9 @@ def tune(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Tune though it is too early; the dossier will say so.")
     ] = False,
+    selection: Annotated[
+        str | None, typer.Option(help="Train on this selection alone (`tunesmith select`). Default: the train side.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
     rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
@@ -36,11 +39,11 @@ def tune(
         "seed": seed,
     }
     if plan:
-        planned = workspace.plan(**changes)
+        planned = workspace.plan(selection=selection, **changes)
         show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
         return
     with progress("tuning") as told:
-        run = workspace.tune(name=name, anyway=anyway, progress=told, **changes)
+        run = workspace.tune(name=name, anyway=anyway, selection=selection, progress=told, **changes)
     result = {
         "run": run.name,
         "best_step": run.best_step,

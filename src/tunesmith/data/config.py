@@ -50,5 +50,24 @@ class ChecksConfig(Config):
     """A label that holds at least this share of the rows is reported: always saying it would score as much."""
     edge_case_share: float = Field(0.05, ge=0, le=1)
     """With a smaller share of rows marked as edge cases, more are advised."""
+    label_noise_ratio: float = Field(10.0, gt=1)
+    """A doubtful label is a warning of its own where another label is at least so many times as probable, to a model
+    that never saw the row."""
+    semantic_duplicate_threshold: float = Field(0.95, ge=0.5, le=1)
+    """Prompts whose MiniLM vectors have at least this cosine say the same in other words."""
+    thin_region_rows: int = Field(3, ge=1)
+    """A region of prompts with fewer rows is thin."""
+    style_minority: float = Field(0.05, ge=0, lt=0.5)
+    """What at most this share of the completions do, or leave out, and the others do not, is reported row by row."""
+    language_confidence: float = Field(0.9, gt=0, lt=1)
+    """A text counts as another language from this probability on; short texts often stay below it."""
+    production_prompts: str | None = None
+    """A file of prompts from production, without completions, beside tunesmith.yaml: text, one a line, or JSONL."""
+    uncovered_share: float = Field(0.1, ge=0, lt=1)
+    """With a larger share of production prompts that have no near train example, it is a warning."""
+    benchmark_text: str | None = None
+    """A file of public benchmark text, beside tunesmith.yaml: text, one a line, or JSONL."""
+    benchmark_ngram: int = Field(8, ge=3, le=50)
+    """So many words in a row in common with the benchmark's text are reported."""
     findings_per_check: int = Field(20, ge=1)
     """Findings of one check and severity told one by one; the others are told together, with all their examples."""

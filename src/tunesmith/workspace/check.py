@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from tunesmith.contenders.kind import head, turns
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Finding, Record
-from tunesmith.data.checks import Material, run_checks
+from tunesmith.core.records import Example, Finding, Record, Split
+from tunesmith.data.checks import CountTokens, Material, look
+from tunesmith.data.readiness import Readiness, readiness
+from tunesmith.data.texts import read_texts
+from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
 
-__all__ = ["CheckReport", "check", "examples_hash"]
+__all__ = ["CheckReport", "check", "examples_hash", "material"]
 
 
 class CheckReport(Record, frozen=True, kw_only=True):
@@ -26,6 +30,8 @@ class CheckReport(Record, frozen=True, kw_only=True):
     """Checks that could not look, and why."""
     only: tuple[str, ...] = ()
     """The checks that were asked for; empty means all."""
+    readiness: Readiness | None = None
+    """Counts, and what to do next; None in reports of before it was made."""
 
     @property
     def errors(self) -> int:
@@ -38,35 +44,48 @@ def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
     if not examples:
         raise TunesmithError("There are no examples to check.", "add some with `tunesmith add FILE`")
     snapshot = home.snapshot(examples)
-    count_tokens, unmeasured = _counter(home)
-    material = Material(
-        examples=tuple(examples),
-        task=home.task,
-        config=home.settings.checks,
-        count_tokens=count_tokens,
-        max_tokens=home.settings.tuning.max_length,
-    )
-    findings = run_checks(material, only)
+    count_tokens, uncounted = _counter(home)
+    found = look(material(home, examples, count_tokens), only)
     report = CheckReport(
         snapshot=snapshot.hash,
         examples=len(examples),
-        findings=tuple(findings),
-        ready=not any(f.severity == "error" for f in findings),
-        unmeasured=unmeasured,
+        findings=tuple(found.findings),
+        ready=not any(f.severity == "error" for f in found.findings),
+        unmeasured=(*uncounted, *found.unmeasured),
         only=tuple(only or ()),
+        readiness=readiness(found.findings, len(examples)),
     )
     if not only:
         home.save("check", "check", report, inputs(home, examples))
     return report
 
 
+def material(home: Home, examples: Sequence[Example], count_tokens: CountTokens | None = None) -> Material:
+    """What the checks look at. The embedder is opened by the first check that asks for it."""
+    config = home.settings.checks
+    split = home.latest("split", "split", Split)
+    return Material(
+        examples=tuple(examples),
+        task=home.task,
+        config=config,
+        count_tokens=count_tokens,
+        max_tokens=home.settings.tuning.max_length,
+        open_embedder=partial(open_embedder, home.settings.model.embedder),
+        train=frozenset(split[0].train) if split else None,
+        production=read_texts(home.root / config.production_prompts) if config.production_prompts else (),
+        benchmark=read_texts(home.root / config.benchmark_text) if config.benchmark_text else (),
+    )
+
+
 def inputs(home: Home, examples: Sequence[Example]) -> dict[str, str]:
     """What a check report is made from."""
+    config = home.settings.checks
+    files = [home.root / name for name in (config.production_prompts, config.benchmark_text) if name]
     return {
         "task": home.task.hash,
         "examples": examples_hash(examples),
-        "settings": digest(home.settings.checks.model_dump(mode="json")),
-    }
+        "settings": digest(config.model_dump(mode="json")),
+    } | ({"files of texts": digest([read_texts(file) for file in files if file.exists()])} if files else {})
 
 
 def examples_hash(examples: Sequence[Example]) -> str:
@@ -74,7 +93,7 @@ def examples_hash(examples: Sequence[Example]) -> str:
     return digest(sorted(e.id for e in examples))
 
 
-def _counter(home: Home) -> tuple[Callable[[Example], tuple[int, int]] | None, tuple[str, ...]]:
+def _counter(home: Home) -> tuple[CountTokens | None, tuple[str, ...]]:
     """Counts an example's tokens as tuning will see them; None where there is no tokenizer to count with."""
     if home.settings.model.base_url:
         return None, ("truncated: a hosted model's tokens cannot be counted here",)

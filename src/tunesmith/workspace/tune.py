@@ -23,6 +23,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.settings import changed
 
 __all__ = ["PlanReport", "plan", "too_early", "tune"]
@@ -37,22 +38,31 @@ class PlanReport(Record, frozen=True, kw_only=True):
     """Why `tune` would refuse now."""
 
 
-def plan(home: Home, **changes: Any) -> PlanReport:
+def plan(home: Home, *, selection: str | None = None, **changes: Any) -> PlanReport:
     """What tuning would take, without training."""
     from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
     config = _config(home, changes)
     answering = Answering(home)
-    train, validation = _rows(home, answering, config)
+    chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
+    train, validation = _rows(home, answering, config, chosen)
     made = make_plan(_base(home), train, validation, config)
     return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
 
 
 def tune(
-    home: Home, *, name: str | None = None, anyway: bool = False, progress: Progress = quiet, **changes: Any
+    home: Home,
+    *,
+    name: str | None = None,
+    anyway: bool = False,
+    selection: str | None = None,
+    progress: Progress = quiet,
+    **changes: Any,
 ) -> Run:
     """Train on the train side, watch validation, keep the best checkpoint, freeze the contender `tuned`.
+
+    With ``selection``, only the rows of that selection are trained on; what retrieval may show stays the train side.
 
     The run's folder is named by what goes into it, so the same command goes on where an interrupted one was.
 
@@ -73,9 +83,12 @@ def tune(
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
         inputs = _inputs(home, answering, config)
+        chosen = None
+        if selection:
+            chosen, inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
         name = name or digest(inputs)[:8]
         base = _base(home)
-        train, validation = _rows(home, answering, config)
+        train, validation = _rows(home, answering, config, chosen)
         tuned = train_adapter(base, train, validation, config, home.inside / "runs" / name, progress=progress)
         run = Run(
             name=name,
@@ -159,8 +172,10 @@ def _base(home: Home) -> Path:
     return model_folder(home.settings.model.base)
 
 
-def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[Any], list[Any]]:
-    """Train and validation rows: the very messages that the tuned contender will be asked with."""
+def _rows(
+    home: Home, answering: Answering, config: LoraConfig, chosen: frozenset[str] | None = None
+) -> tuple[list[Any], list[Any]]:
+    """Train (or ``chosen``) and validation rows: the very messages that the tuned contender will be asked with."""
     from tunesmith.models.template import Part
     from tunesmith.tuning.rows import Row
 
@@ -183,7 +198,7 @@ def _rows(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[An
 
     validation = set(answering.split.validation)
     return (
-        [row(e, earlier=config.earlier_turns) for e in answering.known.train],
+        [row(e, earlier=config.earlier_turns) for e in answering.known.train if chosen is None or e.id in chosen],
         [row(e, earlier=False) for e in home.examples() if e.id in validation],
     )
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from tunesmith.workspace.data_export import DataExport, Part
     from tunesmith.workspace.demo import DemoReport
     from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.mend import MendReport
     from tunesmith.workspace.report import Report
+    from tunesmith.workspace.select import Selection
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
     from tunesmith.workspace.tune import PlanReport
@@ -98,6 +100,18 @@ class Workspace:
 
         return check(self.home, only)
 
+    def mend(self, only: Sequence[str] | None = None, *, apply: bool = False) -> MendReport:
+        """Say what can be put right by rule; with ``apply``, put it right."""
+        from tunesmith.workspace.mend import mend
+
+        return mend(self.home, only, apply=apply)
+
+    def undo_mend(self, batch: str) -> MendReport:
+        """Take back what a mend changed."""
+        from tunesmith.workspace.mend import undo
+
+        return undo(self.home, batch)
+
     def split(self, **settings: Any) -> SplitReport:
         """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed."""
         from tunesmith.workspace.split import split
@@ -116,6 +130,12 @@ class Workspace:
 
         return verify(self.home)
 
+    def select(self, count: int, *, name: str = "selection", seed: int = 0, compare_random: bool = False) -> Selection:
+        """Choose the train rows worth training on; `tune(selection=name)` uses them."""
+        from tunesmith.workspace.select import select
+
+        return select(self.home, count, name=name, seed=seed, compare_random=compare_random)
+
     def baseline(self, kinds: Sequence[str] = (), progress: Progress = quiet) -> BaselineReport:
         """Prepare untuned contenders and let them answer on validation."""
         from tunesmith.workspace.baseline import baseline
@@ -128,19 +148,25 @@ class Workspace:
 
         return curve(self.home, progress=progress, **options)
 
-    def plan(self, **settings: Any) -> PlanReport:
+    def plan(self, *, selection: str | None = None, **settings: Any) -> PlanReport:
         """What tuning would take: tokens, steps, memory, time."""
         from tunesmith.workspace.tune import plan
 
-        return plan(self.home, **settings)
+        return plan(self.home, selection=selection, **settings)
 
     def tune(
-        self, *, name: str | None = None, anyway: bool = False, progress: Progress = quiet, **settings: Any
+        self,
+        *,
+        name: str | None = None,
+        anyway: bool = False,
+        selection: str | None = None,
+        progress: Progress = quiet,
+        **settings: Any,
     ) -> Run:
-        """Train an adapter. Refused when it is too early, unless ``anyway``."""
+        """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``."""
         from tunesmith.workspace.tune import tune
 
-        return tune(self.home, name=name, anyway=anyway, progress=progress, **settings)
+        return tune(self.home, name=name, anyway=anyway, selection=selection, progress=progress, **settings)
 
     def evaluate(
         self,

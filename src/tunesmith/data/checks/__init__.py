@@ -3,30 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from tunesmith.core.records import Finding, Severity
 from tunesmith.data.checks import (  # noqa: F401  # importing a check's file registers it
     balance,
+    benchmark_text,
     completion_format,
     completion_schema,
     conflicting_completions,
+    consistency,
+    coverage,
+    diversity,
     edge_cases,
     empty,
     encoding,
     exact_duplicates,
+    label_noise,
+    language_mix,
     near_duplicates,
     personal_data,
     quantity,
     secrets,
+    semantic_duplicates,
     truncated,
 )
-from tunesmith.data.checks.material import Check, CountTokens, Material, check
+from tunesmith.data.checks.material import CannotLook, Check, CountTokens, Material, check
 
-__all__ = ["Check", "CountTokens", "Material", "check", "run_checks"]
+__all__ = ["CannotLook", "Check", "CountTokens", "Looked", "Material", "check", "look", "run_checks"]
+
+
+class Looked(NamedTuple):
+    """What the checks found, and which of them could not look."""
+
+    findings: list[Finding]
+    unmeasured: list[str]
+    """Name of the check, and why."""
 
 
 def run_checks(material: Material, only: Sequence[str] | None = None) -> list[Finding]:
+    """The findings of ``look``."""
+    return look(material, only).findings
+
+
+def look(material: Material, only: Sequence[str] | None = None) -> Looked:
     """What the checks find: errors first, then warnings, then notes.
 
     Of each check and severity the first ``findings_per_check`` are told one by one; the others become one finding
@@ -42,8 +62,14 @@ def run_checks(material: Material, only: Sequence[str] | None = None) -> list[Fi
     names = list(check) if only is None else list(dict.fromkeys(only))
     checks = [check[name] for name in names]  # all names looked up before any check runs
     severities = get_args(Severity)
-    found = [finding for run in checks for finding in _folded(run(material), material.config.findings_per_check)]
-    return sorted(found, key=lambda finding: severities.index(finding.severity))
+    found: list[Finding] = []
+    unmeasured: list[str] = []
+    for name, run in zip(names, checks, strict=True):
+        try:
+            found += _folded(run(material), material.config.findings_per_check)
+        except CannotLook as error:
+            unmeasured.append(f"{name}: {error.problem} ({error.mend})")
+    return Looked(sorted(found, key=lambda finding: severities.index(finding.severity)), unmeasured)
 
 
 def _folded(findings: Iterable[Finding], most: int) -> Iterator[Finding]:

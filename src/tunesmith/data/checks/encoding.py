@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from tunesmith.core.records import Example, Finding
 from tunesmith.data.checks.material import Material, check, named
 
-__all__ = ["encoding"]
+__all__ = ["encoding", "repaired"]
 
 _HIGH = "".join(chr(code) + bytes([code]).decode("cp1252", "ignore") for code in range(0x80, 0xC0))
 """What the later bytes of a UTF-8 character look like when they are read as Latin-1 or Windows-1252."""
@@ -21,6 +22,7 @@ INVISIBLE = re.compile(
     "[\u200b\u2060\ufeff\u00ad\u202a-\u202e\u2066-\u2069]|(?<=[ -\u024f])[\u200c\u200d](?=[ -\u024f])"
 )
 """Zero-width and direction marks. The joiners U+200C and U+200D are spelling in Persian, Hindi, emoji, not in Latin."""
+DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -49,6 +51,21 @@ def _faults(example: Example) -> Iterator[str]:
         for what, pattern in (("invisible", INVISIBLE), ("control", CONTROL)):
             if found := pattern.findall(text):
                 yield f"{len(found)} {what} characters in the {where}, the first U+{ord(found[0]):04X}"
+
+
+def repaired(text: str) -> str:
+    """The text with what can be put right put right: mojibake read anew, invisible and control characters taken out.
+
+    Direction marks stay where there are letters of a script that is written from right to left. A replacement
+    character stays too: what stood there is lost.
+
+    >>> repaired("It doesnâ€™t work\u200b")
+    'It doesn’t work'
+    """
+    text = MOJIBAKE.sub(lambda match: _repaired(match[0]) or match[0], text)
+    right_to_left = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
+    text = INVISIBLE.sub(lambda match: match[0] if right_to_left and match[0] in DIRECTION else "", text)
+    return CONTROL.sub("", text)
 
 
 def _repaired(broken: str) -> str | None:

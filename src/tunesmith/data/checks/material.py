@@ -12,17 +12,26 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Finding
 from tunesmith.core.registry import Registry
 from tunesmith.core.task import Parsed, Task
 from tunesmith.data.config import ChecksConfig
-from tunesmith.data.duplicates import Pair, Shingled
+from tunesmith.data.duplicates import Pair, Shingled, clusters
 from tunesmith.data.private import Hit, find
+from tunesmith.models.embedder import Embedder
 
-__all__ = ["Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named"]
+__all__ = ["CannotLook", "Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named", "shortened"]
 
 CountTokens = Callable[[Example], tuple[int, int]]
 """Tokens of an example: of prompt and completion together, and those the model learns to produce."""
+
+
+class CannotLook(TunesmithError):
+    """A check lacks what it needs. The report says so, and the other checks go on."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,45 @@ class Material:
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
     """Tokens the model takes in one example; with ``count_tokens`` it lets the check "truncated" speak."""
+
+    open_embedder: Callable[[], Embedder] | None = None
+    """Opens what turns texts into vectors; called by the first check that asks for vectors."""
+    train: frozenset[str] | None = None
+    """Ids of the train side; None where there is no split yet, and all examples count."""
+    production: Sequence[str] = ()
+    """Prompts of production, without completions."""
+    benchmark: Sequence[str] = ()
+    """Texts of a public benchmark."""
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        """What turns texts into vectors.
+
+        Raises:
+            CannotLook: There is none.
+        """
+        if self.open_embedder is None:
+            raise CannotLook("it needs an embedder.", "set `model.embedder` in tunesmith.yaml")
+        return self.open_embedder()
+
+    @cached_property
+    def vectors(self) -> NDArray[np.float32]:
+        """The prompts' vectors, shape (n, d), each of length 1 or 0."""
+        return self.embedder.embed([example.prompt for example in self.examples])
+
+    @cached_property
+    def relatives(self) -> NDArray[np.int64]:
+        """Number of the cluster of near-copies that each row belongs to, shape (n,)."""
+        answer = np.zeros(len(self.examples), np.int64)
+        found = clusters(len(self.examples), ((pair.i, pair.j) for pair in self.pairs))
+        for number, part in enumerate(found):
+            answer[list(part)] = number
+        return answer
+
+    @cached_property
+    def distinct(self) -> list[int]:
+        """The first row of each different prompt that says something."""
+        return sorted({int(self.prompts.first[row]): row for row in reversed(self.filled)}.values())
 
     @cached_property
     def parsed(self) -> list[Parsed]:
@@ -84,6 +132,12 @@ def named(example: Example) -> str:
 def listed(items: Sequence[str], most: int = 5) -> str:
     """The first few, and how many more there are."""
     return ", ".join(items[:most]) + (f" and {len(items) - most} more" if len(items) > most else "")
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """The beginning of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
 def blank_texts(task: Task, completion: dict[str, Any]) -> list[str]:

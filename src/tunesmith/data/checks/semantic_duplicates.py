@@ -1,0 +1,58 @@
+"""Prompts that say the same in other words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunesmith.core.records import Finding
+from tunesmith.data.checks.material import CannotLook, Material, check, named, shortened
+
+__all__ = ["semantic_duplicates"]
+
+MOST_ROWS = 30_000
+"""Comparing each with each takes a minute at this many rows and grows with the square."""
+ROWS_AT_ONCE = 1024
+
+
+@check("semantic_duplicates")
+def semantic_duplicates(material: Material) -> Iterator[Finding]:
+    """Report prompts whose vectors are nearly those of another one, though their words are not; a note each.
+
+    What shingles find is for ``near_duplicates``. The threshold is MiniLM's: of Banking77's pairs that reach 0.95,
+    98.8 % have the same intent. Hashed n-grams see words, not meaning.
+    """
+    rows = material.distinct
+    if len(rows) < 2:
+        return
+    if material.embedder.name == "ngrams":
+        raise CannotLook("it needs a model that sees meaning.", "pull one with `tunesmith model pull minilm`")
+    if len(rows) > MOST_ROWS:
+        raise CannotLook(f"comparing {len(rows)} prompts would take too long.", "run it on a part of the rows")
+    for similarity, i, j in _pairs(material, rows):
+        one, other = material.examples[i], material.examples[j]
+        yield Finding(
+            check="semantic_duplicates",
+            severity="note",
+            problem=(
+                f"{named(one)} and {named(other)} say nearly the same (cosine {similarity:.2f}): "
+                f"{shortened(one.prompt)!r}, {shortened(other.prompt)!r}."
+            ),
+            mend="keep both where the words matter; keep one where variety is what you want",
+            examples=(one.id, other.id),
+        )
+
+
+def _pairs(material: Material, rows: list[int]) -> list[tuple[float, int, int]]:
+    """Each row with the most alike of the others that are no near-copies of it, where they reach the threshold."""
+    vectors, relatives = material.vectors[rows], material.relatives[rows]
+    found: set[tuple[float, int, int]] = set()
+    for begin in range(0, len(rows), ROWS_AT_ONCE):
+        alike = vectors[begin : begin + ROWS_AT_ONCE] @ vectors.T
+        alike[relatives[begin : begin + ROWS_AT_ONCE, None] == relatives[None, :]] = -1.0
+        best = alike.argmax(axis=1)
+        for at, other in enumerate(best):
+            similarity = float(alike[at, other])
+            if similarity >= material.config.semantic_duplicate_threshold:
+                i, j = sorted((rows[begin + at], rows[int(other)]))
+                found.add((round(similarity, 4), i, j))
+    return sorted(found, key=lambda pair: (-pair[0], pair[1], pair[2]))

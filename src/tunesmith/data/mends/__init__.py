@@ -1,0 +1,56 @@
+"""Put right what can be put right by rule. One mend a file; ``run_mends`` runs them and says what each row becomes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tunesmith.core.records import Example
+from tunesmith.core.task import Task
+from tunesmith.data.mends import (  # noqa: F401  # importing a mend's file registers it
+    completion_format,
+    encoding,
+    exact_duplicates,
+    private_data,
+    whitespace,
+)
+from tunesmith.data.mends.mending import Mend, Step, mend
+
+__all__ = ["Mend", "Mended", "Step", "mend", "run_mends"]
+
+LAST = ("completion_format", "exact_duplicates")
+"""They build on what the others made: what is equal is seen when all is put right."""
+
+
+class Mended(NamedTuple):
+    """One row that changes, from what it was to what it becomes."""
+
+    old: Example
+    new: Example | None
+    """None: it is taken out."""
+    mends: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+
+def run_mends(examples: Sequence[Example], task: Task, only: Sequence[str] | None = None) -> list[Mended]:
+    """What the mends would change, row by row; each mend sees what those before it made.
+
+    Raises:
+        UnknownName: ``only`` names no mend; the near names are listed.
+    """
+    wanted = {name: mend[name] for name in (mend if only is None else only)}
+    names = [name for name in sorted(mend, key=lambda name: name in LAST and LAST.index(name) + 1) if name in wanted]
+    now: list[Example | None] = list(examples)
+    done: dict[int, list[tuple[str, str]]] = {}
+    for name in names:
+        there = [row for row, example in enumerate(now) if example is not None]
+        current = [example for example in now if example is not None]
+        for step in list(wanted[name](current, task)):
+            row = there[step.row]
+            now[row] = step.new
+            done.setdefault(row, []).append((name, step.reason))
+    return [
+        Mended(examples[row], now[row], tuple(name for name, _ in steps), tuple(reason for _, reason in steps))
+        for row, steps in sorted(done.items())
+        if now[row] is None or now[row] != examples[row]
+    ]
