@@ -26,6 +26,7 @@ VERBS = (
     "status",
     "add",
     "show",
+    "data",
     "check",
     "split",
     "baseline",

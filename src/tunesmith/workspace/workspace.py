@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from tunesmith.workspace.check import CheckReport
     from tunesmith.workspace.cost import CostReport
     from tunesmith.workspace.demo import DemoReport
+    from tunesmith.workspace.diff import Diff
+    from tunesmith.workspace.erase import EraseReport
     from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.report import Report
+    from tunesmith.workspace.show import Provenance
+    from tunesmith.workspace.snapshots import Frozen, SnapshotEntry
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
     from tunesmith.workspace.tune import PlanReport
@@ -71,7 +76,7 @@ class Workspace:
         return status(self.home)
 
     def add(self, *files: str | Path, progress: Progress = quiet, **options: Any) -> AddReport:
-        """Read examples or documents. Options: as_, side, format, mapping, group_by, dry_run."""
+        """Read examples or documents. Options: as_, side, format, mapping, group_by, licence, dry_run."""
         from tunesmith.workspace.add import add
 
         return add(self.home, [Path(f) for f in files], progress=progress, **options)
@@ -81,6 +86,50 @@ class Workspace:
         from tunesmith.workspace.show import show
 
         return show(self.home, example)
+
+    def provenance(self, example: str) -> Provenance:
+        """Where an example comes from, and who had a hand in it."""
+        from tunesmith.workspace.show import provenance, show
+
+        return provenance(self.home, show(self.home, example))
+
+    def history(self, example: str | None = None) -> History:
+        """What became of the examples (or of one) after they were added, newest last."""
+        from tunesmith.workspace.history import history
+
+        return history(self.home, example)
+
+    def undo(self, batch: str, *, by: str | None = None) -> Undone:
+        """Take back changes that were made together."""
+        from tunesmith.workspace.history import undo
+        from tunesmith.workspace.login import named
+
+        return undo(self.home, batch, named(by))
+
+    def snapshots(self) -> list[SnapshotEntry]:
+        """The snapshots that were taken, newest last."""
+        from tunesmith.workspace.snapshots import snapshots
+
+        return snapshots(self.home)
+
+    def snapshot(self, name: str) -> Frozen:
+        """The examples of a snapshot, by (the beginning of) its hash; `now` and `added:DATE` work too."""
+        from tunesmith.workspace.diff import state
+
+        return state(self.home, name)
+
+    def diff(self, a: str, b: str = "now") -> Diff:
+        """What changed between two snapshots."""
+        from tunesmith.workspace.diff import diff
+
+        return diff(self.home, a, b)
+
+    def erase(self, *examples: str, by: str | None = None, reason: str = "") -> EraseReport:
+        """Forget for good what examples say, wherever the workspace says it."""
+        from tunesmith.workspace.erase import erase
+        from tunesmith.workspace.login import named
+
+        return erase(self.home, examples, by=named(by), reason=reason)
 
     def check(self, only: Sequence[str] | None = None) -> CheckReport:
         """Look for faults in the examples."""

@@ -1,0 +1,17 @@
+"""`tunesmith data`: what became of the examples. Each sub-command stands in a file of its own."""
+
+from __future__ import annotations
+
+import typer
+
+from tunesmith.cli import data_diff, data_erase, data_history, data_snapshots, data_undo
+from tunesmith.cli.app import app
+
+data = typer.Typer(no_args_is_help=True, help="What became of the examples: history, snapshots, differences, erasure.")
+app.add_typer(data, name="data")
+
+data.command("history")(data_history.history)
+data.command("snapshots")(data_snapshots.snapshots)
+data.command("diff")(data_diff.diff)
+data.command("undo")(data_undo.undo)
+data.command("erase")(data_erase.erase)
