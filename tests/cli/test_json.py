@@ -24,6 +24,14 @@ def road(tmp_path_factory):
     walk = {
         "add": ("add", folder / "more.csv", "--map", "prompt=text", "--map", "completion=topic"),
         "check": ("check",),
+        "review add": ("review", "add", "--sample", "3", "--second-opinion", "1"),
+        "review next": ("review", "next", "--by", "ann"),
+        "review reject": ("review", "reject", "--by", "ann"),
+        "review queue": ("review", "queue"),
+        "data history": ("data", "history"),
+        "data snapshots": ("data", "snapshots"),
+        "data diff": ("data", "diff", "added:2000-01-01", "now"),
+        "review undo": ("review", "undo", "--by", "ann"),
         "split": ("split",),
         "verify": ("split", "--verify"),
         "baseline": ("baseline", "constant", "classifier", "prompt"),
@@ -49,7 +57,15 @@ def road(tmp_path_factory):
     [
         ("init", "workspace task"),
         ("add", "read added duplicates rejected"),
-        ("show", "example"),
+        ("show", "example provenance"),
+        ("data history", "changes"),
+        ("data snapshots", "snapshots"),
+        ("data diff", "added removed changed counts"),
+        ("review add", "queued accepted corrected rejected added"),
+        ("review next", "queued accepted corrected rejected example"),
+        ("review reject", "queued accepted corrected rejected review"),
+        ("review queue", "queued accepted corrected rejected"),
+        ("review undo", "queued accepted corrected rejected example"),
         ("check", "snapshot examples findings ready"),
         (
             "split",
@@ -78,6 +94,8 @@ def test_each_verb_carries_its_fields(road, verb, fields):
         ("check", "findings", "check severity problem mend examples"),
         ("evaluate", "comparisons", "a b metric difference low high p_value"),
         ("status", "stations", "name state because next"),
+        ("data history", "changes", "at batch kind by old new reason words"),
+        ("data snapshots", "snapshots", "hash at bytes"),
     ],
 )
 def test_each_member_of_a_list_carries_its_fields(road, verb, where, fields):

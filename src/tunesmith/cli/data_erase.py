@@ -25,14 +25,14 @@ def erase(
     lines = [f"erased {len(report.erased)}: {', '.join(report.erased)}"]
     for count, what in (
         (report.answers, "answers deleted"),
-        (len(report.snapshots), "snapshots say now that a row was erased"),
+        (len(report.snapshots), "snapshots that say now that a row was erased"),
         (len(report.records), "records blanked where they quoted it"),
         (report.notes, "notes and reasons blanked"),
-        (len(report.dossiers), "dossiers deleted that quoted it; `tunesmith report` writes a new one"),
+        (len(report.dossiers), "dossiers deleted that quoted it (`tunesmith report` writes a new one)"),
         (report.rejected, "rejected rows dropped"),
     ):
         if count:
-            lines.append(f"  {count} {what}")
+            lines.append(f"  {what}: {count}")
     show(report, "\n".join(lines))
 
 

@@ -28,6 +28,7 @@ VERBS = (
     "show",
     "data",
     "check",
+    "review",
     "split",
     "baseline",
     "tune",

@@ -19,6 +19,9 @@ def split(
     train_per_label: Annotated[int | None, typer.Option(min=1, help="Exactly so many train rows per label.")] = None,
     seed: Annotated[int | None, typer.Option(help="Draws the sides.")] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Prove the frozen split again from the data alone.")] = False,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Let synthetic rows in that nobody has reviewed.")
+    ] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Split anew though the test set was looked at.")] = False,
 ) -> None:
     """Freeze a leakage-safe split, or prove it again. Exits with 1 if it cannot be certified."""
@@ -27,7 +30,13 @@ def split(
         report = workspace.verify_split()
     else:
         report = workspace.split(
-            test=test, validation=validation, by=by, train_per_label=train_per_label, seed=seed, anyway=anyway
+            test=test,
+            validation=validation,
+            by=by,
+            train_per_label=train_per_label,
+            seed=seed,
+            unreviewed=unreviewed,
+            anyway=anyway,
         )
     left = f", left out {report.left_out}" if report.left_out else ""
     lines = [
@@ -38,5 +47,10 @@ def split(
         *(f"  {problem}" for problem in report.problems),
         *(f"  note: {warning}" for warning in report.warnings),
     ]
+    if report.unreviewed:
+        lines.append(
+            f"{report.unreviewed} synthetic rows wait for a person: `tunesmith review add --source synthetic`, then "
+            "`tunesmith review next` and `tunesmith split`"
+        )
     show(report, "\n".join(lines))
     raise typer.Exit(0 if report.certified else 1)

@@ -8,7 +8,7 @@ aside and counted. The same examples in any order, with the same seed, give the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import msgspec
 
@@ -22,14 +22,21 @@ from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
 from tunesmith.data.stratify import Block, Stratum
 
-__all__ = ["FEWEST_GROUPS", "make_split"]
+__all__ = ["FEWEST_GROUPS", "UNREVIEWED", "make_split"]
 
 FEWEST_GROUPS = 10
+UNREVIEWED = "a model wrote it, and no person has accepted or corrected it"
 PROTECTED: tuple[Side, ...] = ("test", "validation")
 """Sides whose pinned rows nothing may join or stand too near, the more protected first."""
 
 
-def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str) -> Split:
+def make_split(
+    examples: Sequence[Example],
+    task: Task,
+    config: SplitConfig,
+    snapshot: str,
+    unreviewed: Collection[str] = (),
+) -> Split:
     """Divide ``examples`` into train, validation and test, with a certificate.
 
     Args:
@@ -37,6 +44,8 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
         task: Whose label fields the sides are balanced over (and edge cases with them).
         config: Shares, what stays together, and the seed.
         snapshot: Hash of the snapshot, kept in the split.
+        unreviewed: Ids of rows that a model wrote and no person has seen: set aside, unless they are pinned to a side
+            that nothing is learnt from.
 
     Raises:
         TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
@@ -47,7 +56,8 @@ def make_split(examples: Sequence[Example], task: Task, config: SplitConfig, sna
         rows, Shingled([e.prompt for e in rows]), kin_of(rows, config.by), [_strata(e, task) for e in rows], config
     )
     pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
-    aside = _too_near(material, pinned)
+    unseen = _unseen(rows, unreviewed)
+    aside = unseen | _too_near(material, pinned, unseen)
     pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
     pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
     blocks = _blocks(material, pool)
@@ -70,6 +80,7 @@ def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAsid
                 f"add rows with `tunesmith add FILE --side {side}`, or rows without --side so that some can be drawn",
             )
     config = material.config
+    twins = [i for i, row in aside.items() if row.near is not None]
     unproved = Certificate(
         method="", threshold=config.near_duplicate_threshold, groups=0, clusters=0, largest_cluster=0,
         max_similarity_across=0.0,
@@ -83,7 +94,7 @@ def _record(material: Material, sides: dict[int, Side], aside: dict[int, SetAsid
         test=ids["test"],
         set_aside=tuple(aside[i] for i in sorted(aside)),
         left_out=len(material.examples) - len(sides) - len(aside),
-        near_test=_near_test(material, list(aside), [i for i in sorted(sides) if sides[i] == "test"]),
+        near_test=_near_test(material, twins, [i for i in sorted(sides) if sides[i] == "test"]),
         certificate=unproved,
     )
     return msgspec.structs.replace(split, certificate=certify(split, material.examples, task))
@@ -101,7 +112,16 @@ def _near_test(material: Material, aside: list[int], test: list[int]) -> dict[st
     return dict(sorted(near.items()))
 
 
-def _too_near(material: Material, pinned: dict[Side, list[int]]) -> dict[int, SetAside]:
+def _unseen(rows: Sequence[Example], unreviewed: Collection[str]) -> dict[int, SetAside]:
+    """Rows that nobody has reviewed, by row."""
+    return {
+        i: SetAside(example=e.id, reason=UNREVIEWED)
+        for i, e in enumerate(rows)
+        if e.id in unreviewed and e.side not in PROTECTED
+    }
+
+
+def _too_near(material: Material, pinned: dict[Side, list[int]], gone: Collection[int]) -> dict[int, SetAside]:
     """Rows to set aside for the sake of rows pinned to a protected side, by row.
 
     Each row is judged by itself, never by closure: a row that is only near a row that was set aside stays.
@@ -114,7 +134,7 @@ def _too_near(material: Material, pinned: dict[Side, list[int]]) -> dict[int, Se
         others = [
             i
             for i, e in enumerate(material.examples)
-            if i not in aside and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
+            if i not in aside and i not in gone and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
         ]
         found = material.prompts.closest(others, kept, material.config.near_duplicate_threshold)
         for row, near, similarity in zip(others, found.other, found.similarity, strict=True):

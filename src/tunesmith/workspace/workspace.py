@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.evaluate import Evaluation
     from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.report import Report
+    from tunesmith.workspace.review import ReviewDesk
     from tunesmith.workspace.show import Provenance
     from tunesmith.workspace.snapshots import Frozen, SnapshotEntry
     from tunesmith.workspace.split import SplitReport
@@ -137,8 +138,15 @@ class Workspace:
 
         return check(self.home, only)
 
+    def review(self, by: str | None = None) -> ReviewDesk:
+        """The review queue, as one reviewer (default: the login name) sees it."""
+        from tunesmith.workspace.login import named
+        from tunesmith.workspace.review import ReviewDesk
+
+        return ReviewDesk(self.home, named(by))
+
     def split(self, **settings: Any) -> SplitReport:
-        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed."""
+        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed, unreviewed, anyway."""
         from tunesmith.workspace.split import split
 
         return split(self.home, **settings)

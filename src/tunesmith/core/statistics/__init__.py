@@ -1,5 +1,6 @@
 """Intervals, paired comparisons, corrections, sample sizes. Numbers in, numbers out: knows no task and no contender."""
 
+from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.corrections import holm
 from tunesmith.core.statistics.groups import design_effect, group_codes
@@ -14,16 +15,19 @@ __all__ = [
     "Interval",
     "Tally",
     "bootstrap_interval",
+    "cohen_kappa",
     "correlation",
     "design_effect",
     "examples_needed_for_bar",
     "examples_needed_for_difference",
     "group_codes",
     "holm",
+    "krippendorff_alpha",
     "mcnemar",
     "mean_tally",
     "paired_interval",
     "phi",
+    "raw_agreement",
     "swap_test",
     "tally_interval",
     "wilson_interval",

@@ -125,7 +125,8 @@ class Reviews:
             TunesmithError: It is not in the queue, another person holds it, or the reviewer has judged it already.
         """
         with self._writing() as connection:
-            rows = connection.execute(select(tables.reviews).where(_R.example == example)).mappings().all()
+            asked = select(tables.reviews).where(_R.example == example).order_by(_R.id)
+            rows = connection.execute(asked).mappings().all()
             if any(r["reviewer"] == reviewer and r["outcome"] and not r["undone_at"] for r in rows):
                 raise TunesmithError(
                     f"{reviewer} has reviewed example {example} already.",

@@ -100,6 +100,13 @@ class Store:
         with self._engine.connect() as connection:
             return list(connection.execute(select(tables.examples.c.id).where(like).limit(2)).scalars())
 
+    def in_use(self, example_id: str) -> bool:
+        t = tables.examples.c
+        with self._engine.connect() as connection:
+            return (
+                connection.execute(select(t.id).where(t.id == example_id, t.removed_at.is_(None))).first() is not None
+            )
+
     def lives(self) -> dict[str, Life]:
         """When each example came and went, by id; those of removed and erased ones too."""
         t = tables.examples.c
