@@ -392,7 +392,7 @@ def test_train_rows_that_mean_the_same_as_test_rows_are_set_aside_one_by_one():
     rows += test + train
     assert not split_of(rows).set_aside
     config = SplitConfig(semantic_threshold=0.6)
-    split = make_split(rows, TASK, config, "snapshot", embedder)
+    split = make_split(rows, TASK, config, "snapshot", embedder=embedder)
     found = {entry.example: entry.near for entry in split.set_aside}
     assert found == {b.id: a.id for a, b in zip(test, train, strict=True)}
     assert "means nearly the same" in split.set_aside[0].reason
@@ -406,7 +406,7 @@ def test_train_rows_that_mean_the_same_as_test_rows_are_set_aside_one_by_one():
 def test_a_row_of_the_same_meaning_in_train_or_another_embedder_breaks_the_certificate():
     embedder = open_embedder("ngrams")
     rows = [*apart(60), example(TURNED[0][0], side="test"), example(TURNED[0][1])]
-    split = make_split(rows, TASK, SplitConfig(semantic_threshold=0.6), "snapshot", embedder)
+    split = make_split(rows, TASK, SplitConfig(semantic_threshold=0.6), "snapshot", embedder=embedder)
     leaking = msgspec.structs.replace(split, train=tuple(sorted((*split.train, rows[-1].id))), set_aside=())
     assert "means nearly the same as" in " ".join(certify(leaking, rows, TASK, embedder).problems)
     assert "embedder that compared meanings is not the one here" in certify(split, rows, TASK).problems[0]

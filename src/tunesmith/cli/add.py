@@ -29,6 +29,7 @@ def add(
         list[str] | None, typer.Option(help="role=field, e.g. prompt=question or completion=label; repeatable.")
     ] = None,
     group_by: Annotated[str | None, typer.Option(help="Field whose equal values stay on one side.")] = None,
+    licence: Annotated[str | None, typer.Option(help="Licence of the rows, e.g. CC-BY-4.0 (SPDX).")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, add nothing.")] = False,
 ) -> None:
     """Read examples or documents. Bad rows are set aside with line and mend, never dropped silently."""
@@ -41,6 +42,7 @@ def add(
             format=format,
             mapping=_mapping(map or []),
             group_by=group_by,
+            licence=licence,
             dry_run=dry_run,
             progress=told,
         )

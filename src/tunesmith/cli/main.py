@@ -29,6 +29,7 @@ VERBS = (
     "data",
     "check",
     "mend",
+    "review",
     "split",
     "select",
     "baseline",

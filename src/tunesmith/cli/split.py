@@ -23,6 +23,9 @@ def split(
         bool, typer.Option("--extend", help="Keep test and validation; new examples join train if nothing leaks.")
     ] = False,
     verify: Annotated[bool, typer.Option("--verify", help="Prove the frozen split again from the data alone.")] = False,
+    unreviewed: Annotated[
+        bool, typer.Option("--unreviewed", help="Let synthetic rows in that nobody has reviewed.")
+    ] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help="Split anew though the test set was looked at.")] = False,
 ) -> None:
     """Freeze a leakage-safe split, or prove it again. Exits with 1 if it cannot be certified."""
@@ -32,12 +35,14 @@ def split(
         raise TunesmithError(
             "--verify and --extend take the frozen split as it is.", "leave out the other options, or these two"
         )
+    if verify and unreviewed:
+        raise TunesmithError("--verify proves the split as it is.", "leave out --unreviewed")
     if verify:
         report = workspace.verify_split()
     elif extend:
-        report = workspace.extend_split()
+        report = workspace.extend_split(unreviewed=unreviewed)
     else:
-        report = workspace.split(anyway=anyway, **drawn)
+        report = workspace.split(unreviewed=unreviewed, anyway=anyway, **drawn)
     left = f", left out {report.left_out}" if report.left_out else ""
     lines = [
         f"train {report.train}, validation {report.validation}, test {report.test}; set aside {report.set_aside}{left}",
@@ -47,5 +52,10 @@ def split(
         *(f"  {problem}" for problem in report.problems),
         *(f"  note: {warning}" for warning in report.warnings),
     ]
+    if report.unreviewed:
+        lines.append(
+            f"{report.unreviewed} synthetic rows wait for a person: `tunesmith review add --source synthetic`, then "
+            "`tunesmith review next` and `tunesmith split`"
+        )
     show(report, "\n".join(lines))
     raise typer.Exit(0 if report.certified else 1)

@@ -98,6 +98,8 @@ class Example(Record, frozen=True, kw_only=True):
     origin: Origin | None = None
     lineage: tuple[str, ...] = ()
     """Ids of the examples a synthetic one was made from."""
+    licence: str | None = None
+    """SPDX expression of the licence that the row came under; None where nobody said."""
 
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:

@@ -1,4 +1,4 @@
-"""What people may set about the split and the checks, under `split` and `checks` in tunesmith.yaml."""
+"""What people may set about split, checks and reviews, under `split`, `checks` and `review` in tunesmith.yaml."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tunesmith.core.config import Config
 
-__all__ = ["ChecksConfig", "SplitConfig"]
+__all__ = ["ChecksConfig", "ReviewConfig", "SplitConfig"]
 
 
 class SplitConfig(Config):
@@ -71,3 +71,12 @@ class ChecksConfig(Config):
     """So many words in a row in common with the benchmark's text are reported."""
     findings_per_check: int = Field(20, ge=1)
     """Findings of one check and severity told one by one; the others are told together, with all their examples."""
+
+
+class ReviewConfig(Config):
+    """How people review examples."""
+
+    lease_minutes: float = Field(30, gt=0)
+    """How long an example that was taken with `review next` is kept for the reviewer; then others may get it."""
+    second_opinion: float = Field(0.0, ge=0, le=1)
+    """Share of the examples queued that two people shall judge apart from each other, to see how well people agree."""

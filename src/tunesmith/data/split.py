@@ -8,7 +8,7 @@ aside and counted. The same examples in any order, with the same seed, give the 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import msgspec
@@ -25,16 +25,18 @@ from tunesmith.data.meaning import same_meaning
 from tunesmith.data.stratify import Block, Stratum
 from tunesmith.models.embedder import Embedder
 
-__all__ = ["FEWEST_GROUPS", "extend_split", "make_split"]
+__all__ = ["FEWEST_GROUPS", "UNREVIEWED", "extend_split", "make_split"]
 
 FEWEST_GROUPS = 10
+UNREVIEWED = "a model wrote it, and no person has accepted or corrected it"
 PROTECTED: tuple[Side, ...] = ("test", "validation")
 """Sides whose pinned rows nothing may join or stand too near, the more protected first."""
 
 
 def make_split(
-    examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str, embedder: Embedder | None = None
-) -> Split:
+    examples: Sequence[Example], task: Task, config: SplitConfig, snapshot: str, *,
+    embedder: Embedder | None = None, unreviewed: Collection[str] = (),
+) -> Split:  # fmt: skip
     """Divide ``examples`` into train, validation and test, with a certificate.
 
     Args:
@@ -43,6 +45,8 @@ def make_split(
         config: Shares, what stays together, and the seed.
         snapshot: Hash of the snapshot, kept in the split.
         embedder: Needed where ``config.semantic_threshold`` is set.
+        unreviewed: Ids of rows that a model wrote and no person has seen: set aside, unless they are pinned to a side
+            that nothing is learnt from.
 
     Raises:
         TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
@@ -51,7 +55,8 @@ def make_split(
     material = _material(examples, task, config)
     rows = material.examples
     pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
-    aside = _too_near(material, pinned)
+    unseen = _unseen(rows, unreviewed)
+    aside = unseen | _too_near(material, pinned, unseen)
     pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
     pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
     blocks = _blocks(material, pool)
@@ -62,7 +67,8 @@ def make_split(
 
 
 def extend_split(
-    present: Split, examples: Sequence[Example], task: Task, snapshot: str, embedder: Embedder | None = None,
+    present: Split, examples: Sequence[Example], task: Task, snapshot: str, *,
+    embedder: Embedder | None = None, unreviewed: Collection[str] = (),
     successors: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Split:  # fmt: skip
     """``present`` with the examples that came after it: its test and validation sides stay as they are, and a new
@@ -71,6 +77,8 @@ def extend_split(
     Test rows that are gone (an erased customer, say) are gone from the test. A corrected row stays on its side.
 
     Args:
+        embedder: Needed where the split has a threshold of meaning.
+        unreviewed: As ``make_split`` takes them.
         successors: Ids of examples that stand in the place of others, by those others' ids.
 
     Raises:
@@ -94,7 +102,8 @@ def extend_split(
     placed = [msgspec.structs.replace(e, side=side_of[e.id]) if side_of.get(e.id) in PROTECTED else e for e in examples]
     material = _material(placed, task, config)
     pinned = {side: [i for i, e in enumerate(material.examples) if e.side == side] for side in PROTECTED}
-    aside = _too_near(material, pinned)
+    unseen = _unseen(material.examples, unreviewed)
+    aside = unseen | _too_near(material, pinned, unseen)
     sides: dict[int, Side] = {
         i: e.side if e.side in PROTECTED else "train" for i, e in enumerate(material.examples) if i not in aside
     }
@@ -130,6 +139,7 @@ def _record(
                 f"{sum(e.side is not None for e in material.examples)} pinned to a side and {len(aside)} set aside.",
                 f"add rows with `tunesmith add FILE --side {side}`, or rows without --side so that some can be drawn",
             )
+    twins = [i for i, row in aside.items() if row.near is not None]
     unproved = Certificate(
         method="", threshold=config.near_duplicate_threshold, groups=0, clusters=0, largest_cluster=0,
         max_similarity_across=0.0,
@@ -143,7 +153,7 @@ def _record(
         test=ids["test"],
         set_aside=tuple(aside[i] for i in sorted(aside)),
         left_out=len(material.examples) - len(sides) - len(aside),
-        near_test=_near_test(material, list(aside), [i for i in sorted(sides) if sides[i] == "test"]),
+        near_test=_near_test(material, twins, [i for i in sorted(sides) if sides[i] == "test"]),
         certificate=unproved,
     )
     return msgspec.structs.replace(split, certificate=certify(split, material.examples, task, embedder))
@@ -161,7 +171,16 @@ def _near_test(material: Material, aside: list[int], test: list[int]) -> dict[st
     return dict(sorted(near.items()))
 
 
-def _too_near(material: Material, pinned: dict[Side, list[int]]) -> dict[int, SetAside]:
+def _unseen(rows: Sequence[Example], unreviewed: Collection[str]) -> dict[int, SetAside]:
+    """Rows that nobody has reviewed, by row."""
+    return {
+        i: SetAside(example=e.id, reason=UNREVIEWED)
+        for i, e in enumerate(rows)
+        if e.id in unreviewed and e.side not in PROTECTED
+    }
+
+
+def _too_near(material: Material, pinned: dict[Side, list[int]], gone: Collection[int]) -> dict[int, SetAside]:
     """Rows to set aside for the sake of rows pinned to a protected side, by row.
 
     Each row is judged by itself, never by closure: a row that is only near a row that was set aside stays.
@@ -174,7 +193,7 @@ def _too_near(material: Material, pinned: dict[Side, list[int]]) -> dict[int, Se
         others = [
             i
             for i, e in enumerate(material.examples)
-            if i not in aside and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
+            if i not in aside and i not in gone and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
         ]
         found = material.prompts.closest(others, kept, material.config.near_duplicate_threshold)
         for row, near, similarity in zip(others, found.other, found.similarity, strict=True):

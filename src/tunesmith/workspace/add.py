@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from tunesmith.data.readers import Mapped, ReadOptions, read
 from tunesmith.workspace.home import Home
 
 __all__ = ["AddReport", "add"]
+
+_NAME = r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*"
+SPDX = re.compile(rf"{_NAME}(?: (?:AND|OR|WITH) {_NAME})*")
 
 
 class AddReport(Record, frozen=True, kw_only=True):
@@ -49,13 +53,22 @@ def add(
     format: str | None = None,
     mapping: dict[str, str] | None = None,
     group_by: str | None = None,
+    licence: str | None = None,
     dry_run: bool = False,
     progress: Progress = quiet,
 ) -> AddReport:
     """Read files in order. All good rows of a file are added in one transaction, or none if it is interrupted."""
     if not files:
         raise TunesmithError("No file was named.", "name at least one: `tunesmith add FILE`")
-    options = ReadOptions(task=home.task, as_=as_, side=side, format=format, mapping=mapping or {}, group_by=group_by)
+    options = ReadOptions(
+        task=home.task,
+        as_=as_,
+        side=side,
+        format=format,
+        mapping=mapping or {},
+        group_by=group_by,
+        licence=_known_form(licence),
+    )
     sorter = _Sorter(progress)
     said: list[str] = []
     told: list[Mapped] = []
@@ -108,6 +121,16 @@ class _Sorter:
     def take_documents(self) -> list[Document]:
         taken, self._documents = self._documents, []
         return taken
+
+
+def _known_form(licence: str | None) -> str | None:
+    """The expression, where it has SPDX's form; whether the licence is on SPDX's list is not asked."""
+    if licence is None or SPDX.fullmatch(licence):
+        return licence
+    raise TunesmithError(
+        f"{licence!r} is no SPDX expression.",
+        "write an identifier such as CC-BY-4.0 or Apache-2.0, or LicenseRef-NAME for terms of your own",
+    )
 
 
 def _keep(home: Home, rejected: list[Rejected]) -> str:

@@ -64,6 +64,7 @@ class Home:
         path = self.inside / "snapshots" / f"{snapshot.hash}.jsonl"
         if not path.exists():
             write_whole(path, b"".join(codec.encode(e) + b"\n" for e in examples))
+            self.store.save_derived("snapshot", "snapshot", snapshot.hash, {})
         return snapshot
 
     # Derived records.

@@ -14,7 +14,7 @@ from tunesmith.core.config import Config, read_config
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.task import Field, Task
-from tunesmith.data.config import ChecksConfig, SplitConfig
+from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.config import LoraConfig
@@ -93,6 +93,8 @@ class Settings(Config):
     """From where on a check speaks up."""
     split: SplitConfig = SplitConfig()
     """How examples are divided into train, validation and test."""
+    review: ReviewConfig = ReviewConfig()
+    """How people review examples."""
     contenders: ContendersConfig = ContendersConfig()
     """How the untuned contenders are made."""
     tuning: LoraConfig = LoraConfig()

@@ -9,7 +9,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Certificate, Example, Record, SetAside, Split
 from tunesmith.data.certificate import verify as verify_split
 from tunesmith.data.config import SplitConfig
-from tunesmith.data.split import extend_split, make_split
+from tunesmith.data.split import UNREVIEWED, extend_split, make_split
 from tunesmith.models.embedder import Embedder, open_embedder
 from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.evaluate import looks_at_test
@@ -35,11 +35,16 @@ class SplitReport(Record, frozen=True, kw_only=True):
     warnings: tuple[str, ...] = ()
     hash: str
     reasons: tuple[SetAside, ...] = ()
+    unreviewed: int = 0
+    """Rows among those set aside that a model wrote and no person has accepted or corrected."""
     certificate: Certificate
 
 
-def split(home: Home, *, anyway: bool = False, **changes: Any) -> SplitReport:
+def split(home: Home, *, anyway: bool = False, unreviewed: bool = False, **changes: Any) -> SplitReport:
     """Split by the settings in tunesmith.yaml, ``changes`` over them, and freeze the result.
+
+    Synthetic rows that no person has accepted or corrected are set aside, unless ``unreviewed`` lets them in, which
+    the ledger keeps and the dossier tells.
 
     Raises:
         TunesmithError: The present test set was looked at already and ``anyway`` is not set: what was learnt from it
@@ -51,25 +56,43 @@ def split(home: Home, *, anyway: bool = False, **changes: Any) -> SplitReport:
         raise TunesmithError("There are no examples to split.", "add some with `tunesmith add FILE`")
     with home.alone("split"):
         snapshot = home.snapshot(examples)
-        made = make_split(examples, home.task, config, snapshot.hash, _embedder(home, config.semantic_threshold))
+        unseen = _unseen(home, examples)
+        made = make_split(
+            examples, home.task, config, snapshot.hash, embedder=_embedder(home, config.semantic_threshold),
+            unreviewed=() if unreviewed else unseen,
+        )  # fmt: skip
         _guard_frozen(home, made, anyway)
+        if unreviewed and unseen:
+            _write_down(home, len(unseen))
         home.save("split", "split", made, inputs(home, examples) | {"settings": digest(config.model_dump(mode="json"))})
     return _report(made, made.certificate)
 
 
-def extend(home: Home) -> SplitReport:
-    """Keep the frozen test and validation sides; examples added since go to train if they leak nothing into those."""
+def extend(home: Home, *, unreviewed: bool = False) -> SplitReport:
+    """Keep the frozen test and validation sides; examples added since go to train if they leak nothing into those.
+
+    Synthetic rows are treated as ``split`` treats them.
+    """
     found = home.latest("split", "split", Split)
     if found is None:
         raise TunesmithError("There is no split to extend.", "make one with `tunesmith split`")
     examples = home.examples()
     with home.alone("split"):
         embedder = _embedder(home, found[0].settings.get("semantic_threshold"))
+        unseen = _unseen(home, examples)
         made = extend_split(
-            found[0], examples, home.task, home.snapshot(examples).hash, embedder, home.store.changes.successors()
-        )
+            found[0], examples, home.task, home.snapshot(examples).hash, embedder=embedder,
+            unreviewed=() if unreviewed else unseen, successors=home.store.changes.successors(),
+        )  # fmt: skip
+        if unreviewed and unseen:
+            _write_down(home, len(unseen))
         home.save("split", "split", made, inputs(home, examples) | {"settings": digest(made.settings)})
     return _report(made, made.certificate)
+
+
+def _write_down(home: Home, unseen: int) -> None:
+    passed = [f"{unseen} synthetic examples that no person has accepted or corrected"]
+    home.store.write_ledger("override", {"verb": "split", "flag": "--unreviewed", "passed": passed})
 
 
 def _guard_frozen(home: Home, made: Split, anyway: bool) -> None:
@@ -105,7 +128,16 @@ def _embedder(home: Home, threshold: float | None) -> Embedder | None:
 
 def inputs(home: Home, examples: list[Example]) -> dict[str, str]:
     """What a split is made from."""
-    return {"task": digest(home.task.fields), "examples": examples_hash(examples)}
+    made_from = {"task": digest(home.task.fields), "examples": examples_hash(examples)}
+    if any(e.source == "synthetic" for e in examples):
+        made_from["reviews"] = digest(_unseen(home, examples))
+    return made_from
+
+
+def _unseen(home: Home, examples: list[Example]) -> list[str]:
+    """Ids of synthetic rows that no person has accepted or corrected, sorted."""
+    synthetic = {e.id for e in examples if e.source == "synthetic"}
+    return sorted(synthetic - home.store.reviews.reviewed()) if synthetic else []
 
 
 def _report(made: Split, certificate: Certificate) -> SplitReport:
@@ -124,5 +156,6 @@ def _report(made: Split, certificate: Certificate) -> SplitReport:
         warnings=certificate.warnings,
         hash=made.hash,
         reasons=made.set_aside,
+        unreviewed=sum(row.reason == UNREVIEWED for row in made.set_aside),
         certificate=certificate,
     )

@@ -18,10 +18,16 @@ if TYPE_CHECKING:
     from tunesmith.workspace.curve import CurveReport
     from tunesmith.workspace.data_export import DataExport, Part
     from tunesmith.workspace.demo import DemoReport
+    from tunesmith.workspace.diff import Diff
+    from tunesmith.workspace.erase import EraseReport
     from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.mend import MendReport
     from tunesmith.workspace.report import Report
+    from tunesmith.workspace.review import ReviewDesk
     from tunesmith.workspace.select import Selection
+    from tunesmith.workspace.show import Provenance
+    from tunesmith.workspace.snapshots import Frozen, SnapshotEntry
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
     from tunesmith.workspace.tune import PlanReport
@@ -75,7 +81,7 @@ class Workspace:
         return status(self.home)
 
     def add(self, *files: str | Path, progress: Progress = quiet, **options: Any) -> AddReport:
-        """Read examples or documents. Options: as_, side, format, mapping, group_by, dry_run."""
+        """Read examples or documents. Options: as_, side, format, mapping, group_by, licence, dry_run."""
         from tunesmith.workspace.add import add
 
         return add(self.home, [Path(f) for f in files], progress=progress, **options)
@@ -93,6 +99,50 @@ class Workspace:
         from tunesmith.workspace.data_export import export_data
 
         return export_data(self.home, Path(path), format=format, side=side, tags=tags)
+
+    def provenance(self, example: str) -> Provenance:
+        """Where an example comes from, and who had a hand in it."""
+        from tunesmith.workspace.show import provenance, show
+
+        return provenance(self.home, show(self.home, example))
+
+    def history(self, example: str | None = None) -> History:
+        """What became of the examples (or of one) after they were added, newest last."""
+        from tunesmith.workspace.history import history
+
+        return history(self.home, example)
+
+    def undo(self, batch: str, *, by: str | None = None) -> Undone:
+        """Take back changes that were made together."""
+        from tunesmith.workspace.history import undo
+        from tunesmith.workspace.login import named
+
+        return undo(self.home, batch, named(by))
+
+    def snapshots(self) -> list[SnapshotEntry]:
+        """The snapshots that were taken, newest last."""
+        from tunesmith.workspace.snapshots import snapshots
+
+        return snapshots(self.home)
+
+    def snapshot(self, name: str) -> Frozen:
+        """The examples of a snapshot, by (the beginning of) its hash; `now` and `added:DATE` work too."""
+        from tunesmith.workspace.diff import state
+
+        return state(self.home, name)
+
+    def diff(self, a: str, b: str = "now") -> Diff:
+        """What changed between two snapshots."""
+        from tunesmith.workspace.diff import diff
+
+        return diff(self.home, a, b)
+
+    def erase(self, *examples: str, by: str | None = None, reason: str = "") -> EraseReport:
+        """Forget for good what examples say, wherever the workspace says it."""
+        from tunesmith.workspace.erase import erase
+        from tunesmith.workspace.login import named
+
+        return erase(self.home, examples, by=named(by), reason=reason)
 
     def check(self, only: Sequence[str] | None = None) -> CheckReport:
         """Look for faults in the examples."""
@@ -112,17 +162,24 @@ class Workspace:
 
         return undo(self.home, batch)
 
+    def review(self, by: str | None = None) -> ReviewDesk:
+        """The review queue, as one reviewer (default: the login name) sees it."""
+        from tunesmith.workspace.login import named
+        from tunesmith.workspace.review import ReviewDesk
+
+        return ReviewDesk(self.home, named(by))
+
     def split(self, **settings: Any) -> SplitReport:
-        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed."""
+        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed, unreviewed, anyway."""
         from tunesmith.workspace.split import split
 
         return split(self.home, **settings)
 
-    def extend_split(self) -> SplitReport:
+    def extend_split(self, *, unreviewed: bool = False) -> SplitReport:
         """Keep the frozen test and validation sides; new examples go to train if they leak nothing into those."""
         from tunesmith.workspace.split import extend
 
-        return extend(self.home)
+        return extend(self.home, unreviewed=unreviewed)
 
     def verify_split(self) -> SplitReport:
         """Prove the split again from the data alone."""

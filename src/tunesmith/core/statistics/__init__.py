@@ -1,5 +1,6 @@
 """Intervals, paired comparisons, corrections, sample sizes. Numbers in, numbers out: knows no task and no contender."""
 
+from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.corrections import holm
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
@@ -16,6 +17,7 @@ __all__ = [
     "PowerLaw",
     "Tally",
     "bootstrap_interval",
+    "cohen_kappa",
     "correlation",
     "design_effect",
     "examples_needed_for_bar",
@@ -23,10 +25,12 @@ __all__ = [
     "fit_power_law",
     "group_codes",
     "holm",
+    "krippendorff_alpha",
     "mcnemar",
     "mean_tally",
     "paired_interval",
     "phi",
+    "raw_agreement",
     "swap_test",
     "tally_interval",
     "wilson_interval",

@@ -2,6 +2,21 @@
 
 from tunesmith.core.store.changes import Change, ChangeKind, Edit
 from tunesmith.core.store.opening import open_store
-from tunesmith.core.store.store import Added, Derived, LedgerEntry, Store
+from tunesmith.core.store.reviews import Outcome, Queued, Review, ReviewCounts
+from tunesmith.core.store.store import Added, Derived, LedgerEntry, Life, Store
 
-__all__ = ["Added", "Change", "ChangeKind", "Derived", "Edit", "LedgerEntry", "Store", "open_store"]
+__all__ = [
+    "Added",
+    "Change",
+    "ChangeKind",
+    "Derived",
+    "Edit",
+    "LedgerEntry",
+    "Life",
+    "Outcome",
+    "Queued",
+    "Review",
+    "ReviewCounts",
+    "Store",
+    "open_store",
+]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
@@ -57,19 +57,19 @@ class Changes:
     ) -> None:
         self._writing, self._reading = writing, reading
 
-    def make(self, kind: ChangeKind, by: str, edits: Iterable[Edit]) -> str:
-        """Carry out all edits in one transaction; returns the batch's name.
+    def make(self, kind: ChangeKind, by: str, edits: Iterable[Edit], within: Connection | None = None) -> str:
+        """Carry out all edits in one transaction (or as a part of the one ``within``); returns the batch's name.
 
         Raises:
             TunesmithError: An example to change is not in use any more: somebody was faster. Nothing is changed then.
         """
         batch = uuid.uuid4().hex[:12]
-        with self._writing() as connection:
+        with self._inside(within) as connection:
             for edit in edits:
                 _carry_out(connection, batch, kind, by, edit)
         return batch
 
-    def undo(self, batch: str, by: str) -> str:
+    def undo(self, batch: str, by: str, within: Connection | None = None) -> str:
         """Bring back what a batch took out of use, and take out what it brought; returns the new batch's name.
 
         Raises:
@@ -84,7 +84,7 @@ class Changes:
         if any(change.kind == "erase" for change in made):
             raise TunesmithError("What was erased is gone for good.", "add the rows again from their file")
         undone = uuid.uuid4().hex[:12]
-        with self._writing() as connection:
+        with self._inside(within) as connection:
             for change in reversed(made):
                 back = _record(connection, change.old) if change.old is not None else None
                 if change.old is not None and back is None:
@@ -127,10 +127,13 @@ class Changes:
                 stands_for.setdefault(change.new, set()).update(whose)
         return {old: new for old, new in now.items() if old != new}
 
-    def erase(self, ids: Sequence[str], by: str, reason: str = "") -> str:
-        """Take examples out of use and forget what they said, for good; returns the batch's name. The ids stay."""
+    def erase(self, ids: Sequence[str], by: str, reason: str = "", within: Connection | None = None) -> str:
+        """Take examples out of use and forget what they said, for good; returns the batch's name. The ids stay.
+
+        What the store says of them elsewhere, and the bytes on disk, stand in ``erasing``.
+        """
         batch = uuid.uuid4().hex[:12]
-        with self._writing() as connection:
+        with self._inside(within) as connection:
             table = tables.examples
             for example_id in ids:
                 values = {"record": "", "removed_at": _now()}
@@ -141,6 +144,9 @@ class Changes:
                     {"at": _now(), "batch": batch, "kind": "erase", "by": by, "old": example_id, "reason": reason},
                 )
         return batch
+
+    def _inside(self, within: Connection | None) -> AbstractContextManager[Connection]:
+        return self._writing() if within is None else nullcontext(within)
 
 
 def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, edit: Edit) -> None:

@@ -14,7 +14,7 @@ from tunesmith.core.store.store import Store
 
 __all__ = ["HEAD", "open_store"]
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration. A test compares it with the migrations folder."""
 
 
@@ -89,3 +89,4 @@ def _tune_sqlite(engine: Engine) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")  # an acknowledged write is on disk
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what goes out of use leaves zeros, not what it said

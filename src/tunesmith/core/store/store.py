@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,8 +16,10 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Answer, Document, Example, Record
 from tunesmith.core.store import tables
 from tunesmith.core.store.changes import Changes
+from tunesmith.core.store.erasing import Erased, erase
+from tunesmith.core.store.reviews import Reviews
 
-__all__ = ["Added", "Derived", "LedgerEntry", "Store"]
+__all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
 
 Row = TypeVar("Row", Example, Document)
 
@@ -26,6 +28,15 @@ class Added(NamedTuple):
     new: int
     duplicates: int
     """Rows whose id was there already: the same content added twice."""
+
+
+class Life(NamedTuple):
+    """When an example came, and when it went out of use."""
+
+    added_at: str
+    removed_at: str | None
+    erased: bool
+    """Nothing but its id is left."""
 
 
 class LedgerEntry(Record, frozen=True, kw_only=True):
@@ -52,8 +63,10 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self.changes = Changes(self._writing, engine.connect)
+        self.changes = Changes(self.writing, engine.connect)
         """What became of examples after they were added."""
+        self.reviews = Reviews(self.writing, engine.connect, self.changes)
+        """What people are asked to look at, and what they said."""
 
     def close(self) -> None:
         self._engine.dispose()
@@ -81,6 +94,30 @@ class Store:
             found = connection.execute(select(tables.examples.c.record).where(like).limit(2)).all()
         return codec.decode(found[0][0], Example) if len(found) == 1 else None
 
+    def named(self, prefix: str) -> list[str]:
+        """Ids that begin so, those of removed and erased examples too; at most two."""
+        like = tables.examples.c.id.startswith(prefix, autoescape=True)
+        with self._engine.connect() as connection:
+            return list(connection.execute(select(tables.examples.c.id).where(like).limit(2)).scalars())
+
+    def in_use(self, example_id: str) -> bool:
+        t = tables.examples.c
+        with self._engine.connect() as connection:
+            return (
+                connection.execute(select(t.id).where(t.id == example_id, t.removed_at.is_(None))).first() is not None
+            )
+
+    def lives(self) -> dict[str, Life]:
+        """When each example came and went, by id; those of removed and erased ones too."""
+        t = tables.examples.c
+        query = select(t.id, t.added_at, t.removed_at, (t.record == "").label("erased"))
+        with self._engine.connect() as connection:
+            return {row[0]: Life(row[1], row[2], bool(row[3])) for row in connection.execute(query)}
+
+    def removed(self) -> list[Example]:
+        """Examples that are out of use and not erased, by id."""
+        return list(self._all(tables.examples, Example, removed=True))
+
     def counts(self) -> tuple[int, int]:
         """Number of examples and of documents."""
         with self._engine.connect() as connection:
@@ -105,7 +142,7 @@ class Store:
             index_elements=["contender", "example"],
             set_={"record": insert.excluded.record, "at": insert.excluded.at},
         )
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(statement, rows)
 
     def answers(self, contender: str) -> dict[str, Answer]:
@@ -118,7 +155,7 @@ class Store:
     def forget_failures(self, contender: str) -> None:
         """Drop answers that failed (a timeout, a server's error), so that they are asked again."""
         failed = [e for e, a in self.answers(contender).items() if a.finish_reason == "error"]
-        with self._writing() as connection:
+        with self.writing() as connection:
             for example in failed:
                 connection.execute(
                     delete(tables.answers).where(
@@ -129,7 +166,7 @@ class Store:
     # The ledger, which only grows.
 
     def write_ledger(self, kind: str, detail: dict[str, Any]) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(
                 tables.ledger.insert(), {"at": _now(), "kind": kind, "detail": codec.encode(detail).decode()}
             )
@@ -147,7 +184,7 @@ class Store:
 
     def save_derived(self, kind: str, name: str, record_hash: str, inputs: dict[str, str]) -> None:
         row = {"at": _now(), "kind": kind, "name": name, "hash": record_hash, "inputs": codec.encode(inputs).decode()}
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(tables.derived.insert(), row)
 
     def derived(self, kind: str, name: str | None = None) -> list[Derived]:
@@ -162,15 +199,16 @@ class Store:
             for r in rows
         ]
 
-    def _all(self, table: Table, kind: type[Row]) -> Iterator[Row]:
-        query = select(table.c.record).where(table.c.removed_at.is_(None)).order_by(table.c.id)
+    def _all(self, table: Table, kind: type[Row], *, removed: bool = False) -> Iterator[Row]:
+        there = table.c.removed_at.is_not(None) if removed else table.c.removed_at.is_(None)
+        query = select(table.c.record).where(there, table.c.record != "").order_by(table.c.id)
         with self._engine.connect() as connection:
             for row in connection.execution_options(yield_per=5000).execute(query):
                 yield codec.decode(row[0], kind)
 
     def _add(self, table: Table, rows: Iterable[Example] | Iterable[Document]) -> Added:
         new = seen = 0
-        with self._writing() as connection:
+        with self.writing() as connection:
             for chunk in _chunks(rows, 2000):
                 unique = {row.id: row for row in chunk}
                 seen += len(chunk)
@@ -192,7 +230,7 @@ class Store:
 
     def remove_examples(self, ids: Sequence[str]) -> int:
         """Take examples out of use, leaving a tombstone; how many were there."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             table = tables.examples
             return sum(
                 connection.execute(
@@ -201,8 +239,40 @@ class Store:
                 for i in ids
             )
 
+    def erase(self, ids: Sequence[str], by: str, reason: str, quotes: Callable[[str], bool]) -> Erased:
+        """Forget for good what these examples said, here and wherever else the store says it; the ids stay.
+
+        Args:
+            quotes: Whether a text says what only these examples said.
+        """
+        with self.writing() as connection:
+            done = erase(connection, self.changes, ids, by, reason, quotes)
+        self.forget_freed()
+        return done
+
+    def forget_freed(self) -> None:
+        """Make the files hold what the tables hold and nothing older: no freed page, no journal.
+
+        Raises:
+            TunesmithError: Another process reads or writes at this moment.
+        """
+        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if self._engine.dialect.name != "sqlite":
+                connection.exec_driver_sql("VACUUM FULL")
+                return
+            try:
+                connection.exec_driver_sql("VACUUM")
+                busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
+            except DatabaseError as error:
+                raise _in_words(error) from error
+            if busy:
+                raise TunesmithError(
+                    "The store's journal could not be emptied: another process is reading.",
+                    "end the other commands in this workspace, then run the same command again",
+                )
+
     @contextlib.contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
         """A transaction that takes the write lock at once, so that two writers queue instead of deadlocking."""
         try:
             with self._engine.connect() as connection:

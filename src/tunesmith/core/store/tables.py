@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-__all__ = ["answers", "changes", "derived", "documents", "examples", "ledger", "metadata"]
+__all__ = ["answers", "changes", "derived", "documents", "examples", "ledger", "metadata", "reviews", "skips"]
 
 metadata = MetaData()
 
@@ -77,4 +77,38 @@ changes = Table(
     Index("changes_batch", "batch"),
     Index("changes_old", "old"),
     Index("changes_new", "new"),
+)
+
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("example", String(32), nullable=False),
+    Column("opinion", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("queued_at", String(32), nullable=False),
+    Column("reviewer", String(200)),
+    Column("claimed_until", String(32)),
+    Column("outcome", String(16)),
+    Column("decided_at", String(32)),
+    Column("completion", Text),
+    Column("became", String(32)),
+    Column("note", Text, nullable=False),
+    Column("batch", String(32)),
+    Column("effective", Integer, nullable=False),
+    Column("undone_at", String(32)),
+    UniqueConstraint("example", "opinion", "attempt", name="one_opinion_each"),
+    Index("reviews_outcome", "outcome"),
+    Index("reviews_reviewer", "reviewer"),
+)
+
+skips = Table(
+    "skips",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("review", Integer, nullable=False),
+    Column("reviewer", String(200), nullable=False),
+    Column("at", String(32), nullable=False),
+    Index("skips_reviewer", "reviewer"),
 )

@@ -39,6 +39,8 @@ class ReadOptions(Record, frozen=True, kw_only=True):
     """Column by role, or by field of the task. A field wins over a role of the same name."""
     group_by: str | None = None
     """Column whose equal values stay on one side of a split."""
+    licence: str | None = None
+    """SPDX expression of the licence that all rows came under."""
 
     @property
     def field_names(self) -> tuple[str, ...]:

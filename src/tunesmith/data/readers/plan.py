@@ -60,6 +60,7 @@ class Plan:
             source="human" if self.options.as_ == "document" else self.options.as_,
             side=self.options.side,
             origin=Origin(file=name, line=row.line, id=tags.id),
+            licence=self.options.licence,
         )
 
     def _note_ignored(self, line: int, tags: Tags) -> None:

@@ -1,0 +1,209 @@
+"""`data erase`: nothing of what a row said stays anywhere in the workspace; that there was a row does.
+
+What a tuned model has learnt cannot be taken out of it, and files outside `.tunesmith` are not ours: both are named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tunesmith.core import codec
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
+from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.core.store.erasing import ERASED, redacted
+from tunesmith.data.quotes import Quotes, pieces
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.show import example_id
+from tunesmith.workspace.snapshots import Tombstone
+
+__all__ = ["EraseReport", "erase"]
+
+WRITERS = ("split", "baseline", "tune", "evaluate")
+"""Verbs that write what rows say for as long as they run: none may be at work meanwhile."""
+
+
+class EraseReport(Record, frozen=True, kw_only=True):
+    erased: tuple[str, ...]
+    """Ids of the rows: those that were named, what they were before and became later, and their copies out of use."""
+    batch: str | None
+    """The journal's entry; None where they had been erased before and only the files were cleaned again."""
+    answers: int = 0
+    """Answers to them, or that quoted them, that were deleted."""
+    notes: int = 0
+    """Corrections, notes and reasons that were blanked."""
+    snapshots: tuple[str, ...] = ()
+    """Snapshots that say now that a row was erased."""
+    records: tuple[str, ...] = ()
+    """Files of derived records in which quotes were blanked."""
+    dossiers: tuple[str, ...] = ()
+    """Dossiers that quoted them and were deleted."""
+    rejected: int = 0
+    """Rejected rows that were theirs, and were dropped."""
+    runs: tuple[str, ...] = ()
+    """Tuning runs that learnt from them: what they learnt cannot be taken out."""
+    unfinished_runs: tuple[str, ...] = ()
+    """Folders of runs that came to no end; what they learnt from is not written down."""
+    same_prompt: tuple[str, ...] = ()
+    """Examples in use that ask the same; they are rows of their own and stay."""
+    made_from_them: tuple[str, ...] = ()
+    """Synthetic examples in use that were made from them and stay."""
+    outside: tuple[str, ...] = ()
+    """Files outside the workspace's `.tunesmith` that they were read from."""
+
+
+def erase(home: Home, examples: Sequence[str], *, by: str, reason: str = "") -> EraseReport:
+    """Erase rows for good, with all their versions. Run again after an interruption, it finishes the work.
+
+    Raises:
+        TunesmithError: An id is not known, the reason quotes the row, or a verb that writes rows is running.
+    """
+    named = list(dict.fromkeys(example_id(home, prefix) for prefix in examples))
+    with contextlib.ExitStack() as stack:
+        for verb in WRITERS:
+            stack.enter_context(home.alone(verb))
+        doomed = _with_versions(home, named)
+        if not doomed:  # erased before: only the files may hold something yet
+            home.store.forget_freed()
+            return EraseReport(erased=tuple(named), batch=None)
+        return _Erasing(home, doomed).all(by, reason)
+
+
+def _with_versions(home: Home, named: Sequence[str]) -> dict[str, Example]:
+    """What is left to erase: the rows, what they were and became, and copies of them that are out of use."""
+    removed = home.store.removed()
+    known = {e.id: e for e in (*home.examples(), *removed)}
+    ids = set(named)
+    for example in named:
+        ids |= {i for change in home.store.changes.of(example) for i in (change.old, change.new) if i is not None}
+    prompts = {known[i].prompt for i in ids if i in known}
+    ids |= {e.id for e in removed if e.prompt in prompts}
+    return {i: known[i] for i in sorted(ids) if i in known}
+
+
+class _Erasing:
+    """One erasure: files first, the rows last, so that an interrupted one can be run again."""
+
+    def __init__(self, home: Home, doomed: dict[str, Example]) -> None:
+        self.home, self.doomed = home, doomed
+        self.rest = [e for e in home.examples() if e.id not in doomed]
+        removed = [e for e in home.store.removed() if e.id not in doomed]
+        said = [text for e in doomed.values() for text in pieces(e, home.task)]
+        others = [text for e in (*self.rest, *removed) for text in pieces(e, home.task)]
+        others += [text for d in home.documents() for text in (d.title, d.text)]
+        labels = [label for field in home.task.labels for label in field.labels]
+        self.quotes = Quotes(said, [*others, *labels, home.task.instructions])
+
+    def all(self, by: str, reason: str) -> EraseReport:
+        if self.quotes(reason) or self.quotes(by):
+            raise TunesmithError("The reason quotes what is to be erased.", "say it in other words with --reason")
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        snapshots = [p.stem for p in self._files("snapshots", ".jsonl") if self._bury(p, at)]
+        rejected = sum(self._drop_rejected(p) for p in self._files("rejected", ".jsonl"))
+        dossiers = [p for p in self._files("dossiers", ".html") if self.quotes(html.unescape(_read(p)))]
+        records = [p for p in self._files(".", ".json") if self._redact(p)]
+        for path in [*dossiers, *self._leftovers()]:
+            path.unlink()
+        done = self.home.store.erase(list(self.doomed), by, reason, self.quotes)
+        prompts = {e.prompt for e in self.doomed.values()}
+        return EraseReport(
+            erased=tuple(self.doomed),
+            batch=done.batch,
+            answers=done.answers,
+            notes=done.notes,
+            snapshots=tuple(snapshots),
+            records=tuple(p.relative_to(self.home.inside).as_posix() for p in records),
+            dossiers=tuple(p.stem for p in dossiers),
+            rejected=rejected,
+            runs=tuple(self._runs()),
+            unfinished_runs=tuple(self._unfinished()),
+            same_prompt=tuple(e.id for e in self.rest if e.prompt in prompts),
+            made_from_them=tuple(e.id for e in self.rest if self.doomed.keys() & set(e.lineage)),
+            outside=tuple(sorted({e.origin.file for e in self.doomed.values() if e.origin})),
+        )
+
+    def _files(self, folder: str, suffix: str) -> list[Path]:
+        found = (self.home.inside / folder).rglob(f"*{suffix}")
+        return sorted(p for p in found if not p.name.startswith(".") and "locks" not in p.parts)
+
+    def _bury(self, path: Path, at: str) -> bool:
+        """Put tombstones into a snapshot's file; its name, the hash of the ids, stays true."""
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = []
+        for line in lines:
+            row = None if Tombstone.is_in(line) else json.loads(line)["id"]
+            kept.append(codec.encode(Tombstone(erased_at=at, id=row)) + b"\n" if row in self.doomed else line)
+        return self._write(path, lines, kept)
+
+    def _drop_rejected(self, path: Path) -> int:
+        """Drop what was kept of rows that were refused first, and added later from the same line."""
+        places = {(e.origin.file, e.origin.line) for e in self.doomed.values() if e.origin}
+        lines = path.read_bytes().splitlines(keepends=True)
+        kept = []
+        for line in lines:
+            row = json.loads(line)
+            if (row["file"], row["line"]) not in places and redacted(row, self.quotes) == row:
+                kept.append(line)
+        self._write(path, lines, kept)
+        return len(lines) - len(kept)
+
+    def _redact(self, path: Path) -> bool:
+        """Blank what quotes the rows in a derived record, and all that a finding says about them."""
+        try:
+            read = json.loads(path.read_bytes())
+        except ValueError:
+            return False
+        made = redacted(self._without_findings(read), self.quotes)
+        if made == read:
+            return False
+        write_whole(path, codec.canonical(made))
+        return True
+
+    def _without_findings(self, value: Any) -> Any:
+        if isinstance(value, list):
+            return [self._without_findings(inner) for inner in value]
+        if not isinstance(value, dict):
+            return value
+        made = {key: self._without_findings(inner) for key, inner in value.items()}
+        about = value.get("examples")
+        if (
+            "problem" in value
+            and isinstance(about, list)
+            and self.doomed.keys() & {i for i in about if isinstance(i, str)}
+        ):
+            made |= {"problem": ERASED, "mend": "nothing: what it was about was erased"}
+        return made
+
+    def _leftovers(self) -> list[Path]:
+        """Half-written files of a process that died, where they quote the rows."""
+        return [p for p in sorted(self.home.inside.rglob(".*")) if p.is_file() and self.quotes(_read(p))]
+
+    def _write(self, path: Path, lines: list[bytes], kept: list[bytes]) -> bool:
+        if kept != lines:
+            write_whole(path, b"".join(kept))
+        return kept != lines
+
+    def _runs(self) -> list[str]:
+        """Runs whose train side held the rows."""
+        splits = {entry.hash: entry for entry in self.home.index("split")}
+        learnt = []
+        for entry in self.home.index("run"):
+            split = splits.get(self.home.load(entry, Run).inputs.get("split", ""))
+            if split is not None and self.doomed.keys() & set(self.home.load(split, Split).train):
+                learnt.append(entry.name)
+        return list(dict.fromkeys(learnt))
+
+    def _unfinished(self) -> list[str]:
+        finished = {entry.name for entry in self.home.index("run")}
+        folders = (self.home.inside / "runs").glob("*")
+        return sorted(p.name for p in folders if p.is_dir() and p.name not in finished)
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")

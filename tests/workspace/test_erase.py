@@ -1,0 +1,181 @@
+"""The right to erasure: of what a row said, no byte stays in the workspace; that there was a row does."""
+
+import json
+
+import pytest
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Answer, Example, Split
+from tunesmith.core.store import Edit, Queued
+from tunesmith.data.quotes import Quotes
+
+SECRET = "Frau Oelschläger of Gänsemarkt 7 waits for parcel 0815-4711"
+COMPLETION = {"topic": "shipping", "reply": "Dear Frau Oelschläger, parcel 0815-4711 is on its way to Gänsemarkt 7."}
+
+
+def bytes_of(workspace):
+    """Everything below .tunesmith, as it lies on the disk."""
+    return {path: path.read_bytes() for path in sorted(workspace.home.inside.rglob("*")) if path.is_file()}
+
+
+def where(workspace, *texts):
+    """Files that hold one of the texts in any form that a file of ours could."""
+    forms = {form for t in texts for form in (t, json.dumps(t)[1:-1], json.dumps(t, ensure_ascii=False)[1:-1])}
+    return [str(p) for p, content in bytes_of(workspace).items() if any(f.encode() in content for f in forms)]
+
+
+@pytest.fixture
+def desk(tmp_path):
+    """A workspace with a label and a text, walked to its dossier; one row names a person."""
+    model = build_tiny(tmp_path / "tiny")
+    toy = write_csv(tmp_path / "toy.csv").read_text().splitlines()[1:]
+    rows = [(text, label) for text, _, label in (line.strip('"').rpartition(",") for line in toy)]
+    path = tmp_path / "rows.jsonl"
+    texts = [{"prompt": t, "completion": {"topic": label, "reply": f"About {t}: yes."}} for t, label in rows]
+    texts[7] = {"prompt": SECRET, "completion": COMPLETION}
+    path.write_text("".join(json.dumps(t) + "\n" for t in texts))
+    Workspace.init(tmp_path / "desk", kind="classification")
+    topic = {"name": "topic", "type": "label", "labels": ["returns", "billing", "shipping"]}
+    write_settings(
+        tmp_path / "desk",
+        task={"name": "desk", "format": "json", "fields": [topic, {"name": "reply", "type": "text"}]},
+        bar={"metric": "topic.accuracy", "value": 0.9},
+        model={"base": str(model), "embedder": "ngrams"},
+        tuning={"epochs": 0.2, "rank": 2},
+        contenders={"constrained": False},
+    )
+    workspace = Workspace(tmp_path / "desk")
+    workspace.add(path)
+    return workspace
+
+
+def row_of(workspace, text=SECRET):
+    (found,) = [e for e in workspace.home.examples() if e.prompt == text]
+    return found
+
+
+def walk(workspace):
+    workspace.check()
+    workspace.split()
+    workspace.baseline(["constant", "classifier"])
+    workspace.evaluate(on="test")
+    workspace.decide()
+    workspace.report()
+
+
+def quoting(workspace, row):
+    """What may quote a row, wherever it may: answers to others, corrections, reasons, a dossier, a rejected line."""
+    store, inside = workspace.home.store, workspace.home.inside
+    store.save_answers([
+        Answer(contender="c", example=row.id, text="short"),
+        Answer(contender="c", example="another", text=f"As for {SECRET[:40]}"),
+        Answer(contender="c", example="third", text="Dear customer, it is on its way."),
+    ])  # fmt: skip
+    store.reviews.add([Queued(row.id, "it names a person")])
+    held = store.reviews.take("ann", row.id, 5)
+    better = Example.make(row.messages, json.dumps(COMPLETION | {"topic": "returns"}), origin=row.origin)
+    store.reviews.decide(
+        held,
+        "ann",
+        "corrected",
+        edit=Edit(row.id, better, f"it says {SECRET}"),
+        completion=better.completion,
+        note=SECRET,
+    )
+    store.write_ledger("override", {"verb": "x", "flag": "--y", "passed": [SECRET]})
+    (inside / "dossiers" / "ff.html").write_text(f"<p>{SECRET}</p>", encoding="utf-8")
+    (inside / "rejected").mkdir(exist_ok=True)
+    line = {"file": "rows.jsonl", "line": 1, "problem": f"topic is {SECRET[:40]!r}", "mend": "correct it"}
+    (inside / "rejected" / "aa.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line | {"problem": "x"}) + "\n")
+    (inside / "snapshots" / ".half.jsonl.tmp").write_text(json.dumps({"content": SECRET}, ensure_ascii=False))
+    return better
+
+
+def test_no_byte_of_what_an_erased_row_said_stays(desk):
+    walk(desk)
+    better = quoting(desk, row_of(desk))
+    desk.check()
+    assert len(where(desk, SECRET)) >= 4
+    report = desk.erase(better.id, by="ann", reason="asked by the customer")
+    assert where(desk, SECRET, SECRET[:40], "Oelschläger", "0815-4711", COMPLETION["reply"]) == []
+    assert set(report.erased) >= {better.id}
+    assert len(report.erased) == 2  # what it was before it was corrected, too
+    assert (report.answers >= 2, len(report.snapshots), report.rejected) == (True, 2, 1)
+    assert "ff" in report.dossiers
+    assert "third" in desk.home.store.answers("c")
+    assert not {"another", *report.erased} & desk.home.store.answers("c").keys()
+    assert [c.reason for c in desk.home.store.changes.all("erase")] == ["asked by the customer"] * 2
+
+
+def test_a_snapshot_that_held_it_opens_and_says_that_a_row_was_erased(desk):
+    desk.check()
+    row = row_of(desk)
+    (taken,) = desk.snapshots()
+    desk.erase(row.id[:10], by="ann")
+    again = desk.snapshot(taken.hash)
+    assert (len(again.examples), again.erased) == (59, (row.id,))
+    assert desk.snapshots()[0].erased == 1
+    assert desk.diff(taken.hash).erased == (row.id,)
+    with pytest.raises(TunesmithError, match=r"was erased on .* by ann"):
+        desk.show(row.id)
+    assert [c.kind for c in desk.history(row.id).changes] == ["erase"]
+
+
+def test_the_road_goes_on_after_an_erasure(desk):
+    walk(desk)
+    desk.erase(row_of(desk).id)
+    states = {s.name: s.state for s in desk.status()}
+    assert (states["checks"], states["split"]) == ("stale", "stale")
+    desk.split(anyway=True)
+    assert desk.verify_split().certified
+    desk.baseline(["constant"])
+
+
+def test_runs_that_learnt_from_it_are_named(desk):
+    desk.check()
+    desk.split()
+    run = desk.tune(anyway=True)
+    split = desk.home.latest("split", "split", Split)[0]
+    kept, learnt = sorted(split.test)[0], next(i for i in split.train if desk.show(i).prompt != SECRET)
+    assert desk.erase(kept).runs == ()
+    assert desk.erase(learnt).runs == (run.name,)
+
+
+def test_an_erasure_that_was_interrupted_is_finished_when_run_again(desk, monkeypatch):
+    row = row_of(desk)
+    monkeypatch.setattr(type(desk.home.store), "forget_freed", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        desk.erase(row.id)
+    monkeypatch.undo()
+    assert desk.erase(row.id).batch is None
+    assert where(desk, SECRET) == []
+
+
+def test_what_others_say_too_stays_and_is_named(desk, tmp_path):
+    path = tmp_path / "more.jsonl"
+    twin = {"prompt": SECRET, "completion": COMPLETION | {"topic": "billing"}, "customer": "c1"}
+    path.write_text(json.dumps(twin) + "\n")
+    row = row_of(desk)
+    desk.add(path)
+    report = desk.erase(row.id)
+    assert len(report.same_prompt) == 1
+    assert where(desk, SECRET)
+    desk.erase(*report.same_prompt)
+    assert where(desk, SECRET) == []
+
+
+def test_a_reason_that_quotes_the_row_is_refused(desk):
+    with pytest.raises(TunesmithError, match="quotes what is to be erased"):
+        desk.erase(row_of(desk).id, reason=f"she wrote: {SECRET}")
+    assert row_of(desk)
+
+
+def test_only_what_no_other_row_says_counts_as_a_quote():
+    quotes = Quotes(["where is the parcel for Anna Meyer please", "A-4711"], ["where is the parcel for Bob please"])
+    assert quotes("he asked: where is  the parcel\nfor Anna Meyer")
+    assert quotes("number A-4711, twice")
+    assert not quotes("where is the parcel for")
+    assert not quotes("number XA-47112")
