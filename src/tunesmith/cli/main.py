@@ -30,6 +30,7 @@ VERBS = (
     "check",
     "mend",
     "review",
+    "synthesize",
     "split",
     "select",
     "baseline",

@@ -75,6 +75,18 @@ class ModelConfig(Config):
     """Price of a hosted model's output."""
 
 
+class TeacherConfig(Config):
+    base_url: str | None = None
+    """Address of the OpenAI-compatible server that the teacher of `synthesize` answers at; unset, it runs on this
+    machine."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key. Unset, no key is sent."""
+    usd_per_million_input_tokens: float | None = Setting(None, ge=0)
+    """Price of its input."""
+    usd_per_million_output_tokens: float | None = Setting(None, ge=0)
+    """Price of its output. With both prices, `budget.usd` caps what one command may cost."""
+
+
 class BudgetConfig(Config):
     usd: float = Setting(0.0, ge=0)
     """Most that hosted models may cost in one command. 0 allows none that has a price."""
@@ -89,6 +101,8 @@ class Settings(Config):
     """How good is good enough."""
     model: ModelConfig = ModelConfig()
     """Which model."""
+    teacher: TeacherConfig = TeacherConfig()
+    """Where a model that writes new examples is."""
     checks: ChecksConfig = ChecksConfig()
     """From where on a check speaks up."""
     split: SplitConfig = SplitConfig()

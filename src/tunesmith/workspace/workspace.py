@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.snapshots import Frozen, SnapshotEntry
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
+    from tunesmith.workspace.synthesize import SynthesisReport
     from tunesmith.workspace.tune import PlanReport
 
 __all__ = ["Workspace"]
@@ -168,6 +169,12 @@ class Workspace:
         from tunesmith.workspace.review import ReviewDesk
 
         return ReviewDesk(self.home, named(by))
+
+    def synthesize(self, *, teacher: str, count: int, seed: int = 0, progress: Progress = quiet) -> SynthesisReport:
+        """Have a teacher model write new examples where there are few; they wait for review."""
+        from tunesmith.workspace.synthesize import synthesize
+
+        return synthesize(self.home, teacher=teacher, count=count, seed=seed, progress=progress)
 
     def split(self, **settings: Any) -> SplitReport:
         """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed, unreviewed, anyway."""
