@@ -311,3 +311,13 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(tmp_pa
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(TunesmithError, match=r"(?s)needs the package.*tunesmith\[tables\]"):
         read_all(path)
+
+
+def test_chats_in_several_row_groups_and_long_columns_are_read_to_the_end(tmp_path):
+    rows = [
+        [{"role": "user", "content": f"{n} {'long ' * 400}"}, {"role": "assistant", "content": f"answer {n}"}]
+        for n in range(1200)
+    ]
+    path = write_parquet(tmp_path / "a.parquet", {"messages": rows}, row_group_size=250)
+    found = read_all(path)
+    assert [row.completion for row in found] == [f"answer {n}" for n in range(1200)]

@@ -126,6 +126,14 @@ def test_a_provider_s_file_holds_no_tags_and_tells_how_many_it_leaves_out(folder
     assert left_out.get("group", 0) == sum(row.group is not None for row in rows)
 
 
+@pytest.mark.parametrize("name", sorted(file_formats))
+def test_the_same_examples_give_the_same_bytes(tmp_path, name):
+    rows = [made((Message(role="user", content=f"{n}"),), "=x", {"group": "g"}) for n in range(30)]
+    for path in ("a", "b"):
+        write_examples(tmp_path / path, rows, name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
 @pytest.mark.parametrize("name", sorted(set(file_formats) - set(SUFFIX)))
 def test_a_json_file_is_one_list(folder, name):
     row = made((Message(role="user", content="Hi\n"),), "Hello", {})
@@ -145,10 +153,12 @@ def test_no_cell_is_a_formula(folder, name, data):
         with path.open(newline="", encoding="utf-8") as file:
             cells = [cell for row in csv.reader(file) for cell in row]
     else:
-        sheet = load_workbook(path).active
+        book = load_workbook(path)
+        sheet = book.active
         assert {cell.data_type for row in sheet for cell in row} <= {"s", "inlineStr", "n"}
         cells = [cell.value for row in sheet for cell in row if cell.value is not None]
         assert all(isinstance(cell, str) for cell in cells)
+        book.close()
     assert [cell for cell in cells if cell.startswith(tuple(RISKY))] == []
 
 

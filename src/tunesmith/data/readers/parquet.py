@@ -13,7 +13,7 @@ from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["need_pyarrow", "parquet_rows"]
 
-_BATCH_ROWS = 500
+_BATCH_ROWS = 100
 
 
 def need_pyarrow(what: str) -> None:
@@ -52,13 +52,10 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
     size = os.fstat(file.fileno()).st_size
     footer = pq.ParquetFile(file).metadata
     _ask_size(footer, size, name)
-    texts = {
-        column.path
-        for column in (footer.schema.column(place) for place in range(footer.num_columns))
-        if column.physical_type == "BYTE_ARRAY" and column.logical_type.type in ("STRING", "NONE", "JSON")
-    }
-    # A text that many rows share stays one text until its row is asked for.
-    table = pq.ParquetFile(file, read_dictionary=sorted(texts), pre_buffer=False)
+    columns = [footer.schema.column(place) for place in range(footer.num_columns)]
+    texts = [column.path for column in columns if _is_plain_text(column)]
+    # A text that many rows share stays one text until its row is asked for; within lists, pyarrow 26 cannot keep it so.
+    table = pq.ParquetFile(file, read_dictionary=texts, pre_buffer=False)
     ask_columns(table.schema_arrow.names, name)
     labels = label_names(described_features(table.schema_arrow.metadata))
     line = 1
@@ -68,13 +65,16 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
         line += batch.num_rows
 
 
+def _is_plain_text(column: Any) -> bool:
+    texts = column.physical_type == "BYTE_ARRAY" and column.logical_type.type in ("STRING", "NONE", "JSON")
+    return texts and column.max_repetition_level == 0 and "." not in column.path
+
+
 def _ask_size(footer: Any, size: int, name: str) -> None:
     """Refuse what would unpack to too much, by what the file says of itself."""
     mend = "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it"
+    # Only what a group says as a whole: asked for a damaged column, pyarrow 26 ends the process.
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
-    columns = [group.column(place) for group in groups for place in range(group.num_columns)]
-    unpacked = sum(max(column.total_uncompressed_size, 0) for column in columns)
-    ask_unpacked(name, size, unpacked, MOST_UNPACKED, mend)
-    values = max([footer.num_rows, *(column.num_values for column in columns)])
-    if values > MOST_ROWS:
-        raise TunesmithError(f"{name} says that it has {values:,} values; up to {MOST_ROWS:,} are read.", mend)
+    ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, mend)
+    if footer.num_rows > MOST_ROWS:
+        raise TunesmithError(f"{name} says that it has {footer.num_rows:,} rows; up to {MOST_ROWS:,} are read.", mend)

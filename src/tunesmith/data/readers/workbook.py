@@ -21,7 +21,7 @@ from tunesmith.data.readers.options import Say
 from tunesmith.data.readers.records import TableRecord, named_rows
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, too_long
 
-__all__ = ["need_openpyxl", "workbook_rows"]
+__all__ = ["workbook_rows"]
 
 _MOST_UNPACKED = 512 * 2**20
 """Bytes of XML; all texts of a workbook are held at once."""
@@ -30,8 +30,8 @@ _MOST_LINES = 1_048_576
 _AS_CSV = "export the sheet as CSV (UTF-8)"
 
 
-def need_openpyxl(what: str) -> None:
-    """Refuse where openpyxl is not installed, which ``what`` needs.
+def _need_openpyxl(what: str) -> None:
+    """Refuse where openpyxl is not installed.
 
     Raises:
         TunesmithError: It is not.
@@ -48,7 +48,7 @@ def workbook_rows(file: BinaryIO, name: str, say: Say) -> Iterator[Row | Fault]:
     Raises:
         TunesmithError: The file is broken, would unpack to too much, has no sheet, or openpyxl is not installed.
     """
-    need_openpyxl(f"Reading {name}")
+    _need_openpyxl(f"Reading {name}")
     _ask_size(file, name)
     return named_rows(_records(file, name, say), name)
 

@@ -7,20 +7,14 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example
-from tunesmith.data.readers.cell_text import cell_escaped
 from tunesmith.data.readers.formulas import guarded
 from tunesmith.data.readers.parquet import need_pyarrow
-from tunesmith.data.readers.workbook import need_openpyxl
 from tunesmith.data.writers.formats import Writing, file_format
 from tunesmith.data.writers.parts import TAGS, is_pair, system_of, tags_of
+from tunesmith.data.writers.workbook import write_workbook
 
 __all__ = ["parquet", "separated", "workbook"]
-
-_LONGEST_CELL = 32_767
-_MOST_ROWS = 1_048_575
-"""Excel's limits: characters of a cell, and rows below the header."""
 
 
 @file_format("csv", ".csv", turns=False, results=False, weights=False)
@@ -38,20 +32,7 @@ def separated(writing: Writing) -> None:
 @file_format("xlsx", ".xlsx", turns=False, results=False, weights=False)
 def workbook(writing: Writing) -> None:
     """A workbook of one sheet; every cell is a text and none a formula."""
-    need_openpyxl("Writing a workbook")
-    from openpyxl import Workbook
-    from openpyxl.cell import WriteOnlyCell
-
-    rows = [{name: cell_escaped(cell) for name, cell in row.items()} for row in guarded(_texts(writing))]
-    _ask_fits(rows)
-    book = Workbook(write_only=True)
-    sheet = book.create_sheet("examples")
-    for texts in (list(rows[0]), *(row.values() for row in rows)):
-        cells = [WriteOnlyCell(sheet, value=text) for text in texts]
-        for cell in cells:
-            cell.data_type = "s"
-        sheet.append(cells)
-    book.save(writing.file)
+    write_workbook(writing.file, guarded(_texts(writing)))
 
 
 @file_format("parquet", ".parquet")
@@ -106,17 +87,3 @@ def _texts(writing: Writing) -> list[dict[str, str]]:
         | {tag: tags_of(example).get(tag, "") for tag in tags}
         for example in writing.examples
     ]
-
-
-def _ask_fits(rows: Sequence[dict[str, str]]) -> None:
-    longest = max(len(cell.encode("utf-16-le")) // 2 for row in rows for cell in row.values())
-    if longest > _LONGEST_CELL:
-        raise TunesmithError(
-            f"A text has {longest:,} characters; a cell of Excel holds {_LONGEST_CELL:,}.",
-            "write it with --format csv or parquet",
-        )
-    if len(rows) > _MOST_ROWS:
-        raise TunesmithError(
-            f"There are {len(rows):,} examples; a sheet of Excel holds {_MOST_ROWS:,}.",
-            "write them with --format csv or parquet",
-        )
