@@ -31,15 +31,21 @@ def batch_rows(batch: Any, line: int, labels: Mapping[str, Sequence[str]]) -> It
         line: Number of its first row.
         labels: Names of a column's values, where they are numbers that stand for names.
     """
-    if _unpacked_bytes(batch) <= _AT_ONCE:
-        try:
-            for number, content in enumerate(batch.to_pylist(), line):
-                yield _row(number, content, labels)
-            return
-        except (UnicodeDecodeError, ValueError, OverflowError):
-            pass  # some value of the batch is none of Python's; row by row it is found
-    for place in range(batch.num_rows):
-        yield _single(batch.slice(place, 1), line + place, labels)
+    contents = _together(batch)
+    if contents is None:
+        yield from (_single(batch.slice(place, 1), line + place, labels) for place in range(batch.num_rows))
+        return
+    yield from (_row(number, content, labels) for number, content in enumerate(contents, line))
+
+
+def _together(batch: Any) -> list[dict[str, Any]] | None:
+    """All rows at once; None where they are too large for that, or one holds what Python has no value for."""
+    if _unpacked_bytes(batch) > _AT_ONCE:
+        return None
+    try:
+        return list(batch.to_pylist())
+    except (ValueError, OverflowError):  # a text that is not UTF-8 is a ValueError too
+        return None
 
 
 def _single(batch: Any, line: int, labels: Mapping[str, Sequence[str]]) -> Row | Fault:

@@ -94,8 +94,10 @@ def tools_of(content: Mapping[str, Any]) -> list[Any]:
     return tools
 
 
-def results_in_order(turns: Sequence[Any]) -> list[Any]:
+def results_in_order(turns: Sequence[Any]) -> Sequence[Any]:
     """The turns, with the results of several calls in the order of the calls: text keeps no ids to tell them by."""
+    if not any(isinstance(turn, dict) and turn.get("role") == "tool" for turn in turns):
+        return turns
     ordered: list[Any] = []
     results: list[Any] = []
     ids: list[Any] = []

@@ -50,14 +50,14 @@ def read_turns(turns: Any) -> list[Message]:
 def _message(number: int, turn: Any, last: bool) -> Message:
     if not isinstance(turn, dict):
         raise RowFault(f"message {number} is not an object", "write it as an object with role and content")
-    name = turn.get("role") if turn.get("role") is not None else turn.get("from")
+    name = turn.get("role") or turn.get("from")
     role = _ROLES.get(name) if isinstance(name, str) else None
     if role is None:
         mend = "use system, user and assistant (or human and gpt)"
         raise RowFault(f"message {number} has the role {str(name)[:40]!r}, which is not known", mend)
-    content = next((turn[key] for key in ("content", "value", "parts") if turn.get(key) is not None), None)
-    text = parts_text(f"message {number}", content)
-    if role == "assistant":
+    content = turn.get("content") or turn.get("value") or turn.get("parts")
+    text = content if isinstance(content, str) else parts_text(f"message {number}", content)
+    if role == "assistant" and ("tool_calls" in turn or "function_call" in turn):
         text = with_calls(text, turn, number)
     elif turn.get("tool_calls") or turn.get("function_call"):
         raise RowFault(f"message {number}, from {role}, calls a tool", "let only the assistant call tools")
