@@ -10,6 +10,8 @@ from tests.workspace.toy import write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Split
+from tunesmith.core.store import Edit
+from tunesmith.workspace.decide import overrides
 
 FIELDS = [
     {"name": "topic", "type": "label", "labels": ["returns", "billing", "shipping"]},
@@ -165,6 +167,15 @@ def test_letting_unreviewed_rows_in_is_written_down(desk, tmp_path):
     (entry,) = desk.home.store.ledger("override")
     assert entry.detail["flag"] == "--unreviewed"
     assert "12 synthetic examples" in entry.detail["passed"][0]
+    assert "`tunesmith split --unreviewed`" in overrides(desk.home)[0]  # what decision and dossier tell
+
+
+def test_where_a_model_wrote_nearly_all_the_split_says_what_to_do(desk, tmp_path):
+    add_synthetic(desk, tmp_path)
+    people = [e.id for e in desk.home.examples() if e.source == "human"]
+    desk.home.store.changes.make("remove", "ann", [Edit(i, None) for i in people[:55]])
+    with pytest.raises(TunesmithError, match="a model wrote 12 that no person has accepted"):
+        desk.split()
 
 
 def test_agreement_is_measured_where_two_judged_apart(desk):

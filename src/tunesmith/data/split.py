@@ -61,7 +61,7 @@ def make_split(
     pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
     blocks = _blocks(material, pool)
     sides: dict[int, Side] = {i: side for side in PROTECTED for i in pinned[side]}
-    _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows))
+    _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows), len(unseen))
     sides.update(draw_few(material, blocks, pinned, task) if config.train_per_label else draw(material, blocks, pinned))
     return _record(material, sides, aside, task, snapshot, embedder)
 
@@ -230,7 +230,13 @@ def _blocks(material: Material, pool: list[int]) -> list[Block]:
     return sorted(blocks, key=lambda block: (block.order, block.rows))
 
 
-def _enough_groups(groups: int, rows: int) -> None:
+def _enough_groups(groups: int, rows: int, unseen: int) -> None:
+    if groups < FEWEST_GROUPS and unseen:
+        raise TunesmithError(
+            f"Of {rows} rows a model wrote {unseen} that no person has accepted or corrected; without them only "
+            f"{groups} groups are left, and a split needs at least {FEWEST_GROUPS}.",
+            "review them: `tunesmith review add --source synthetic`, then `tunesmith review next`",
+        )
     if groups < FEWEST_GROUPS:
         raise TunesmithError(
             f"The {rows} rows form only {groups} groups that can stand apart; a split needs at least {FEWEST_GROUPS}.",

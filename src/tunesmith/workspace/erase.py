@@ -55,7 +55,7 @@ class EraseReport(Record, frozen=True, kw_only=True):
     made_from_them: tuple[str, ...] = ()
     """Synthetic examples in use that were made from them and stay."""
     outside: tuple[str, ...] = ()
-    """Files outside the workspace's `.tunesmith` that they were read from."""
+    """What holds them outside the workspace's `.tunesmith`: the files they were read from, a server that was asked."""
 
 
 def erase(home: Home, examples: Sequence[str], *, by: str, reason: str = "") -> EraseReport:
@@ -125,12 +125,13 @@ class _Erasing:
             unfinished_runs=tuple(self._unfinished()),
             same_prompt=tuple(e.id for e in self.rest if e.prompt in prompts),
             made_from_them=tuple(e.id for e in self.rest if self.doomed.keys() & set(e.lineage)),
-            outside=tuple(sorted({e.origin.file for e in self.doomed.values() if e.origin})),
+            outside=tuple(self._outside(done.answers)),
         )
 
     def _files(self, folder: str, suffix: str) -> list[Path]:
         found = (self.home.inside / folder).rglob(f"*{suffix}")
-        return sorted(p for p in found if not p.name.startswith(".") and "locks" not in p.parts)
+        locks = self.home.inside / "locks"
+        return sorted(p for p in found if not p.name.startswith(".") and locks not in p.parents)
 
     def _bury(self, path: Path, at: str) -> bool:
         """Put tombstones into a snapshot's file; its name, the hash of the ids, stays true."""
@@ -188,6 +189,11 @@ class _Erasing:
         if kept != lines:
             write_whole(path, b"".join(kept))
         return kept != lines
+
+    def _outside(self, answers: int) -> list[str]:
+        files = sorted({e.origin.file for e in self.doomed.values() if e.origin})
+        address = self.home.settings.model.base_url
+        return [*files, f"the server at {address}, which was asked about them"] if address and answers else files
 
     def _runs(self) -> list[str]:
         """Runs whose train side held the rows."""

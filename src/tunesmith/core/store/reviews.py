@@ -13,7 +13,20 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Record
@@ -232,13 +245,15 @@ class Reviews:
 
     def counts(self) -> ReviewCounts:
         by_outcome = select(_R.outcome, _R.effective, func.count()).where(_STANDS).group_by(_R.outcome, _R.effective)
+        waiting = (
+            _waiting().order_by(None).with_only_columns(func.count(), func.count(case((_R.claimed_until >= _now(), 1))))
+        )
         with self._reading() as connection:
-            until = [row["claimed_until"] for row in connection.execute(_waiting()).mappings()]
+            queued, claimed = connection.execute(waiting).one()
             given = {(outcome, bool(on)): n for outcome, on, n in connection.execute(by_outcome)}
-        now = _now()
         return ReviewCounts(
-            queued=len(until),
-            claimed=sum(u is not None and u >= now for u in until),
+            queued=queued,
+            claimed=claimed,
             accepted=given.get(("accepted", True), 0),
             corrected=given.get(("corrected", True), 0),
             rejected=given.get(("rejected", True), 0),
