@@ -47,7 +47,7 @@ def _compared(found: Against) -> list[str]:
     for name, accuracy in found.accuracy.items():
         low, high = found.accuracy_random_range[name]
         shown = (
-            "" if accuracy > high else "; not better than chance may be" if accuracy >= low else "; worse than random"
+            "" if accuracy > high else ": the difference may be chance" if accuracy >= low else ": worse than random"
         )
         lines.append(
             f"{name}: a classifier fitted on it gets {accuracy:.3f} of {found.validation} validation rows right; on "

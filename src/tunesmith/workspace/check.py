@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 from tunesmith.contenders.kind import head, turns
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Finding, Record, Split
 from tunesmith.data.checks import CountTokens, Material, look
+from tunesmith.data.config import ChecksConfig
 from tunesmith.data.readiness import Readiness, readiness
 from tunesmith.data.texts import read_texts
 from tunesmith.models.embedder import open_embedder
@@ -18,6 +20,12 @@ from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
 
 __all__ = ["CheckReport", "check", "examples_hash", "material"]
+
+FIRST_SETTINGS = (
+    "near_duplicate_threshold", "conflict_threshold", "doubtful_conflict_threshold", "fewest_per_label",
+    "dominant_label_share", "edge_case_share", "findings_per_check",
+)  # fmt: skip
+"""Settings of release 0.1.0."""
 
 
 class CheckReport(Record, frozen=True, kw_only=True):
@@ -84,8 +92,17 @@ def inputs(home: Home, examples: Sequence[Example]) -> dict[str, str]:
     return {
         "task": home.task.hash,
         "examples": examples_hash(examples),
-        "settings": digest(config.model_dump(mode="json")),
+        "settings": digest(_counting(config)),
     } | ({"files of texts": digest([read_texts(file) for file in files if file.exists()])} if files else {})
+
+
+def _counting(config: ChecksConfig) -> dict[str, Any]:
+    """The settings that name a report: those a later release added only where they were changed.
+
+    So a report that an earlier release made is not stale merely because there is more to set now.
+    """
+    usual = ChecksConfig().model_dump(mode="json")
+    return {k: v for k, v in config.model_dump(mode="json").items() if k in FIRST_SETTINGS or v != usual[k]}
 
 
 def examples_hash(examples: Sequence[Example]) -> str:
