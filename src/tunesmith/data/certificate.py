@@ -216,7 +216,7 @@ def _meant_the_same(split: Split, closest: Sequence[Near], embedder: Embedder | 
     if embedder is None or embedder.hash != split.settings.get("embedder"):
         yield (
             "the embedder that compared meanings is not the one here; to mend it, name it under model: embedder in "
-            "tunesmith.yaml and `tunesmith model pull` it, or `tunesmith split` again"
+            "tunesmith.yaml and pull it with `tunesmith model pull minilm`, or `tunesmith split` again"
         )
     elif closest and closest[0].similarity >= threshold:
         worst = closest[0]
