@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 PYTEST := $(BIN)/python -m pytest
-# The fast tests' models are so small that threads would only wait for one another.
-FAST := OMP_NUM_THREADS=1 $(PYTEST) -m "not slow"
+# The fast tests' models are so small that threads would only wait for one another: a process a core instead.
+FAST := OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
 .PHONY: help install demo test test-slow check bench clean
 .DEFAULT_GOAL := help

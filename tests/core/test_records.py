@@ -1,3 +1,5 @@
+import msgspec
+
 from tunesmith.core.codec import canonical, decode, digest, encode
 from tunesmith.core.records import Certificate, Contender, Example, Message, Split
 from tunesmith.core.task import Field, Task
@@ -52,3 +54,12 @@ def test_a_schema_keeps_the_order_of_its_fields_through_a_file():
     read = decode(canonical(contender), Contender)
     assert read.hash == contender.hash
     assert tuple(read.constraint.schema["properties"]) == names
+
+
+def test_a_reworded_example_keeps_all_but_what_it_says():
+    old = Example.make(
+        (Message(role="user", content="a"),), "b", group="g", source="expert", licence="CC0-1.0", edge_case="decline"
+    )
+    new = old.reworded(old.messages, "c")
+    assert new.id != old.id
+    assert msgspec.structs.replace(new, id=old.id, completion="b") == old

@@ -11,6 +11,7 @@ from tunesmith.core.errors import UnknownName
 from tunesmith.core.records import Origin
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import Material, run_checks
+from tunesmith.data.checks.encoding import repaired
 from tunesmith.data.mends import mend, run_mends
 
 TEXT = Task(name="t", format="plain", fields=(Field(name="reply", type="text"),))
@@ -126,3 +127,7 @@ def test_the_noisy_file_is_mended_where_a_rule_can():
     assert {f.check for f in left} <= {"encoding", "exact_duplicates"}
     assert sum(f.check == "encoding" for f in left) == 1
     assert set(mend) >= {"encoding", "whitespace", "personal_data", "secrets", "completion_format", "exact_duplicates"}
+
+
+def test_what_only_becomes_readable_once_something_is_taken_out_is_read_too():
+    assert repaired("Î\x1f\x80") == "π"

@@ -77,6 +77,9 @@ class Origin(Record, frozen=True, kw_only=True):
     """The row's own id in that file, where it has one."""
 
 
+_SAID = ("id", "messages", "completion")
+
+
 class Example(Record, frozen=True, kw_only=True):
     """One row: the messages up to the completion, and the completion.
 
@@ -106,6 +109,11 @@ class Example(Record, frozen=True, kw_only=True):
         """An example whose id is made from its content."""
         identity = [messages, completion, rest.get("group"), rest.get("side")]
         return cls(id=digest(identity), messages=messages, completion=completion, **rest)
+
+    def reworded(self, messages: tuple[Message, ...], completion: str) -> Example:
+        """The same row saying something else: another id, all else kept."""
+        kept = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _SAID}
+        return Example.make(messages, completion, **kept)
 
     @property
     def prompt(self) -> str:

@@ -103,7 +103,7 @@ class ReviewDesk:
             raise TunesmithError(
                 "The correction says what the example says.", "accept it with `tunesmith review accept`"
             )
-        edit = Edit(old.id, _with_completion(old, text), note)
+        edit = Edit(old.id, old.reworded(old.messages, text), note)
         made = self._reviews.decide(held, self.by, "corrected", edit=edit, completion=text, note=note)
         return self._about(made)
 
@@ -218,8 +218,3 @@ def _wanted(field: Field) -> str:
     if field.type != "label":
         return f"{field.name} (a {field.type})"
     return f"{field.name} (one of {', '.join(field.labels[:12])}{', ...' if len(field.labels) > 12 else ''})"
-
-
-def _with_completion(old: Example, completion: str) -> Example:
-    kept = {name: getattr(old, name) for name in old.__struct_fields__ if name not in ("id", "messages", "completion")}
-    return Example.make(old.messages, completion, **kept)

@@ -62,6 +62,12 @@ def repaired(text: str) -> str:
     >>> repaired("It doesnâ€™t work\u200b")
     'It doesn’t work'
     """
+    while (better := _once(text)) != text:  # what is taken out may have stood between two halves of something broken
+        text = better
+    return text
+
+
+def _once(text: str) -> str:
     text = MOJIBAKE.sub(lambda match: _repaired(match[0]) or match[0], text)
     right_to_left = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
     text = INVISIBLE.sub(lambda match: match[0] if right_to_left and match[0] in DIRECTION else "", text)

@@ -52,11 +52,7 @@ def edited(
         said = example.completion
     if messages == example.messages and said == example.completion:
         return example
-    rest = {name: getattr(example, name) for name in KEPT}
-    return Example.make(messages, said, **rest)
-
-
-KEPT = ("group", "category", "edge_case", "source", "side", "origin", "lineage")
+    return example.reworded(messages, said)
 
 
 def _completion(example: Example, task: Task, text: Callable[[str], str] | None) -> str:
