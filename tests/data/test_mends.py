@@ -130,4 +130,4 @@ def test_the_noisy_file_is_mended_where_a_rule_can():
 
 
 def test_what_only_becomes_readable_once_something_is_taken_out_is_read_too():
-    assert repaired("Î\x1f\x80") == "π"
+    assert repaired("\u00cf\x1f\x80") == "\u03c0"  # CF 80 is the UTF-8 of this letter, pi
