@@ -12,6 +12,7 @@ from tunesmith.data.checks.material import named
 from tunesmith.data.mends import Mended, run_mends
 from tunesmith.data.private import find
 from tunesmith.workspace.check import material
+from tunesmith.workspace.history import undo as take_back
 from tunesmith.workspace.home import Home
 
 __all__ = ["MendReport", "MendedRow", "mend", "undo"]
@@ -84,8 +85,8 @@ def undo(home: Home, batch: str) -> MendReport:
         TunesmithError: There is no such batch, or it was undone or built upon since.
     """
     with home.alone("mend"):
-        made = home.store.changes.undo(batch, "mend")
-    return MendReport(examples=len(home.examples()), applied=True, batch=made, undone=batch)
+        made = take_back(home, batch, "mend")
+    return MendReport(examples=len(home.examples()), applied=True, batch=made.batch, undone=made.undone)
 
 
 def _place(example: Example) -> tuple[str, int, str]:
