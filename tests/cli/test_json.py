@@ -60,7 +60,7 @@ def road(tmp_path_factory):
         ("init", "workspace task"),
         ("add", "read added duplicates rejected"),
         ("check", "snapshot examples findings ready unmeasured readiness"),
-        ("mend", "examples changed left applied batch"),
+        ("mend", "snapshot examples findings ready changed left applied batch"),
         ("select", "selected of compared"),
         ("show", "example provenance"),
         ("data history", "changes"),

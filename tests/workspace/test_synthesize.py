@@ -51,6 +51,7 @@ def test_new_examples_wait_for_people_with_their_lineage_and_are_learnt_only_aft
     assert ended.status == 0
     report = ended.json
     assert (report["made"], report["queued"], report["usd"]) == (5, 5, None)
+    assert (report["accepted"], report["corrected"], report["rejected"]) == (0, 0, 0)
     split = desk.home.latest("split", "split", Split)[0]
     by_id = {e.id: e for e in desk.home.examples()}
     made = [e for e in by_id.values() if e.source == "synthetic"]

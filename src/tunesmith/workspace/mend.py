@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record
+from tunesmith.core.records import Example, Finding, Record
 from tunesmith.core.store.changes import Edit
 from tunesmith.data.checks import run_checks
 from tunesmith.data.checks.material import named
 from tunesmith.data.mends import Mended, run_mends
 from tunesmith.data.private import find
-from tunesmith.workspace.check import material
+from tunesmith.workspace.check import examples_hash, material
 from tunesmith.workspace.history import undo as take_back
 from tunesmith.workspace.home import Home
 
@@ -51,6 +51,12 @@ class MendReport(Record, frozen=True, kw_only=True):
     changed: tuple[MendedRow, ...] = ()
     left: tuple[str, ...] = ()
     """What is left for people, a line for each check."""
+    findings: tuple[Finding, ...] = ()
+    """The same, one by one."""
+    ready: bool | None = None
+    """Whether none of them is an error; `check` has the last word. None where nothing was looked at."""
+    snapshot: str | None = None
+    """Hash of the examples as they are now."""
     applied: bool = False
     batch: str | None = None
     """Names the change: `tunesmith mend --undo BATCH` takes it back."""
@@ -69,10 +75,14 @@ def mend(home: Home, only: Sequence[str] | None = None, *, apply: bool = False) 
         if apply and mended:
             edits = [Edit(m.old.id, m.new, "; ".join(m.reasons)) for m in mended]
             batch = home.store.changes.make("mend", "mend", edits)
+    findings = run_checks(material(home, _after(examples, mended)), FOR_PEOPLE)
     return MendReport(
         examples=len(examples),
         changed=tuple(_row(m) for m in mended),
-        left=tuple(_left(home, _after(examples, mended))),
+        left=tuple(_left(findings)),
+        findings=tuple(findings),
+        ready=not any(finding.severity == "error" for finding in findings),
+        snapshot=examples_hash(home.examples()),
         applied=batch is not None,
         batch=batch,
     )
@@ -86,7 +96,10 @@ def undo(home: Home, batch: str) -> MendReport:
     """
     with home.alone("mend"):
         made = take_back(home, batch, "mend")
-    return MendReport(examples=len(home.examples()), applied=True, batch=made.batch, undone=made.undone)
+    examples = home.examples()
+    return MendReport(
+        examples=len(examples), applied=True, batch=made.batch, undone=made.undone, snapshot=examples_hash(examples)
+    )
 
 
 def _place(example: Example) -> tuple[str, int, str]:
@@ -146,9 +159,8 @@ def _shown(text: str, begin: int, end: int) -> str:
     return f"{'…' if first else ''}{part}{'…' if last < len(text) else ''}"
 
 
-def _left(home: Home, examples: list[Example]) -> Iterator[str]:
-    found = run_checks(material(home, examples), FOR_PEOPLE)
+def _left(findings: Sequence[Finding]) -> Iterator[str]:
     for name in FOR_PEOPLE:
-        rows = {id_ for finding in found if finding.check == name for id_ in finding.examples}
+        rows = {id_ for finding in findings if finding.check == name for id_ in finding.examples}
         if rows:
             yield f"{name}: {len(rows)} example{'s' if len(rows) > 1 else ''} (`tunesmith check --only {name}`)"

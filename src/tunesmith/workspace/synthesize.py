@@ -39,6 +39,10 @@ class SynthesisReport(Record, frozen=True, kw_only=True):
     """New examples, all of them waiting for review."""
     queued: int
     """Opinions that the queue waits for now, those on earlier examples included."""
+    accepted: int = 0
+    """By people, so far, in the whole queue; so the two below."""
+    corrected: int = 0
+    rejected: int = 0
     refused: dict[str, int] = {}
     """Replies that are no new example, by reason."""
     usd: float | None = None
@@ -135,12 +139,16 @@ class _Desk:
     def report(self) -> SynthesisReport:
         if self.missing and self.stopped is None:
             self.stopped = f"of {self._asked} replies {sum(self._refused.values())} were refused"
+        counts = self.home.store.reviews.counts()
         return SynthesisReport(
             teacher=self.teacher,
             wanted=self.count,
             asked=self._asked,
             made=self._made,
-            queued=self.home.store.reviews.counts().queued,
+            queued=counts.queued,
+            accepted=counts.accepted,
+            corrected=counts.corrected,
+            rejected=counts.rejected,
             refused=dict(self._refused.most_common()),
             usd=sum(self._usd) if self._usd else None,
             stopped=self.stopped,
