@@ -159,3 +159,16 @@ def test_a_chat_whose_answer_is_empty_is_kept_where_there_may_be_nothing_to_find
     assert (
         read_one(write(tmp_path, "a.jsonl", row), task=Task(name="t", format="plain", fields=(name,))).completion == ""
     )
+
+
+@pytest.mark.parametrize("weight", [10**400, 1e300, -1, "1", True, 2e6])
+def test_a_weight_that_is_none_sets_the_row_aside(tmp_path, weight):
+    turns = [
+        {"role": "user", "content": "a"},
+        {"role": "assistant", "content": "b", "weight": weight},
+        {"role": "user", "content": "c"},
+        {"role": "assistant", "content": "d"},
+    ]
+    (rejected,) = read_all(write(tmp_path, "a.jsonl", {"messages": turns}))
+    assert isinstance(rejected, Rejected)
+    assert "has the weight" in rejected.problem

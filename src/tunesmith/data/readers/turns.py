@@ -24,6 +24,8 @@ _ROLES: dict[str, Role] = {
     "tool": "tool",
     "function": "tool",
 }
+HEAVIEST = 1e6
+"""A weight above this is a slip, or an attack on the loss."""
 _MAY_FOLLOW: dict[str, tuple[str, ...]] = {
     "start": ("user",),
     "user": ("assistant",),
@@ -92,7 +94,7 @@ def parts_text(what: str, content: Any) -> str:
 def _weight(number: int, weight: Any) -> float | None:
     if weight is None:
         return None
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight < float("inf"):
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= HEAVIEST:
         raise RowFault(f"message {number} has the weight {str(weight)[:40]!r}", "use 0 (not learnt) or 1")
     return float(weight)
 
