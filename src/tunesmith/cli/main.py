@@ -49,16 +49,19 @@ VERBS = (
 def main() -> NoReturn:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminated)  # a polite kill ends like Ctrl-C: nothing half-written
-    sys.exit(run(sys.argv[1:]))
+    status = run(sys.argv[1:])
+    for late in (signal.SIGINT, signal.SIGTERM):  # all is done: what comes now must not change how it ended
+        signal.signal(late, signal.SIG_IGN)
+    sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line and answer with its exit status."""
     session.folder, session.json, session.debug = Path(), False, False
     arguments = _take_flags(arguments)
-    for verb in VERBS:
-        import_module(f"tunesmith.cli.{verb}")
     try:
+        for verb in VERBS:
+            import_module(f"tunesmith.cli.{verb}")
         status = app(arguments, prog_name="tunesmith", standalone_mode=False)
     except typer.Exit as ending:
         return int(ending.exit_code)
