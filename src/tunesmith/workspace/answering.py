@@ -25,10 +25,27 @@ from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.settings import ModelConfig, TeacherConfig
 
-__all__ = ["Answering", "current_split"]
+__all__ = ["Answering", "current_split", "open_at"]
 
 SAVE_EVERY = 16
+
+
+def open_at(server: ModelConfig | TeacherConfig, name: str, budget_usd: float) -> Model:
+    """The model ``name``, on this machine or at ``server``'s address; with prices, the budget caps what it may cost."""
+    if server.base_url is None:
+        return open_model(name)
+    paid_in, paid_out = server.usd_per_million_input_tokens, server.usd_per_million_output_tokens
+    if paid_in is None or paid_out is None:  # without prices nothing can be counted against a cap
+        return open_model(name, base_url=server.base_url, api_key_env=server.api_key_env)
+    return open_model(
+        name,
+        base_url=server.base_url,
+        api_key_env=server.api_key_env,
+        prices=Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
+        cap=SpendingCap(budget_usd),
+    )
 
 
 def current_split(home: Home) -> Split:
@@ -92,18 +109,7 @@ class Answering:
     def model(self) -> Model:
         """The model that is asked; loaded once."""
         m = self.home.settings.model
-        if m.base_url is None:
-            return open_model(m.base)
-        paid_in, paid_out = m.usd_per_million_input_tokens, m.usd_per_million_output_tokens
-        if paid_in is None or paid_out is None:  # without prices nothing can be counted against a cap
-            return open_model(m.base, base_url=m.base_url, api_key_env=m.api_key_env)
-        return open_model(
-            m.base,
-            base_url=m.base_url,
-            api_key_env=m.api_key_env,
-            prices=Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
-            cap=SpendingCap(self.home.settings.budget.usd),
-        )
+        return open_at(m, m.base, self.home.settings.budget.usd)
 
     def answers(
         self, records: Mapping[str, Contender], examples: Sequence[Example], progress: Progress = quiet

@@ -19,7 +19,17 @@ from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["FILE", "VERSION", "ModelConfig", "Settings", "changed", "load_settings", "save_settings", "task_settings"]
+__all__ = [
+    "FILE",
+    "VERSION",
+    "ModelConfig",
+    "Settings",
+    "TeacherConfig",
+    "changed",
+    "load_settings",
+    "save_settings",
+    "task_settings",
+]
 
 C = TypeVar("C", bound=Config)
 

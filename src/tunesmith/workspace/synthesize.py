@@ -14,10 +14,9 @@ from tunesmith.core.records import Decoding, Example, Message, Origin, Record, R
 from tunesmith.core.store import Queued
 from tunesmith.data.synthesis import Draft, Want, ask, constraint_of, near_copies, read_draft, wants
 from tunesmith.models.embedder import open_embedder
-from tunesmith.models.opening import open_model
-from tunesmith.models.reply import Model, Reply
-from tunesmith.models.spending import Prices, SpendingCap, SpendingCapReached
-from tunesmith.workspace.answering import Answering
+from tunesmith.models.reply import Reply
+from tunesmith.models.spending import SpendingCapReached
+from tunesmith.workspace.answering import Answering, open_at
 from tunesmith.workspace.home import Home
 
 __all__ = ["SynthesisReport", "synthesize"]
@@ -65,7 +64,7 @@ def synthesize(home: Home, *, teacher: str, count: int, seed: int = 0, progress:
     answering = Answering(home)
     with home.alone("synthesize"):
         desk = _Desk(home, answering, teacher, count)
-        model = _open(home, teacher)
+        model = open_at(home.settings.teacher, teacher, home.settings.budget.usd)
         vectors = open_embedder(home.settings.model.embedder).embed([e.prompt for e in answering.known.train])
         try:
             for round_ in range(ROUNDS):
@@ -153,18 +152,6 @@ class _Desk:
             usd=sum(self._usd) if self._usd else None,
             stopped=self.stopped,
         )
-
-
-def _open(home: Home, teacher: str) -> Model:
-    t = home.settings.teacher
-    if t.base_url is None:
-        return open_model(teacher)
-    paid_in, paid_out = t.usd_per_million_input_tokens, t.usd_per_million_output_tokens
-    if paid_in is None or paid_out is None:
-        return open_model(teacher, base_url=t.base_url, api_key_env=t.api_key_env)
-    prices = Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out)
-    cap = SpendingCap(home.settings.budget.usd)
-    return open_model(teacher, base_url=t.base_url, api_key_env=t.api_key_env, prices=prices, cap=cap)
 
 
 def _requests(home: Home, batch: Sequence[Want], seed: int) -> list[Request]:
