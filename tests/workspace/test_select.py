@@ -44,6 +44,18 @@ def test_only_train_rows_are_chosen_evenly_over_the_labels_and_each_says_why(des
     assert 0 <= low <= selection.compared.accuracy_random["topic"] <= high <= 1
 
 
+def test_a_random_choice_of_the_same_size_can_be_tuned_on_too(desk):
+    once, again, other = (desk.select(12, name="chance", seed=seed, at_random=True) for seed in (1, 1, 2))
+    ids = [{one.example for one in selection.selected} for selection in (once, again, other)]
+    assert len(ids[0]) == 12
+    assert ids[0] <= train_side(desk)
+    assert ids[0] == ids[1] != ids[2]
+    assert ids[0] != {one.example for one in desk.select(12).selected}
+    assert desk.plan(selection="chance").plan["train_examples"] == 12
+    told = json.loads(tunesmith("-C", desk.home.root, "select", "--count", "5", "--random", "--json").out)
+    assert [one["reason"] for one in told["selected"]] == ["drawn at random"] * 5
+
+
 def test_tuning_uses_the_selection_and_names_it(desk):
     desk.select(8, name="small")
     whole, part = desk.plan().plan, desk.plan(selection="small").plan

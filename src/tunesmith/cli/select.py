@@ -23,9 +23,12 @@ def select(
     compare_random: Annotated[
         bool, typer.Option("--compare-random", help="Compare it with random choices of the same size.")
     ] = False,
+    at_random: Annotated[
+        bool, typer.Option("--random", help="Let chance choose, faulty rows too: what a choice has to beat.")
+    ] = False,
 ) -> None:
     """Choose the train rows worth training on: clean, surely labelled, spread over the labels and prompts."""
-    report = open_workspace().select(count, name=name, seed=seed, compare_random=compare_random)
+    report = open_workspace().select(count, name=name, seed=seed, compare_random=compare_random, at_random=at_random)
     lines = [f"{chosen.example}  {chosen.reason}" for chosen in report.selected[:SHOWN]]
     if len(report.selected) > SHOWN:
         lines.append(f"and {len(report.selected) - SHOWN} more")

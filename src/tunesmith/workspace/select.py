@@ -62,9 +62,12 @@ class Selection(Record, frozen=True, kw_only=True):
 
 
 def select(
-    home: Home, count: int, *, name: str = "selection", seed: int = 0, compare_random: bool = False
-) -> Selection:
+    home: Home, count: int, *, name: str = "selection", seed: int = 0, compare_random: bool = False,
+    at_random: bool = False,
+) -> Selection:  # fmt: skip
     """Choose up to ``count`` train rows: none with an error, those without a warning first.
+
+    With ``at_random``, chance alone chooses among all of them, faulty ones too: what a choice has to beat.
 
     Raises:
         TunesmithError: There is no split yet, or the train side has no row without an error.
@@ -72,20 +75,10 @@ def select(
     answering = Answering(home)
     train = answering.known.train
     seen = material(home, train)
-    against = _findings(seen)
-    labels, certainty = _labels(seen)
-    rows = [row for row, example in enumerate(train) if against.get(example.id, ("", ""))[0] != "error"]
-    if not rows:
-        raise TunesmithError(
-            "No train row is free of errors, so there is nothing to choose from.", "mend them first: `tunesmith check`"
-        )
-    candidates = [
-        Candidate(train[row].id, labels[row], certainty[row], against.get(train[row].id, ("", ""))[1]) for row in rows
-    ]
-    chosen = choose(candidates, seen.vectors[rows], count, seed)
-    passed: dict[str, int] = {}
-    for _, check in against.values():
-        passed[check] = passed.get(check, 0) + 1
+    if at_random:
+        chosen, passed = _drawn(seen, count, seed), dict[str, int]()
+    else:
+        chosen, passed = _chosen(seen, count, seed)
     selection = Selection(
         name=name,
         selected=tuple(chosen),
@@ -119,6 +112,33 @@ def chosen_ids(home: Home, name: str, split: str) -> tuple[frozenset[str], str]:
     return frozenset(chosen.example for chosen in found[0].selected), found[1].hash
 
 
+def _chosen(seen: Material, count: int, seed: int) -> tuple[list[Chosen], dict[str, int]]:
+    """The rows worth training on, and how many were passed over, by check."""
+    against = _findings(seen)
+    labels, certainty = _labels(seen)
+    rows = [row for row, example in enumerate(seen.examples) if against.get(example.id, ("", ""))[0] != "error"]
+    if not rows:
+        raise TunesmithError(
+            "No train row is free of errors, so there is nothing to choose from.", "mend them first: `tunesmith check`"
+        )
+    candidates = [
+        Candidate(seen.examples[row].id, labels[row], certainty[row], against.get(seen.examples[row].id, ("", ""))[1])
+        for row in rows
+    ]
+    passed: dict[str, int] = {}
+    for _, check in against.values():
+        passed[check] = passed.get(check, 0) + 1
+    return choose(candidates, seen.vectors[rows], count, seed), passed
+
+
+def _drawn(seen: Material, count: int, seed: int) -> list[Chosen]:
+    rows = np.random.default_rng(seed).permutation(len(seen.examples))[:count]
+    labels = _label_names(seen)
+    return [
+        Chosen(example=seen.examples[row].id, label=labels[row], reason="drawn at random", gain=0.0) for row in rows
+    ]
+
+
 def _findings(seen: Material) -> dict[str, tuple[str, str]]:
     """The worst finding about each example that has one: its severity and check. Notes speak against nothing."""
     worst: dict[str, tuple[str, str]] = {}
@@ -139,19 +159,19 @@ def _findings(seen: Material) -> dict[str, tuple[str, str]]:
 
 def _labels(seen: Material) -> tuple[list[str], list[float | None]]:
     """Of each row the label of the first label field, and how sure it is."""
-    labels, certainty = [ALL] * len(seen.examples), [None] * len(seen.examples)
+    sure: list[float | None] = [None] * len(seen.examples)
     fields = [field for field in seen.task.labels if not field.multiple]
-    if not fields:
-        return labels, list(certainty)
-    for row, read in enumerate(seen.parsed):
-        if read.fields is not None:
-            labels[row] = str(read.fields[fields[0].name])
-    sure: list[float | None] = list(certainty)
-    found = labelled(seen, fields[0]) if find_spec("sklearn") else None
+    found = labelled(seen, fields[0]) if fields and find_spec("sklearn") else None
     if found is not None:
         for row, own, most in zip(found.rows, found.own, found.probabilities.max(1), strict=True):
             sure[row] = float(own / most)
-    return labels, sure
+    return _label_names(seen), sure
+
+
+def _label_names(seen: Material) -> list[str]:
+    """Of each row the label of the first label field; ``ALL`` where there is none."""
+    name = next((field.name for field in seen.task.labels if not field.multiple), None)
+    return [ALL if name is None or read.fields is None else str(read.fields[name]) for read in seen.parsed]
 
 
 def _compared(home: Home, answering: Answering, seen: Material, chosen: Sequence[Chosen], seed: int) -> Against:

@@ -194,11 +194,14 @@ class Workspace:
 
         return verify(self.home)
 
-    def select(self, count: int, *, name: str = "selection", seed: int = 0, compare_random: bool = False) -> Selection:
-        """Choose the train rows worth training on; `tune(selection=name)` uses them."""
+    def select(self, count: int, **options: Any) -> Selection:
+        """Choose the train rows worth training on; `tune(selection=name)` uses them.
+
+        Options: name, seed, compare_random, at_random.
+        """
         from tunesmith.workspace.select import select
 
-        return select(self.home, count, name=name, seed=seed, compare_random=compare_random)
+        return select(self.home, count, **options)
 
     def baseline(self, kinds: Sequence[str] = (), progress: Progress = quiet) -> BaselineReport:
         """Prepare untuned contenders and let them answer on validation."""
