@@ -78,7 +78,7 @@ def road(tmp_path_factory):
         ("verify", "certified"),
         ("baseline", "contenders"),
         ("plan", "plan too_early"),
-        ("tune", "run best_step validation_loss peak_memory_bytes examples_per_second adapter"),
+        ("tune", "run best_step validation_loss peak_memory_bytes examples_per_second adapter mixture"),
         ("evaluate", "contenders comparisons test_looks"),
         ("cost", "contenders"),
         ("decide", "recommendation because quality_bar costs dossier"),

@@ -24,6 +24,7 @@ DRAWN = {
     ),
     "amounts": lambda: amounts([Amount("prompt", 0.3, "$0.30"), Amount(NASTY, None, "not known")], axis=NASTY),
     "curve": lambda: curve(POINTS, best_step=10),
+    "curve with a mixture": lambda: curve([p | {"general_validation_loss": 1.5} for p in POINTS], best_step=10),
     "confusion": lambda: confusion(TABLE),
     "label_balance": lambda: label_balance(BALANCE),
 }
@@ -73,6 +74,11 @@ def test_met_missed_and_not_shown_differ_in_colour_and_in_shape():
         )  # curves: a circle has some
         marks[row.name] = (shape > 0, re.search(r"<use [^>]*style=\"fill: (#\w+)", svg)[1])
     assert marks == {"tuned": (True, "#0072b2"), "retrieval": (True, "#ffffff"), "prompt": (False, "#c4500a")}
+
+
+def test_the_line_of_general_rows_is_drawn_and_named_where_there_is_one():
+    assert "general" in texts(first_draw("curve with a mixture"))
+    assert "general" not in texts(first_draw("curve"))
 
 
 def test_a_label_on_a_scale_to_a_hundred_and_negative_differences_fit_the_axis():

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec.structs import asdict
 
-from tunesmith.cli.app import app, open_workspace, show
+from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.progress import clock, progress
+
+if TYPE_CHECKING:
+    from tunesmith.core.records import Run
 
 
 @app.command()
@@ -28,6 +34,12 @@ def tune(
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples per optimizer step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Adapter's start and order of examples.")] = None,
+    mixture: Annotated[
+        Path | None, typer.Option(help="File or data set of general examples to mix in, against forgetting.")
+    ] = None,
+    mixture_share: Annotated[
+        float | None, typer.Option(help="Share of all examples of an epoch that are general ones, as a fraction.")
+    ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
     workspace = open_workspace()
@@ -37,13 +49,14 @@ def tune(
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "seed": seed,
+        "mixture": {"path": _beside(workspace.home.root, mixture), "share": mixture_share},
     }
     if plan:
-        planned = workspace.plan(selection=selection, **changes)
+        planned = workspace.plan(selection=selection, say=say, **changes)
         show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
         return
     with progress("tuning") as told:
-        run = workspace.tune(name=name, anyway=anyway, selection=selection, progress=told, **changes)
+        run = workspace.tune(name=name, anyway=anyway, selection=selection, progress=told, say=say, **changes)
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -56,14 +69,50 @@ def tune(
         "stopped_early": run.stopped_early,
         "truncated": run.truncated,
         "overrides": run.overrides,
+        "mixture": run.mixture,
+        "general_validation_loss": run.general_validation_loss,
+        "start_general_validation_loss": run.start_general_validation_loss,
     }
-    text = (
-        f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}\n"
+    lines = [
+        f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
+        *_mixed_in(run),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
-        f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB\n"
-        f"Next: tunesmith evaluate tuned"
-    )
-    show(result, text)
+        f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
+        "Next: tunesmith evaluate tuned",
+    ]
+    show(result, "\n".join(lines))
+
+
+def _beside(root: Path, file: Path | None) -> str | None:
+    """A file named on the command line, as tunesmith.yaml would name it; where it can, without this machine's paths."""
+    return None if file is None else os.path.relpath(file, root)
+
+
+def _mixed_in(run: Run) -> list[str]:
+    if run.mixture is None:
+        return []
+    start, best = run.start_general_validation_loss, run.general_validation_loss
+    measured = "not measured, for no general row held out fits into an example"
+    if start is not None and best is not None:
+        measured = f"{start:.4f} before tuning, {best:.4f} at the best step"
+    return [*_general(asdict(run.mixture)), f"general validation loss: {measured}"]
+
+
+def _general(counts: dict[str, int]) -> list[str]:
+    """What was mixed in, and what was left out of it."""
+    share = counts["examples"] / max(counts["all_examples"], 1)
+    left = {
+        "cannot be used": counts["rejected"],
+        "repeat another": counts["duplicates"],
+        "near a validation or test prompt": counts["near"],
+        "too long": counts["too_long"],
+    }
+    out = ", ".join(f"{count} {reason}" for reason, count in left.items() if count)
+    return [
+        f"mixed in: {counts['examples']} general examples among {counts['all_examples']} ({share:.0%}), from "
+        f"{counts['rows']} rows",
+        f"general rows: {counts['read']} read, {counts['held_out']} held out" + (f"; left out: {out}" if out else ""),
+    ]
 
 
 def _told(plan: dict[str, Any]) -> list[str]:
@@ -71,7 +120,9 @@ def _told(plan: dict[str, Any]) -> list[str]:
     lines = []
     for key, value in plan.items():
         name, _, unit = key.rpartition("_")
-        if isinstance(value, dict):
+        if key == "mixture":
+            lines += _general(value) if value else []
+        elif isinstance(value, dict):
             parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
             lines.append(f"{key} in GiB: {parts}")
         elif unit == "bytes":

@@ -132,20 +132,26 @@ def amounts(rows: Sequence[Amount], *, axis: str = "") -> str:
 
 
 def curve(points: Sequence[Mapping[str, float]], *, best_step: int | None = None) -> str:
-    """Loss by step: ``points`` hold ``step`` and, where they were measured, ``train_loss`` and ``validation_loss``.
+    """Loss by step: ``points`` hold ``step`` and, where they were measured, ``train_loss``, ``validation_loss`` and
+    ``general_validation_loss``.
 
     Raises:
         NothingToMeasure: No point holds a loss.
     """
     lines = {
         key: [(point["step"], point[key]) for point in points if point.get(key) is not None]
-        for key in ("train_loss", "validation_loss")
+        for key in ("train_loss", "validation_loss", "general_validation_loss")
     }
     _some([point for line in lines.values() for point in line], "no loss was logged")
 
     def draw(figure: Figure) -> None:
         axes = figure.add_axes((0.09, 0.18, 0.74, 0.74))
-        looks = {"train_loss": (SKY, "-", 1.4, "train"), "validation_loss": (BLUE, "o-", 2.0, "validation")}
+        looks = {
+            "train_loss": (SKY, "-", 1.4, "train"),
+            "validation_loss": (BLUE, "o-", 2.0, "validation"),
+            "general_validation_loss": (VERMILION, "s--", 1.4, "general"),
+        }
+        inks = {"train": MUTED, "validation": BLUE, "general": VERMILION}
         ends = {}
         for key, line in lines.items():
             if line:
@@ -154,7 +160,7 @@ def curve(points: Sequence[Mapping[str, float]], *, best_step: int | None = None
                 ends[name] = line[-1][1]
         for name, height in _apart(ends, axes.get_ylim()).items():
             axes.annotate(name, (1, height), xycoords=("axes fraction", "data"), xytext=(6, 0), va="center",
-                          textcoords="offset points", color=MUTED if name == "train" else BLUE)  # fmt: skip
+                          textcoords="offset points", color=inks[name])  # fmt: skip
         if best_step is not None:
             axes.axvline(best_step, color=INK, lw=1, dashes=(4, 3), zorder=1)
             axes.annotate(f"best: step {best_step}", (best_step, 1), xycoords=("data", "axes fraction"), xytext=(0, 4),

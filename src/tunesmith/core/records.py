@@ -26,6 +26,7 @@ __all__ = [
     "Example",
     "Finding",
     "Message",
+    "MixtureCounts",
     "Near",
     "Origin",
     "Record",
@@ -354,6 +355,29 @@ class Comparison(Record, frozen=True, kw_only=True):
     """Examples left out because one of the two has nothing usable to compare."""
 
 
+class MixtureCounts(Record, frozen=True, kw_only=True):
+    """General-purpose rows mixed into a run, counted apart from the task's examples."""
+
+    read: int
+    """Rows of the file or data set, good and bad."""
+    rejected: int = 0
+    """Could not be read."""
+    duplicates: int = 0
+    """Left out: they ask the same as another general row, or nearly the same as one that is held out."""
+    near: int = 0
+    """Left out: their prompt is near one of the task's validation or test side."""
+    too_long: int = 0
+    """Left out when they were drawn: longer than an example may be."""
+    held_out: int = 0
+    """Never learnt: the general validation loss is measured on them."""
+    rows: int = 0
+    """Different rows that are learnt from."""
+    examples: int = 0
+    """Examples learnt, each time one is seen. In a plan: in all steps."""
+    all_examples: int = 0
+    """The same with the task's own examples."""
+
+
 class Run(Record, frozen=True, kw_only=True):
     """One tuning run: what went in, what came out."""
 
@@ -375,9 +399,16 @@ class Run(Record, frozen=True, kw_only=True):
     truncated: int = 0
     """Examples that did not fit whole."""
     curve: tuple[dict[str, float], ...] = ()
-    """Per logged step: step, train_loss, and validation_loss where it was measured."""
+    """Per logged step: step, train_loss, and validation_loss where it was measured; with a mixture,
+    general_train_loss and general_validation_loss beside them."""
     overrides: tuple[str, ...] = ()
     """Guards that were passed by a flag."""
+    mixture: MixtureCounts | None = None
+    """Of the general-purpose examples mixed in; none of them counts anywhere else."""
+    general_validation_loss: float | None = None
+    """On the general rows held out, at the best step; None where there are none."""
+    start_general_validation_loss: float | None = None
+    """Before the first step. What the loss has risen since is forgotten."""
 
 
 class Decision(Record, frozen=True, kw_only=True):

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, MixtureConfig
 
-__all__ = ["LoraConfig"]
+__all__ = ["LoraConfig", "MixtureConfig"]

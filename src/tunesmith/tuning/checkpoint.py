@@ -31,8 +31,13 @@ class State(Record, frozen=True, kw_only=True):
     best_step: int = 0
     best_loss: float | None = None
     start_loss: float | None = None
+    best_general_loss: float | None = None
+    """At the best step, of the general rows held out."""
+    start_general_loss: float | None = None
     losses: tuple[float, ...] = ()
     """Train losses since the last point of the curve."""
+    general_losses: tuple[float, ...] = ()
+    """The same of general examples."""
     curve: tuple[dict[str, float], ...] = ()
     seconds: float = 0.0
     learning_seconds: float = 0.0

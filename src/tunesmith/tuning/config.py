@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from tunesmith.core.config import Config
 
-__all__ = ["LoraConfig"]
+__all__ = ["LoraConfig", "MixtureConfig"]
+
+
+class MixtureConfig(Config):
+    """General-purpose examples mixed into the train side."""
+
+    path: str
+    """File, data set folder or folder of files, in any format that `add` reads, relative to tunesmith.yaml. Its rows
+    never become examples of the workspace."""
+    share: float = Field(0.1, gt=0, lt=1)
+    """Share of all examples seen in an epoch that are general ones, as a fraction; each counts in the loss as much as
+    an average train example. Rows are drawn by the seed, each once until all were."""
 
 
 class LoraConfig(Config):
@@ -66,3 +77,11 @@ class LoraConfig(Config):
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
+    mixture: MixtureConfig | None = None
+    """General-purpose examples learnt along with the train side, so that less of what the base model can do is
+    forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
+
+    @model_serializer(mode="wrap")
+    def _without_unset_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A run without a mixture says nothing of it, so that its name and hashes are those of earlier releases."""
+        return {key: value for key, value in dump(self).items() if key != "mixture" or value is not None}

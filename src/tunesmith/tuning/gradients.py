@@ -61,14 +61,18 @@ class Network:
         self.causal.set_attn_implementation(attention.NAME if fast else self._own_attention)
         self.way = way
 
-    def learn(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
+    def learn(self, batch: Batch, between: Callable[[], None] = _go_on, *, of: float | None = None) -> float:
         """Add the gradients of the batch's mean loss to the parameters'; returns that loss in nats per learnt token,
         each token counting by its weight.
 
         ``between`` is called before each pack; what it raises leaves with gradients half added.
+
+        Args:
+            of: Weight of all that the step learns, where the batch is a part of it: the gradients added are this part
+                of those of the whole's mean loss. The loss returned is the batch's own.
         """
         self.model.train()
-        return self._sum(batch, 1 / batch.weight, between) / batch.weight
+        return self._sum(batch, 1 / (of or batch.weight), between) / batch.weight
 
     def loss_sum(self, batch: Batch, between: Callable[[], None] = _go_on) -> float:
         """Weighted loss in nats, summed over the batch's learnt tokens; no gradients."""

@@ -12,16 +12,18 @@ import psutil
 import torch
 from msgspec.structs import replace
 
-from tunesmith.core.records import Record
+from tunesmith.core.records import MixtureCounts, Record
 from tunesmith.models.engine.loading import fastest_device
-from tunesmith.models.template import Template
+from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.base import add_adapter, load_base, longest_example, number_format, threads
-from tunesmith.tuning.batches import Batch, Order, make_batch, shared_prefix
+from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.memory import keep_freed_memory
+from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
+from tunesmith.tuning.steps import Step, Steps
 
 __all__ = ["Plan", "make_plan"]
 
@@ -48,6 +50,8 @@ class Plan(Record, frozen=True, kw_only=True):
     """That go through the model on the train side."""
     supervised_tokens_per_epoch: int
     """That are learnt."""
+    general_tokens_per_epoch: int | None = None
+    """Of general-purpose examples, beside those; in the first epoch."""
     steps: int
     looks: int
     """At the validation loss."""
@@ -64,64 +68,83 @@ class Plan(Record, frozen=True, kw_only=True):
     """Why there is no time."""
     examples_per_second: float | None = None
     way: str | None = None
+    mixture: MixtureCounts | None = None
+    """Of the general-purpose examples, which nothing above counts but ``steps``, memory and time."""
 
 
 def make_plan(
-    base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, *, probe: bool = True
-) -> Plan:
+    base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, *,
+    general: GeneralRows | None = None, probe: bool = True,
+) -> Plan:  # fmt: skip
     """Plan a run. With ``probe``, two steps are tried and thrown away, if they fit into memory.
 
     Raises:
         NothingToMeasure: A side is empty, or no row of it fits.
-        TunesmithError: A row has nothing to learn, or the model is not whole.
+        TunesmithError: A row has nothing to learn, no general row fits, or the model is not whole.
     """
     template, limit = Template.open(base), longest_example(base, config)
     learnt = encode_rows(template, train, "train", limit, "skip")
     watched = encode_rows(template, validation, "validation", limit, "skip")
-    shared = shared_prefix(learnt.examples)
-    order = Order(len(learnt.examples), config.batch_size, config.epochs, config.seed)
-    looks = 1 + math.ceil(order.steps / (config.evaluate_every or math.ceil(order.steps_per_epoch / 2)))
-    lengths = sorted((len(e.ids) - shared for e in learnt.examples), reverse=True)
-    tokens = sum(lengths) + shared * order.steps_per_epoch
-    memory, parameters, adapter = _memory(base, config, shared, lengths)
+    mixed = None
+    if general is not None and config.mixture is not None:
+        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
+    steps = Steps(learnt.examples, mixed, config)
+    looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
+    epoch = [steps.at(step) for step in range(steps.per_epoch)]
+    tokens = sum(step.train.tokens for step in epoch if step.train)
+    general_tokens = sum(step.general.tokens for step in epoch if step.general)
+    at_once = [_at_once(learnt.examples, steps.shared, config)]
+    at_once += [_at_once(mixed.examples, steps.general_shared, config)] if mixed else []
+    memory, parameters, adapter = _memory(base, config, max(at_once))
     free = _free_memory()
     plan = Plan(
         train_examples=len(learnt.examples), validation_examples=len(watched.examples),
-        too_long=learnt.too_long + watched.too_long, longest_allowed_tokens=limit, longest_tokens=shared + lengths[0],
-        prefix_tokens=shared, tokens_per_epoch=tokens, looks=looks, steps=order.steps, parameters=parameters,
-        supervised_tokens_per_epoch=sum(e.supervised for e in learnt.examples), adapter_parameters=adapter,
-        memory=memory, memory_bytes=sum(memory.values()), free_memory_bytes=free, fits=sum(memory.values()) <= free,
+        too_long=learnt.too_long + watched.too_long, longest_allowed_tokens=limit,
+        longest_tokens=max(len(e.ids) for e in learnt.examples), prefix_tokens=steps.shared, tokens_per_epoch=tokens,
+        supervised_tokens_per_epoch=sum(e.supervised for e in learnt.examples), looks=looks, steps=steps.count,
+        parameters=parameters, adapter_parameters=adapter, memory=memory, memory_bytes=sum(memory.values()),
+        free_memory_bytes=free, fits=sum(memory.values()) <= free,
+        general_tokens_per_epoch=general_tokens if mixed else None,
+        mixture=steps.counts(steps.count),
     )  # fmt: skip
     if not plan.fits:
         return replace(plan, seconds_because="it does not fit into memory, so no step was tried")
     if not probe:
         return replace(plan, seconds_because="no step was tried")
-    batch = make_batch([learnt.examples[n] for n in order.numbers(0)], shared, config.pack_tokens)
-    rate, way = _tokens_per_second(base, config, batch)
-    epochs = order.steps / order.steps_per_epoch
-    learning = epochs * tokens / rate
-    looked = make_batch(watched.examples, shared_prefix(watched.examples), config.pack_tokens).tokens
+    rate, way = _tokens_per_second(base, config, epoch[0])
+    epochs = steps.count / steps.per_epoch
+    learning = epochs * (tokens + general_tokens) / rate
+    sides = [watched.examples, *([mixed.held_out] if mixed and mixed.held_out else [])]
+    looked = sum(make_batch(side, shared_prefix(side), config.pack_tokens).tokens for side in sides)
     return replace(
         plan,
         seconds=learning + LOOK_SHARE * looks * looked / rate,
-        examples_per_second=epochs * len(learnt.examples) / learning,
+        examples_per_second=epochs * sum(step.examples for step in epoch) / learning,
         way=way,
     )
 
 
-def _tokens_per_second(base: Path, config: LoraConfig, batch: Batch) -> tuple[float, str]:
+def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[float, str]:
     """Rate of the second of two steps, the first of which warms up, and the way of computing. Weights do not move."""
     with keep_freed_memory(), threads(), torch.random.fork_rng():
         network = Network(add_adapter(load_base(base, config.dtype), config))
         way = choose_way(network)
-        network.learn(batch)
+        for batch in step.batches:
+            network.learn(batch)
         began = time.perf_counter()
-        network.learn(batch)
-        return batch.tokens / (time.perf_counter() - began), way
+        for batch in step.batches:
+            network.learn(batch)
+        return step.tokens / (time.perf_counter() - began), way
 
 
-def _memory(base: Path, config: LoraConfig, shared: int, lengths: Sequence[int]) -> tuple[dict[str, int], int, int]:
-    """Bytes by part, weights of the model, weights of the adapter.
+def _at_once(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
+    """Most tokens that are computed at once of these examples: their prefix and one pack."""
+    lengths = sorted((len(example.ids) - shared for example in examples), reverse=True)
+    return shared + max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
+
+
+def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int], int, int]:
+    """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once.
 
     - weights: as many bytes as the number format has, each.
     - adapter: 16 bytes a weight: float32 itself, its gradient and AdamW's two moments.
@@ -144,8 +167,7 @@ def _memory(base: Path, config: LoraConfig, shared: int, lengths: Sequence[int])
     head = getattr(about, "head_dim", None) or hidden // heads
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
     kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + 7 * config.rank
-    pack = max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
-    activations = int((shared + pack) * number * about.num_hidden_layers * kept * GAPS)
+    activations = int(tokens * number * about.num_hidden_layers * kept * GAPS)
     return {"weights": parameters * number, "adapter": adapter * 16, "activations": activations}, parameters, adapter
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +20,41 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.models.opening import model_hash
-from tunesmith.models.template import Template
+from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
 from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
-from tunesmith.tuning.batches import Order, make_batch, shared_prefix
+from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
+from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.tuned import Tuned
 
 __all__ = ["Row", "Tuned", "tune"]
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
+TRAIN, GENERAL = "train_loss", "general_train_loss"
+"""What a step's losses are called in log and curve."""
 
 
 def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
-    progress: Progress = quiet,
+    general: GeneralRows | None = None, progress: Progress = quiet,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
     Called again with the same inputs it goes on where it was interrupted, and returns the result once there is one.
+
+    Args:
+        general: What is mixed in where ``config.mixture`` is set. The best checkpoint is still that of the lowest
+            validation loss; the loss on the general rows held out is measured beside it.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -55,8 +64,11 @@ def tune(
     template, limit = Template.open(base), longest_example(base, config)
     learnt = encode_rows(template, train, "train", limit, config.too_long)
     watched = encode_rows(template, validation, "validation", limit, config.too_long)
+    mixed = None
+    if general is not None and config.mixture is not None:
+        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
     run = RunFolder(folder)
-    run.claim(_inputs(base, learnt, watched, config))
+    run.claim(_inputs(base, learnt, watched, mixed, config))
     if done := run.finished():
         return done
     with (
@@ -66,32 +78,40 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, config, run, interrupt, peak, progress).run()
+        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress).run()
 
 
-def _inputs(base: Path, learnt: EncodedRows, watched: EncodedRows, config: LoraConfig) -> dict[str, Any]:
+def _inputs(
+    base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig
+) -> dict[str, Any]:
     settings = {f"tuning.{key}": value for key, value in config.model_dump(mode="json").items()}
     return {
         "base model": model_hash(str(base)),
         "train side": digest(learnt),
         "validation side": digest(watched),
+        **({"mixture": digest([mixed.examples, mixed.held_out])} if mixed else {}),
         **settings,
     }
+
+
+def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
+    """All ``examples`` at once, to be measured."""
+    return make_batch(examples, shared_prefix(examples), config.pack_tokens)
 
 
 class _Tuning:
     """One call of ``tune``."""
 
     def __init__(
-        self, base: Path, learnt: EncodedRows, watched: EncodedRows, config: LoraConfig, run: RunFolder,
-        interrupt: Interrupt, peak: PeakMemory, progress: Progress,
+        self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
+        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress,
     ) -> None:  # fmt: skip
         self.config, self.folder, self.interrupt, self.peak, self.progress = config, run, interrupt, peak, progress
-        self.base, self.examples, self.too_long = base.name, learnt.examples, learnt.too_long + watched.too_long
-        self.shared = shared_prefix(learnt.examples)
-        self.watched = make_batch(watched.examples, shared_prefix(watched.examples), config.pack_tokens)
-        self.order = Order(len(learnt.examples), config.batch_size, config.epochs, config.seed)
-        self.every = config.evaluate_every or math.ceil(self.order.steps_per_epoch / 2)
+        self.base, self.too_long = base.name, learnt.too_long + watched.too_long
+        self.watched = _whole(watched.examples, config)
+        self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
+        self.steps = Steps(learnt.examples, mixed, config)
+        self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
         self.network = Network(add_adapter(load_base(base, config.dtype), config))
         choose_way(self.network)
         self.weights = adapter_weights(self.network.model)
@@ -116,7 +136,7 @@ class _Tuning:
         """Whether this was the last step; looks at validation where that is due."""
         state = self.state
         out_of_time = self.config.max_seconds is not None and time.monotonic() - self.began > self.config.max_seconds
-        last = state.step == self.order.steps or out_of_time
+        last = state.step == self.steps.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
         return last or self.state.worse >= self.config.patience
@@ -124,59 +144,70 @@ class _Tuning:
     def _learn(self) -> None:
         """One optimizer step."""
         began, step = time.monotonic(), self.state.step + 1
-        numbers = self.order.numbers(self.state.step)
-        batch = make_batch([self.examples[n] for n in numbers], self.shared, self.config.pack_tokens)
+        now = self.steps.at(self.state.step)
         self.optimizer.zero_grad()
-        loss = self.network.learn(batch, self.interrupt.check)
+        learn = partial(self.network.learn, between=self.interrupt.check, of=now.weight)
+        losses = {TRAIN: learn(now.train)} if now.train else {}
+        losses |= {GENERAL: learn(now.general)} if now.general else {}
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+        if not all(map(math.isfinite, (*losses.values(), norm))):
             raise self._diverged("train", step)
-        rate = step_size(self.config, step, self.order.steps)
+        rate = step_size(self.config, step, self.steps.count)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
-        self.folder.log(
-            step=step, train_loss=loss, learning_rate=rate, gradient_norm=norm, tokens=batch.tokens, seconds=seconds
-        )
+        self.folder.log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
         self._change(
             step=step,
-            losses=(*self.state.losses, loss),
-            examples=self.state.examples + batch.examples,
+            losses=(*self.state.losses, *([losses[TRAIN]] if now.train else [])),
+            general_losses=(*self.state.general_losses, *([losses[GENERAL]] if now.general else [])),
+            examples=self.state.examples + now.examples,
             learning_seconds=self.state.learning_seconds + seconds,
         )
-        if step % math.ceil(self.order.steps / CURVE_POINTS) == 0:
+        if step % math.ceil(self.steps.count / CURVE_POINTS) == 0:
             self._add_point()
+        told = ", ".join(
+            f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
+        )
         watched = f", validation {self.state.best_loss:.3f} at best" if self.state.best_loss is not None else ""
-        self.progress(step, self.order.steps, f"loss {loss:.3f}{watched}, {batch.tokens / seconds:,.0f} tokens/s")
+        self.progress(step, self.steps.count, f"{told}{watched}, {now.tokens / seconds:,.0f} tokens/s")
 
     def _look(self) -> None:
         """Validation loss; keep the adapter if it is the best so far; save the state."""
         step = self.state.step
-        loss = self.network.loss_sum(self.watched, self.interrupt.check) / self.watched.weight
-        if not math.isfinite(loss):
-            raise self._diverged("validation", step)
+        loss = self._measured(self.watched, "validation")
+        general = self._measured(self.general_watched, "general validation") if self.general_watched else None
         best = self.state.best_loss is None or loss < self.state.best_loss
         if best:
             self.folder.keep_best(self.network.model, self.base, step)
-            self._change(best_loss=loss, best_step=step)
+            self._change(best_loss=loss, best_general_loss=general, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
-            self._change(start_loss=loss)
-        self._add_point(validation_loss=loss)
-        self.folder.log(step=step, validation_loss=loss)
+            self._change(start_loss=loss, start_general_loss=general)
+        found = {"validation_loss": loss} | ({} if general is None else {"general_validation_loss": general})
+        self._add_point(**found)
+        self.folder.log(step=step, **found)
         self._save()
         self.folder.drop_others(self.state.best_step)
-        self.progress(step, self.order.steps, f"validation loss {loss:.3f}")
+        told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
+        self.progress(step, self.steps.count, told)
+
+    def _measured(self, batch: Batch, side: str) -> float:
+        loss = self.network.loss_sum(batch, self.interrupt.check) / batch.weight
+        if not math.isfinite(loss):
+            raise self._diverged(side, self.state.step)
+        return loss
 
     def _add_point(self, **measured: float) -> None:
         """Close a point of the curve; a second one at the same step joins the first."""
-        curve, losses = list(self.state.curve), self.state.losses
+        curve, since = list(self.state.curve), {TRAIN: self.state.losses, GENERAL: self.state.general_losses}
         if not curve or curve[-1]["step"] != self.state.step:
             curve.append({"step": self.state.step})
-        curve[-1] = curve[-1] | ({"train_loss": sum(losses) / len(losses)} if losses else {}) | measured
-        self._change(curve=tuple(curve), losses=())
+        means = {name: sum(losses) / len(losses) for name, losses in since.items() if losses}
+        curve[-1] = curve[-1] | means | measured
+        self._change(curve=tuple(curve), losses=(), general_losses=())
 
     def _save(self) -> None:
         seconds = time.monotonic() - self.began
@@ -196,10 +227,13 @@ class _Tuning:
             adapter_hash=adapter_hash(adapter),
             seconds=time.monotonic() - self.began,
             steps=state.step,
-            stopped_early=state.step < self.order.steps,
+            stopped_early=state.step < self.steps.count,
             truncated=self.too_long,
             way=self.network.way,
             curve=state.curve,
+            mixture=self.steps.counts(state.step),
+            general_validation_loss=state.best_general_loss,
+            start_general_validation_loss=state.start_general_loss,
         )
         self.folder.close(tuned)
         return tuned

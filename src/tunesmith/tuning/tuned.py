@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.core.records import Record
+from tunesmith.core.records import MixtureCounts, Record
 
 __all__ = ["Tuned"]
 
@@ -19,7 +19,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     peak_memory_bytes: int
     """Highest resident memory of the process, base model included."""
     examples_per_second: float
-    """While learning; looks at validation and the start are not counted."""
+    """While learning, general examples included; looks at validation and the start are not counted."""
     adapter: str
     """Folder of the adapter, in PEFT's format."""
     adapter_hash: str
@@ -33,4 +33,11 @@ class Tuned(Record, frozen=True, kw_only=True):
     way: str = "plain"
     """How gradients were computed, see ``tunesmith.tuning.gradients``: a matter of speed alone."""
     curve: tuple[dict[str, float], ...] = ()
-    """Points with step, train_loss (mean since the point before) and, where it was looked at, validation_loss."""
+    """Points with step, train_loss (mean since the point before) and, where it was looked at, validation_loss. With a
+    mixture, general_train_loss and general_validation_loss as well."""
+    mixture: MixtureCounts | None = None
+    general_validation_loss: float | None = None
+    """On the general rows held out, at the best step; a mean over rows, each by its learnt tokens. None where no
+    general row is held out."""
+    start_general_validation_loss: float | None = None
+    """Before the first step: the base model's."""

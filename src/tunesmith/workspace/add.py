@@ -18,7 +18,7 @@ from tunesmith.core.records import Document, Example, Record, Rejected, Side
 from tunesmith.data.readers import Mapped, ReadOptions, read
 from tunesmith.workspace.home import Home
 
-__all__ = ["AddReport", "add"]
+__all__ = ["AddReport", "add", "keep_rejected"]
 
 _NAME = r"\(*[A-Za-z0-9][A-Za-z0-9.+-]*\)*"
 SPDX = re.compile(rf"{_NAME}(?: (?:AND|OR|WITH) {_NAME})*")
@@ -91,7 +91,7 @@ def add(
         dry_run=dry_run,
         mapping=told[0].mapping if told else {},
         files=tuple(told),
-        rejects_file=_keep(home, sorter.rejected) if sorter.rejected and not dry_run else None,
+        rejects_file=keep_rejected(home, sorter.rejected) if sorter.rejected and not dry_run else None,
     )
 
 
@@ -133,7 +133,7 @@ def _known_form(licence: str | None) -> str | None:
     )
 
 
-def _keep(home: Home, rejected: list[Rejected]) -> str:
+def keep_rejected(home: Home, rejected: list[Rejected]) -> str:
     """Write the rejected rows where they can be looked up later, named by what they say."""
     lines = b"".join(codec.encode(r) + b"\n" for r in rejected)
     path = home.inside / "rejected" / f"{codec.digest_bytes(lines)}.jsonl"

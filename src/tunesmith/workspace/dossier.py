@@ -209,6 +209,7 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
     seeds = {"split": split.seed, "few_shot": home.settings.contenders.few_shot.seed}
     if run is not None:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
+        hashes |= {"mixture": run.inputs["mixture"]} if "mixture" in run.inputs else {}
         seeds["tuning"] = run.seed
     commands = ("split", "check", "baseline", "tune", "evaluate --on test", "decide", "report")
     return Reproduce(

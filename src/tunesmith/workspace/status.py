@@ -116,8 +116,7 @@ class _Walk:
         if changed := self._contender_changed(record[1]):
             return "stale", f"{changed} changed since"
         found = self.home.latest("run", record[0].settings["run"], Run)
-        loss = f", validation loss {found[0].validation_loss:.3f} at step {found[0].best_step}" if found else ""
-        return "done", f"run {record[0].settings['run']}{loss}"
+        return "done", f"run {record[0].settings['run']}" + (_losses(found[0]) if found else "")
 
     def _evaluation(self) -> tuple[State, str]:
         found = newest(self.home, "test")
@@ -159,6 +158,12 @@ class _Walk:
         except TunesmithError:
             known = ""
         return changed_since(entry, {"task": self.home.task.hash, "train side": known})
+
+
+def _losses(run: Run) -> str:
+    start, best = run.start_general_validation_loss, run.general_validation_loss
+    general = "" if start is None or best is None else f"; general validation loss from {start:.3f} to {best:.3f}"
+    return f", validation loss {run.validation_loss:.3f} at step {run.best_step}{general}"
 
 
 NEEDS = {

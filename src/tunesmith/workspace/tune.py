@@ -16,6 +16,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.data.readers.options import Say, silent
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.tuning import LoraConfig
@@ -23,8 +24,8 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.mixture import general_rows, tuning_config
 from tunesmith.workspace.select import chosen_ids
-from tunesmith.workspace.settings import changed
 
 __all__ = ["PlanReport", "plan", "too_early", "tune"]
 
@@ -38,16 +39,17 @@ class PlanReport(Record, frozen=True, kw_only=True):
     """Why `tune` would refuse now."""
 
 
-def plan(home: Home, *, selection: str | None = None, **changes: Any) -> PlanReport:
-    """What tuning would take, without training."""
+def plan(home: Home, *, selection: str | None = None, say: Say = silent, **changes: Any) -> PlanReport:
+    """What tuning would take, without training. ``say`` is told what there is to say about a mixture's rows."""
     from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
-    config = _config(home, changes)
+    config = tuning_config(home, changes)
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, validation = _rows(home, answering, config, chosen)
-    made = make_plan(_base(home), train, validation, config)
+    mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+    made = make_plan(_base(home), train, validation, config, general=mixture.rows if mixture else None)
     return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
 
 
@@ -58,11 +60,14 @@ def tune(
     anyway: bool = False,
     selection: str | None = None,
     progress: Progress = quiet,
+    say: Say = silent,
     **changes: Any,
 ) -> Run:
     """Train on the train side, watch validation, keep the best checkpoint, freeze the contender `tuned`.
 
     With ``selection``, only the rows of that selection are trained on; what retrieval may show stays the train side.
+
+    With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
     The run's folder is named by what goes into it, so the same command goes on where an interrupted one was.
 
@@ -77,7 +82,7 @@ def tune(
             f"It is too early to tune: {'; '.join(reasons)}.",
             "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
         )
-    config = _config(home, changes)
+    config = tuning_config(home, changes)
     with home.alone("tune"):
         answering = Answering(home)
         if reasons:
@@ -86,10 +91,15 @@ def tune(
         chosen = None
         if selection:
             chosen, inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
+        mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+        if mixture:
+            inputs["mixture"] = mixture.hash
         name = name or digest(inputs)[:8]
         base = _base(home)
         train, validation = _rows(home, answering, config, chosen)
-        tuned = train_adapter(base, train, validation, config, home.inside / "runs" / name, progress=progress)
+        general = mixture.rows if mixture else None
+        folder = home.inside / "runs" / name
+        tuned = train_adapter(base, train, validation, config, folder, general=general, progress=progress)
         run = Run(
             name=name,
             config=config.model_dump(mode="json"),
@@ -108,6 +118,9 @@ def tune(
             truncated=tuned.truncated,
             curve=tuned.curve,
             overrides=tuple(reasons),
+            mixture=tuned.mixture,
+            general_validation_loss=tuned.general_validation_loss,
+            start_general_validation_loss=tuned.start_general_validation_loss,
         )
         home.save("run", name, run, inputs)
         answering.home.store.write_ledger("run", {"name": name})
@@ -157,10 +170,6 @@ def _baseline_reasons(home: Home) -> list[str]:
             f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
         ]
     return []
-
-
-def _config(home: Home, changes: dict[str, Any]) -> LoraConfig:
-    return changed(LoraConfig, home.settings.tuning, changes)
 
 
 def _base(home: Home) -> Path:

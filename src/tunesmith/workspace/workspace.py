@@ -216,7 +216,7 @@ class Workspace:
         return curve(self.home, progress=progress, **options)
 
     def plan(self, *, selection: str | None = None, **settings: Any) -> PlanReport:
-        """What tuning would take: tokens, steps, memory, time."""
+        """What tuning would take: tokens, steps, memory, time. Settings are as ``tune`` takes them."""
         from tunesmith.workspace.tune import plan
 
         return plan(self.home, selection=selection, **settings)
@@ -230,7 +230,11 @@ class Workspace:
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
-        """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``."""
+        """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``.
+
+        Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
+        is told what there is to say about them.
+        """
         from tunesmith.workspace.tune import tune
 
         return tune(self.home, name=name, anyway=anyway, selection=selection, progress=progress, **settings)
