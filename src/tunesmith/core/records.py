@@ -40,6 +40,7 @@ __all__ = [
     "Source",
     "Split",
     "Standing",
+    "TimeOrder",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -103,6 +104,9 @@ class Example(Record, frozen=True, kw_only=True):
     """Ids of the examples a synthetic one was made from."""
     licence: str | None = None
     """SPDX expression of the licence that the row came under; None where nobody said."""
+    time: str | None = None
+    """When it happened, in UTC: `2026-03-01T12:00:00+00:00`, or a date alone. The order of these texts is that of time.
+    It is no part of what the row says, and so not of its id."""
 
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:
@@ -180,6 +184,15 @@ class Near(Record, frozen=True, kw_only=True):
     """Side of the row named ``train``: validation where validation is compared with test."""
 
 
+class TimeOrder(Record, frozen=True, kw_only=True):
+    """When the sides of a split by time begin and end. Times are written as those of examples."""
+
+    earliest: dict[Side, str] = {}
+    latest: dict[Side, str] = {}
+    set_aside: dict[str, int] = {}
+    """Rows set aside for the sake of the order, by reason."""
+
+
 class Certificate(Record, frozen=True, kw_only=True):
     """What was proved about a split; `split --verify` proves it again from the data alone."""
 
@@ -202,6 +215,8 @@ class Certificate(Record, frozen=True, kw_only=True):
     """Train rows at least this near in meaning (cosine) to test or validation were set aside; None: not looked at."""
     closest_in_meaning: tuple[Near, ...] = ()
     """The closest such pairs that are left; ``similarity`` is the cosine."""
+    time: TimeOrder | None = None
+    """Where each side is wholly later than the one before: when they begin and end. None: time was not asked for."""
 
 
 class Split(Record, frozen=True, kw_only=True):

@@ -132,6 +132,7 @@ class _Desk:
             draft.completion,
             source="synthetic",
             lineage=tuple(seed.id for seed in want.seeds),
+            time=_latest(want.seeds),
             origin=Origin(file=f"synthesize:{self.teacher}", line=self._asked),
         )
 
@@ -152,6 +153,12 @@ class _Desk:
             usd=sum(self._usd) if self._usd else None,
             stopped=self.stopped,
         )
+
+
+def _latest(seeds: Sequence[Example]) -> str | None:
+    """What was made from examples is no older than the latest of them."""
+    times = [seed.time for seed in seeds if seed.time is not None]
+    return max(times) if len(times) == len(seeds) else None
 
 
 def _requests(home: Home, batch: Sequence[Want], seed: int) -> list[Request]:
