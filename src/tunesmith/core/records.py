@@ -41,6 +41,7 @@ __all__ = [
     "Split",
     "Standing",
     "TimeOrder",
+    "TooLong",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -49,6 +50,8 @@ Source = Literal["human", "expert", "synthetic"]
 Standing = Literal["met", "missed", "not_shown"]
 """Met: the lower end of the 95 % interval reaches the bar. Missed: the upper end is below it."""
 Severity = Literal["error", "warning", "note"]
+TooLong = Literal["refuse", "cut"]
+"""What becomes of a prompt that is longer than the model takes: it has no answer, or its longest messages are cut."""
 EdgeCase = Literal["ambiguous", "out_of_scope", "decline", "escalate"]
 
 
@@ -279,6 +282,7 @@ class Request(Record, frozen=True, kw_only=True):
     constraint: Constraint | None = None
     adapter: str | None = None
     """Folder of a LoRA adapter on the base model, or None for the base model itself."""
+    too_long: TooLong = "refuse"
 
 
 class Contender(Record, frozen=True, kw_only=True):
@@ -301,6 +305,7 @@ class Contender(Record, frozen=True, kw_only=True):
     constraint: Constraint | None = None
     inputs: dict[str, str] = {}
     """Hashes of the records this one was made from: task, split, run."""
+    too_long: TooLong = "refuse"
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -327,6 +332,10 @@ class Answer(Record, frozen=True, kw_only=True):
     usd: float | None = None
     problem: str | None = None
     """Why there is no usable answer: an error's text, or why the text cannot be read."""
+    too_long: bool = False
+    """The prompt was refused, because the model does not take so much."""
+    truncated: int = 0
+    """Tokens of the prompt that were cut out before the model (or the classifier's embedder) read it."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):
