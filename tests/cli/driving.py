@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -9,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Ended", "command", "tunesmith"]
+from tunesmith.cli.main import run
+
+__all__ = ["Ended", "command", "tunesmith", "typed"]
 
 
 class Ended(NamedTuple):
@@ -41,3 +45,11 @@ def tunesmith(*arguments: str | Path, cwd: Path | None = None, env: dict[str, st
         check=False,
     )
     return Ended(ended.returncode, ended.stdout, ended.stderr)
+
+
+def typed(*arguments: str | Path) -> Ended:
+    """One command line, in this process: that saves loading everything for each."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = run([str(argument) for argument in arguments])
+    return Ended(status, out.getvalue(), err.getvalue())

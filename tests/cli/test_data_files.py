@@ -1,7 +1,5 @@
 """Files in and out by the command line: what is shown before, what is refused, and that it comes back the same."""
 
-import contextlib
-import io
 import json
 import random
 import resource
@@ -12,12 +10,11 @@ import zipfile
 
 import pyarrow as pa
 import pytest
-from tests.cli.driving import Ended, command
+from tests.cli.driving import command, typed
 from tests.data.files import write_dataset, write_parquet, write_sheet
 from tests.workspace.toy import write_csv
 
 from tunesmith import Workspace
-from tunesmith.cli.main import run
 from tunesmith.data.writers import file_formats
 
 SUFFIX = {"csv": ".csv", "xlsx": ".xlsx", "parquet": ".parquet"}
@@ -35,14 +32,6 @@ def template(tmp_path_factory):
 @pytest.fixture
 def desk(template, tmp_path):
     return shutil.copytree(template, tmp_path / "desk")
-
-
-def typed(*arguments):
-    """One command line, in this process: that saves loading everything for each."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        status = run([str(argument) for argument in arguments])
-    return Ended(status, out.getvalue(), err.getvalue())
 
 
 def ids(desk):

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -25,8 +26,8 @@ def store(tmp_path):
 
 
 def test_the_same_row_twice_is_one_example(store):
-    assert store.add_examples([example("a"), example("b"), example("a")]) == (2, 1)
-    assert store.add_examples([example("a")]) == (0, 1)
+    assert store.add_examples([example("a"), example("b"), example("a")]) == (2, 1, 0)
+    assert store.add_examples([example("a")]) == (0, 1, 0)
     assert store.counts() == (2, 0)
 
 
@@ -35,7 +36,14 @@ def test_a_removed_example_leaves_a_tombstone_and_can_come_back(store):
     assert store.remove_examples([example("a").id]) == 1
     assert store.examples() == []
     assert store.example(example("a").id) == example("a")
-    assert store.add_examples([example("a")]) == (1, 0)
+    assert store.add_examples([example("a")]) == (1, 0, 0)
+
+
+def test_an_example_without_a_time_takes_that_of_its_like_and_keeps_it(store):
+    store.add_examples([example("a"), example("b")])
+    timed = [msgspec.structs.replace(example("a"), time=day) for day in ("2026-03-01", "2026-03-02")]
+    assert [store.add_examples([row]).timed for row in timed] == [1, 0]
+    assert {e.id: e.time for e in store.examples()} == {example("a").id: "2026-03-01", example("b").id: None}
 
 
 def test_nothing_is_kept_of_rows_whose_source_fails_half_way(store):

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from datetime import UTC, date, datetime
 
 import msgspec
 import pytest
@@ -38,6 +39,7 @@ tags = st.fixed_dictionaries(
         "group": texts.map(str.strip),
         "category": texts,
         "edge_case": st.sampled_from(["ambiguous", "out_of_scope", "decline", "escalate"]),
+        "time": st.one_of(st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat), st.dates().map(date.isoformat)),
         "id": texts,
     },
 )
@@ -83,7 +85,7 @@ def examples(**parts):
 def said(example, tags=True, weights=True):
     """What an example says, without where it was read."""
     messages = [(m.role, m.content, m.weight if weights else None) for m in example.messages]
-    marks = (example.group, example.category, example.edge_case, example.origin.id) if tags else ()
+    marks = (example.group, example.category, example.edge_case, example.time, example.origin.id) if tags else ()
     return messages, example.completion, marks
 
 
@@ -122,7 +124,7 @@ def test_a_provider_s_file_holds_no_tags_and_tells_how_many_it_leaves_out(folder
     back, left_out = there_and_back(folder, rows, name)
     weights = file_formats[name].weights
     assert [said(row)[:2] for row in back] == [said(row, weights=weights)[:2] for row in rows]
-    assert all(said(row)[2] == (None,) * 4 for row in back)
+    assert all(said(row)[2] == (None,) * 5 for row in back)
     assert left_out.get("group", 0) == sum(row.group is not None for row in rows)
 
 

@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 from tests.decision.desk import DUELS, TASK, desk_material
 
-from tunesmith.core.records import Certificate, Decision, Finding
+from tunesmith.core.records import Certificate, Decision, Finding, TimeOrder
 from tunesmith.decision.dossier import DataPart, DossierMaterial, SplitPart, render
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
@@ -208,6 +208,18 @@ def test_a_split_that_is_not_certified_is_not_called_free_of_leaks():
     said = Page(render(bare(split=SplitPart(certificate=certificate)))).said
     assert "not certified" in said and "2 groups stand on two sides" in said
     assert "why it does not leak" not in said
+
+
+def test_a_split_by_time_tells_when_its_sides_begin_and_end():
+    order = TimeOrder(earliest={"train": "2026-01-01", "validation": "2026-02-01", "test": "2026-03-01"},
+                      latest={"train": "2026-01-31", "validation": "2026-02-28", "test": "2026-03-31"})  # fmt: skip
+    certificate = Certificate(method="groups", threshold=0.8, groups=3, clusters=3, largest_cluster=1,
+                              max_similarity_across=0.3, certified=True, time=order)  # fmt: skip
+    said = Page(render(bare(split=SplitPart(certificate=certificate)))).said
+    assert "it asks for what came after training" in said
+    assert "test in time 2026-03-01 to 2026-03-31" in said
+    without = Page(render(bare(split=SplitPart(certificate=replace(certificate, time=None))))).said
+    assert "in time" not in without and "after training" not in without
 
 
 def test_checks_that_were_not_run_are_not_told_as_clean():

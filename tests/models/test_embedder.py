@@ -60,6 +60,14 @@ def test_progress_of_the_sentence_model_counts_different_texts(tiny_bert):
     assert seen[-1] == (4, 4)
 
 
+def test_what_lies_behind_the_context_is_counted(tiny_bert):
+    word = WORDS[0]
+    model = SentenceModel("tiny", tiny_bert, 10, "h")  # two of the ten are [CLS] and [SEP]
+    assert model.truncated([" ".join([word] * count) for count in (1, 8, 9, 30)]) == [0, 0, 1, 22]
+    assert model.truncated([]) == []
+    assert Ngrams().truncated(["a" * 9999]) == [0]
+
+
 def test_no_texts_give_no_rows(tiny_bert):
     assert SentenceModel("tiny", tiny_bert, 20, "h").embed([]).shape == (0, 16)
     assert Ngrams().embed([]).shape == (0, 4096)

@@ -320,3 +320,26 @@ def test_a_local_adapter_and_a_wrong_address_are_refused():
         replies(HostedModel("m", base_url="http://127.0.0.1:9/v1"), [asks(adapter="somewhere")])
     with pytest.raises(TunesmithError, match="'localhost:8000' is no address"):
         HostedModel("m", base_url="localhost:8000")
+
+
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("Your input exceeds the limit.", "context_length_exceeded"),
+        ("This model's maximum context length is 4096 tokens. However, you requested 9000 tokens.", None),
+        ("the request exceeds the available context size, try increasing it", "exceed_context_size_error"),
+    ],
+)
+def test_a_prompt_that_the_server_finds_too_long_is_counted_as_that(message, code):
+    reply, server = one(lambda *_: refusal(400, message, code=code))
+    assert (reply.finish_reason, reply.too_long) == ("error", True)
+    assert message[:20] in reply.problem
+    assert len(server.bodies) == 1
+    assert not one(lambda *_: refusal(400, "the label is unknown"))[0].too_long
+
+
+def test_no_prompt_is_cut_for_a_hosted_model():
+    with FakeServer(lambda *_: says("x")) as server:
+        with pytest.raises(TunesmithError, match=r"tokens cannot be counted here(.|\n)*too_long to refuse"):
+            replies(model(server), [asks(too_long="cut")])
+        assert server.bodies == []

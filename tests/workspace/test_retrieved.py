@@ -52,6 +52,35 @@ def test_without_retrieval_a_tuned_record_says_nothing_of_it(tmp_path):
     assert record.index is None
 
 
+def test_passages_of_a_long_document_are_learnt_from_and_asked_with_alike(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "toy", source=write_csv(tmp_path / "toy.csv"))
+    tuning = {"retrieved_documents": 1, "epochs": 0.3, "rank": 2, "batch_size": 16, "dtype": "float32"}
+    contenders = {"retrieval": {"chunk_words": 20}, "too_long": "cut"}
+    write_settings(
+        tmp_path / "toy", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning, contenders=contenders
+    )
+    (tmp_path / "book.md").write_text("# Book\n\n" + "\n\n".join(f"page {n} " + "lamp card van " * 7 for n in range(9)))
+    workspace = Workspace(tmp_path / "toy")
+    workspace.add(tmp_path / "book.md", as_="document")
+    workspace.split()
+    run = workspace.tune(anyway=True)
+    record = workspace.home.latest("contender", "tuned", Contender)[0]
+    assert (record.settings["chunk_words"], record.too_long) == (20, "cut")
+    answering = Answering(workspace.home)
+    tuned = open_contender(record, answering.context(run=run))
+    _, validation = _rows(workspace.home, answering, LoraConfig(**run.config))
+    watched = [e for e in workspace.home.examples() if e.id in set(answering.split.validation)]
+    asked = [tuned.prepare(e) for e in watched]
+    assert [row.messages for row in validation] == [request.messages for request in asked]
+    assert all(len(request.messages[0].content.split("Reference:")[1].split()) <= 22 for request in asked)
+    write_settings(tmp_path / "toy", contenders={"retrieval": {"chunk_words": 40}})
+    assert (
+        open_contender(record, Answering(Workspace(tmp_path / "toy").home).context(run=run)).prepare(watched[0])
+        == asked[0]
+    )  # the record says what is asked, not the settings of today
+
+
 def test_earlier_turns_are_learnt_where_that_is_asked_for_and_never_watched(tmp_path):
     base = build_tiny(tmp_path / "tiny")
     Workspace.init(tmp_path / "toy", source=write_csv(tmp_path / "toy.csv"))

@@ -9,7 +9,8 @@ from tests.models.fake_server import FakeServer, says
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.records import Split
+from tunesmith.core.records import Example, Message, Split
+from tunesmith.workspace.synthesize import latest_time
 
 NEW = [
     "my kettle leaks and i would rather have my money",
@@ -105,3 +106,10 @@ def test_without_a_split_or_a_teacher_nothing_is_asked(desk, tmp_path):
         ended = tunesmith("-C", tmp_path / "new", "synthesize", "--teacher", "t", "--count", "2")
         assert (ended.status, server.bodies) == (2, [])
     assert "tunesmith split" in ended.err
+
+
+def test_what_was_made_from_examples_is_as_old_as_the_latest_of_them_if_all_have_a_time():
+    message = (Message(role="user", content="where is it"),)
+    early, late, without = (Example.make(message, "x", time=time) for time in ("2026-01-01", "2026-02-01", None))
+    assert latest_time((early, late)) == "2026-02-01"
+    assert latest_time((early, without)) is None

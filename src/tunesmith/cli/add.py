@@ -58,6 +58,7 @@ def add(
     verb = "would add" if dry_run else "added"
     count = report.read - len(report.rejected) if dry_run else report.added
     same = f", {report.duplicates} there already" if report.duplicates else ""
+    same += f" ({report.timed} of them have a time now)" if report.timed else ""
     show(report, f"read {report.read} rows: {verb} {count}{same}, set aside {len(report.rejected)}")
 
 

@@ -27,7 +27,7 @@ def export(
     tags: Annotated[
         bool,
         typer.Option(
-            "--tags", help="Write group, category, edge case and id also where a provider may refuse the keys."
+            "--tags", help="Write group, category, edge case, time and id also where a provider may refuse the keys."
         ),
     ] = False,
 ) -> None:

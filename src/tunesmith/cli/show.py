@@ -43,6 +43,7 @@ def _told(whence: Provenance) -> Iterator[str]:
     marks = [f"source: {whence.source}", f"added: {_minute(whence.added_at)}"]
     marks += [f"licence: {whence.licence}"] if whence.licence else []
     marks += [f"group: {whence.group}"] if whence.group else []
+    marks += [f"time: {whence.time}"] if whence.time else []
     marks += [f"made from: {', '.join(whence.lineage)}"] if whence.lineage else []
     marks += [f"out of use since {_minute(whence.removed_at)}"] if whence.removed_at else []
     yield "; ".join(marks)

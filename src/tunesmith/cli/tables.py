@@ -30,7 +30,12 @@ def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | N
                 "-" if scored.usd_per_thousand is None else f"{scored.usd_per_thousand:.3g}",
             )
         )
-    return _table(rows) + (f"\nbar: {bar.metric} {bar.value:g}" if bar else "\nno bar is set")
+    lines = [_table(rows), f"bar: {bar.metric} {bar.value:g}" if bar else "no bar is set"]
+    long = ", ".join(f"{name} {c.too_long}" for name, c in contenders.items() if c.too_long)
+    cut = ", ".join(f"{name} {c.truncated}" for name, c in contenders.items() if c.truncated)
+    lines += [f"prompts too long for the model, counted as failed: {long}"] if long else []
+    lines += [f"prompts that were cut to fit: {cut}"] if cut else []
+    return "\n".join(lines)
 
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:

@@ -64,6 +64,9 @@ class Classifier:
         rows = zip(*columns.values(), strict=True)
         return [self._task.render(dict(zip(columns, row, strict=True))) for row in rows]
 
+    def truncated(self, examples: Sequence[Example]) -> list[int]:
+        return self._embedder.truncated([e.prompt for e in examples])
+
     @cached_property
     def _vectors(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         return self._embedder.embed([e.prompt for e, _ in self._train])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tunesmith.core.config import Config
+from tunesmith.core.records import TooLong
 
 __all__ = ["ClassifierConfig", "ContendersConfig", "FewShotConfig", "RetrievalConfig"]
 
@@ -20,7 +21,10 @@ class RetrievalConfig(Config):
     examples: int = Field(3, ge=0, le=32)
     """How many nearest train examples each prompt shows."""
     documents: int = Field(1, ge=0, le=16)
-    """How many nearest documents each prompt quotes."""
+    """How many nearest documents, or passages of long ones, each prompt quotes."""
+    chunk_words: int = Field(180, ge=20)
+    """A longer document is searched and quoted in passages of at most so many words, each overlapping the one before by
+    a sixth; a shorter one stays whole. 180 English words are about what MiniLM reads of a text."""
 
 
 class ClassifierConfig(Config):
@@ -35,6 +39,9 @@ class ContendersConfig(Config):
     """Examples and documents in the prompt, chosen for each message."""
     classifier: ClassifierConfig = ClassifierConfig()
     """Embeddings and a logistic regression per label field."""
+    too_long: TooLong = "refuse"
+    """What becomes of a prompt longer than the model's context. refuse: it counts as failed. cut: its longest messages
+    lose their middle until prompt and longest answer fit, and it is counted; needs a model on this machine."""
     max_tokens: int | None = Field(None, ge=1)
     """Longest answer in tokens. Unset: the longest train completion and a sixth more."""
     constrained: bool = True

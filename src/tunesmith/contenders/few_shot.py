@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
 from tunesmith.core.codec import canonical
 from tunesmith.core.records import Contender, Example, Message, Request
 from tunesmith.core.task import Task
@@ -29,11 +29,7 @@ class FewShot:
         return record_for("few_shot", context, shots=tuple(e.id for e in chosen), settings=config.model_dump())
 
     def prepare(self, example: Example) -> Request:
-        return Request(
-            messages=head(self.record.instructions, example) + self._shots + turns(example),
-            decoding=self.record.decoding,
-            constraint=self.record.constraint,
-        )
+        return request_for(self.record, head(self.record.instructions, example) + self._shots + turns(example))
 
 
 def shown(examples: Any) -> tuple[Message, ...]:

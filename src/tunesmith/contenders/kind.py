@@ -18,6 +18,7 @@ from tunesmith.models.embedder import Embedder
 __all__ = [
     "Asking",
     "Context",
+    "Cutting",
     "Kind",
     "Predicting",
     "Ready",
@@ -25,6 +26,7 @@ __all__ = [
     "head",
     "open_contender",
     "record_for",
+    "request_for",
     "turns",
 ]
 
@@ -72,6 +74,15 @@ class Predicting(Protocol):
 
     def predict(self, examples: Sequence[Example]) -> list[str]:
         """One completion per example, from the prompts alone."""
+        ...
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """A contender that does not look at all of a long prompt."""
+
+    def truncated(self, examples: Sequence[Example]) -> list[int]:
+        """Tokens of each prompt that it leaves out."""
         ...
 
 
@@ -128,7 +139,19 @@ def record_for(kind: str, context: Context, *, asks: bool = True, **rest: object
         decoding=Decoding(max_tokens=context.max_tokens() * (2 if context.constrained else 1)),
         constraint=context.constraint,
         inputs=inputs | {"model": context.model_hash()},
+        too_long=context.config.too_long,
         **rest,  # type: ignore[arg-type]
+    )
+
+
+def request_for(record: Contender, messages: tuple[Message, ...], adapter: str | None = None) -> Request:
+    """The messages, asked as the record says."""
+    return Request(
+        messages=messages,
+        decoding=record.decoding,
+        constraint=record.constraint,
+        adapter=adapter,
+        too_long=record.too_long,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
 from tunesmith.core.records import Contender, Example, Request
 
 __all__ = ["Prompt"]
@@ -18,8 +18,4 @@ class Prompt:
         return record_for("prompt", context)
 
     def prepare(self, example: Example) -> Request:
-        return Request(
-            messages=head(self.record.instructions, example) + turns(example),
-            decoding=self.record.decoding,
-            constraint=self.record.constraint,
-        )
+        return request_for(self.record, head(self.record.instructions, example) + turns(example))

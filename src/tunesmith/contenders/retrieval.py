@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.contenders.few_shot import shown
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, turns
+from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
 from tunesmith.contenders.known import Known
+from tunesmith.contenders.passages import chunk_words_for, passages
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Contender, Document, Example, Message, Request
@@ -29,9 +29,14 @@ class Finder:
     Opens the embedder only where there is something to find.
     """
 
-    def __init__(self, known: Known, embedder: Callable[[], Embedder], examples: int, documents: int) -> None:
-        """``examples``, ``documents``: how many of each a prompt shows."""
+    def __init__(
+        self, known: Known, embedder: Callable[[], Embedder], examples: int, documents: int,
+        chunk_words: int | None = None,
+    ) -> None:  # fmt: skip
+        """``examples``, ``documents``: how many of each a prompt shows; of longer documents than ``chunk_words``,
+        passages."""
         self._known, self._open, self._counts = known, embedder, (examples, documents)
+        self._chunk_words = chunk_words
 
     def messages(self, instructions: str, example: Example, *, learnt: bool = False) -> tuple[Message, ...]:
         """What a model is asked. The nearest example stands last, next to the message.
@@ -49,7 +54,7 @@ class Finder:
         quoted: list[Document] = []
         if documents and self._known.documents:
             found = self._nearest(example.prompt, self._documents, documents)
-            quoted = [self._known.documents[n] for n in found]
+            quoted = [self._passages[n] for n in found]
         return head(instructions, example, _quote(quoted)) + shown(reversed(near)) + turns(example)
 
     def _akin(self, example: Example) -> set[int]:
@@ -78,7 +83,11 @@ class Finder:
 
     @cached_property
     def _documents(self) -> Vectors:
-        return self._embedder.embed([f"{d.title}\n{d.text}" for d in self._known.documents])
+        return self._embedder.embed([f"{d.title}\n{d.text}" for d in self._passages])
+
+    @cached_property
+    def _passages(self) -> list[Document]:
+        return [passage for document in self._known.documents for passage in passages(document, self._chunk_words)]
 
 
 @contender_kind("retrieval")
@@ -86,25 +95,25 @@ class Retrieval:
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
         same_index(record, context)
-        config = RetrievalConfig(**record.settings)
-        self._finder = Finder(context.known, context.embedder, config.examples, config.documents)
+        settings = record.settings
+        counts = settings["examples"], settings["documents"]
+        self._finder = Finder(context.known, context.embedder, *counts, settings.get("chunk_words"))
 
     @classmethod
     def make(cls, context: Context) -> Contender:
-        settings = context.config.retrieval.model_dump()
-        return record_for("retrieval", context, index=index_hash(context), settings=settings)
+        config = context.config.retrieval
+        settings = {"examples": config.examples, "documents": config.documents}
+        words = chunk_words_for(context.known.documents, config.chunk_words)
+        settings |= {"chunk_words": words} if words else {}  # without long documents the record is as it ever was
+        return record_for("retrieval", context, index=index_hash(context, words), settings=settings)
 
     def prepare(self, example: Example) -> Request:
-        return Request(
-            messages=self._finder.messages(self.record.instructions, example),
-            decoding=self.record.decoding,
-            constraint=self.record.constraint,
-        )
+        return request_for(self.record, self._finder.messages(self.record.instructions, example))
 
 
-def index_hash(context: Context) -> str:
-    """Names what is searched, and by which embeddings."""
-    return digest([context.known.hash, context.embedder().hash])
+def index_hash(context: Context, chunk_words: int | None) -> str:
+    """Names what is searched, and by which embeddings; ``chunk_words`` where some documents are cut into passages."""
+    return digest([context.known.hash, context.embedder().hash, *([chunk_words] if chunk_words else [])])
 
 
 def same_index(record: Contender, context: Context) -> None:
@@ -113,7 +122,7 @@ def same_index(record: Contender, context: Context) -> None:
     Raises:
         TunesmithError: The train side, the documents or the embedder have changed.
     """
-    if record.index is not None and record.index != index_hash(context):
+    if record.index is not None and record.index != index_hash(context, record.settings.get("chunk_words")):
         raise TunesmithError(
             f"What {record.name} searches has changed since it was prepared.",
             f"prepare it again with `tunesmith {'tune' if record.kind == 'tuned' else f'baseline {record.kind}'}`",

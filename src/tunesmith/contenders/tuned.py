@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.contenders.kind import Context, contender_kind, record_for
+from tunesmith.contenders.kind import Context, contender_kind, record_for, request_for
 from tunesmith.contenders.retrieval import Finder, index_hash, same_index
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Contender, Example, Request
 
-__all__ = ["Tuned", "retrieved"]
+__all__ = ["PASSAGES", "Tuned", "retrieved"]
 
+PASSAGES = "words of a passage"
+"""Among the inputs of a run that learnt with passages of long documents."""
 RETRIEVED = ("retrieved_examples", "retrieved_documents")
 
 
@@ -26,7 +28,9 @@ class Tuned:
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
         same_index(record, context)
-        self._finder = Finder(context.known, context.embedder, *retrieved(record.settings))
+        self._finder = Finder(
+            context.known, context.embedder, *retrieved(record.settings), record.settings.get("chunk_words")
+        )
         self._adapter = str(context.root / (record.adapter or ""))
 
     @classmethod
@@ -34,19 +38,18 @@ class Tuned:
         run = context.run
         if run is None:
             raise TunesmithError("There is no tuned model yet.", "train one with `tunesmith tune`")
+        words = run.inputs.get(PASSAGES)
+        passages = {"chunk_words": int(words)} if words else {}
         return record_for(
             "tuned",
             context,
             adapter=run.adapter,
             adapter_hash=run.adapter_hash,
-            index=index_hash(context) if any(retrieved(run.config)) else None,
-            settings={"run": run.name} | {name: run.config[name] for name in RETRIEVED if run.config.get(name)},
+            index=index_hash(context, passages.get("chunk_words")) if any(retrieved(run.config)) else None,
+            settings={"run": run.name}
+            | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
+            | passages,
         )
 
     def prepare(self, example: Example) -> Request:
-        return Request(
-            messages=self._finder.messages(self.record.instructions, example),
-            decoding=self.record.decoding,
-            constraint=self.record.constraint,
-            adapter=self._adapter,
-        )
+        return request_for(self.record, self._finder.messages(self.record.instructions, example), self._adapter)

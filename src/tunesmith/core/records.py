@@ -41,6 +41,8 @@ __all__ = [
     "Source",
     "Split",
     "Standing",
+    "TimeOrder",
+    "TooLong",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
@@ -49,6 +51,8 @@ Source = Literal["human", "expert", "synthetic"]
 Standing = Literal["met", "missed", "not_shown"]
 """Met: the lower end of the 95 % interval reaches the bar. Missed: the upper end is below it."""
 Severity = Literal["error", "warning", "note"]
+TooLong = Literal["refuse", "cut"]
+"""What becomes of a prompt that is longer than the model takes: it has no answer, or its longest messages are cut."""
 EdgeCase = Literal["ambiguous", "out_of_scope", "decline", "escalate"]
 
 
@@ -104,6 +108,9 @@ class Example(Record, frozen=True, kw_only=True):
     """Ids of the examples a synthetic one was made from."""
     licence: str | None = None
     """SPDX expression of the licence that the row came under; None where nobody said."""
+    time: str | None = None
+    """When it happened, in UTC: `2026-03-01T12:00:00+00:00`, or a date alone. The order of these texts is that of time.
+    It is no part of what the row says, and so not of its id."""
 
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:
@@ -181,6 +188,15 @@ class Near(Record, frozen=True, kw_only=True):
     """Side of the row named ``train``: validation where validation is compared with test."""
 
 
+class TimeOrder(Record, frozen=True, kw_only=True):
+    """When the sides of a split by time begin and end. Times are written as those of examples."""
+
+    earliest: dict[Side, str] = {}
+    latest: dict[Side, str] = {}
+    set_aside: dict[str, int] = {}
+    """Rows set aside for the sake of the order, by reason."""
+
+
 class Certificate(Record, frozen=True, kw_only=True):
     """What was proved about a split; `split --verify` proves it again from the data alone."""
 
@@ -203,6 +219,8 @@ class Certificate(Record, frozen=True, kw_only=True):
     """Train rows at least this near in meaning (cosine) to test or validation were set aside; None: not looked at."""
     closest_in_meaning: tuple[Near, ...] = ()
     """The closest such pairs that are left; ``similarity`` is the cosine."""
+    time: TimeOrder | None = None
+    """Where each side is wholly later than the one before: when they begin and end. None: time was not asked for."""
 
 
 class Split(Record, frozen=True, kw_only=True):
@@ -265,6 +283,7 @@ class Request(Record, frozen=True, kw_only=True):
     constraint: Constraint | None = None
     adapter: str | None = None
     """Folder of a LoRA adapter on the base model, or None for the base model itself."""
+    too_long: TooLong = "refuse"
 
 
 class Contender(Record, frozen=True, kw_only=True):
@@ -287,6 +306,7 @@ class Contender(Record, frozen=True, kw_only=True):
     constraint: Constraint | None = None
     inputs: dict[str, str] = {}
     """Hashes of the records this one was made from: task, split, run."""
+    too_long: TooLong = "refuse"
 
 
 class Answer(Record, frozen=True, kw_only=True):
@@ -313,6 +333,10 @@ class Answer(Record, frozen=True, kw_only=True):
     usd: float | None = None
     problem: str | None = None
     """Why there is no usable answer: an error's text, or why the text cannot be read."""
+    too_long: bool = False
+    """The prompt was refused, because the model does not take so much."""
+    truncated: int = 0
+    """Tokens of the prompt that were cut out before the model (or the classifier's embedder) read it."""
 
 
 class Estimate(Record, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
 from tunesmith.data.meaning import closest_in_meaning
 from tunesmith.data.shares import SIDES, labels_on_sides, largest_difference, missing_labels
+from tunesmith.data.time_order import broken_order, time_order, time_warnings
 from tunesmith.models.embedder import Embedder
 
 __all__ = ["certify", "verify"]
@@ -58,8 +59,9 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
     """What can be proved about ``split``.
 
     Certified means: every example stands on one side or was set aside or left out, every pinned row is where it was
-    pinned, no two sides share a group, a source row or a near-duplicate prompt, and near-duplicates do not form one
-    cluster that swallows the data. Otherwise ``problems`` says in words what is wrong and what mends it.
+    pinned, no two sides share a group, a source row or a near-duplicate prompt, near-duplicates do not form one
+    cluster that swallows the data, and where time was asked for, each side is later than the one before. Otherwise
+    ``problems`` says in words what is wrong and what mends it.
 
     Args:
         split: The split to look at; only its ids, its settings and its counts are read.
@@ -75,12 +77,14 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
     pairs = evidence.prompts.pairs(evidence.threshold)
     sizes = [len(part) for part in clusters(len(evidence.examples), ((p.i, p.j) for p in pairs)) if len(part) > 1]
     shared = _shared_keys(evidence)
+    order = time_order(split, evidence.examples, evidence.sides) if split.settings.get("by_time") else None
     problems = [
         *_misplaced(evidence),
         *_shared_in_words(shared),
         *_near_in_words(near, evidence.threshold),
         *_too_large(max(sizes, default=1), len(evidence.examples), evidence.threshold),
         *_meant_the_same(split, meaning, embedder),
+        *(broken_order(order, evidence.examples, evidence.sides) if order else ()),
     ]
     labels = labels_on_sides(evidence.examples, evidence.sides, task)
     return Certificate(
@@ -95,9 +99,14 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
         certified=not problems,
         problems=tuple(problems),
         stratification={name: largest_difference(evidence.sides, values) for name, values in labels.items()},
-        warnings=(*_off_target(evidence), *missing_labels(evidence.sides, labels)),
+        warnings=(
+            *_off_target(evidence),
+            *(time_warnings(order, len(evidence.examples)) if order else ()),
+            *missing_labels(evidence.sides, labels),
+        ),
         semantic_threshold=split.settings.get("semantic_threshold"),
         closest_in_meaning=tuple(meaning),
+        time=order,
     )
 
 
@@ -240,7 +249,9 @@ def _method(split: Split, exact: bool) -> str:
     how = "all pairs across sides computed" if exact else (
         "pairs found by MinHash (at the threshold one in a million is overlooked, below it more) and computed"
     )  # fmt: skip
-    return f"{together} and near-duplicate prompts kept whole; Jaccard of word bigrams and character trigrams, {how}"
+    order = "; train before validation before test in time" if split.settings.get("by_time") else ""
+    whole = f"{together} and near-duplicate prompts kept whole"
+    return f"{whole}; Jaccard of word bigrams and character trigrams, {how}{order}"
 
 
 def _off_target(evidence: _Evidence) -> Iterator[str]:
@@ -252,9 +263,13 @@ def _off_target(evidence: _Evidence) -> Iterator[str]:
         or not evidence.examples
     ):
         return
-    share = len(evidence.split.test) / len(evidence.examples)
-    if abs(share - wanted) > max(TEST_SHARE_OFF, 0.5 / len(evidence.examples)):
-        yield (
-            f"the test holds {share:.1%} of the rows, not {wanted:.1%}: groups or clusters are too large to divide "
-            "closer; more rows of other groups would help"
+    by_time = evidence.split.settings.get("by_time")
+    rows = sum(e.time is not None for e in evidence.examples) if by_time else len(evidence.examples)
+    share = len(evidence.split.test) / rows if rows else 0.0
+    if abs(share - wanted) > max(TEST_SHARE_OFF, 0.5 / max(rows, 1)):
+        why = (
+            "many rows are of one moment, which is not divided; finer times would help"
+            if by_time
+            else "groups or clusters are too large to divide closer; more rows of other groups would help"
         )
+        yield f"the test holds {share:.1%} of the rows, not {wanted:.1%}: {why}"

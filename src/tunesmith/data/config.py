@@ -27,6 +27,9 @@ class SplitConfig(Config):
     """Most validation rows when train_per_label is set. Default: a tenth of all rows, at most 1,000."""
     seed: int = 0
     """Chooses among equally good splits; the same seed and rows give the same split."""
+    by_time: bool = False
+    """The latest rows are test, the latest before them validation, and train is earlier than both: the test then asks
+    for what comes after training, as use does. Groups and near-duplicates stay on one side all the same."""
     near_duplicate_threshold: float = Field(0.8, ge=0.5, le=1)
     """Prompts whose shingles overlap at least this much (Jaccard, 0 to 1) stay on one side. Below about 0.7 a data set
     of short messages begins to chain into one cluster."""

@@ -2,7 +2,7 @@
 
 Rows pinned to test (or validation) by the user are that side, whole and unchanged; other rows too near them are set
 aside and counted. The same examples in any order, with the same seed, give the same split. ``draw`` deals the rows out,
-``certificate`` proves the result.
+or ``by_time`` in the order of time; ``certificate`` proves the result.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Certificate, Example, SetAside, Side, Split
 from tunesmith.core.task import Task
+from tunesmith.data.by_time import draw_by_time, out_of_order
 from tunesmith.data.certificate import certify
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.draw import Material, draw, draw_few
 from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of
 from tunesmith.data.meaning import same_meaning
+from tunesmith.data.protected import PROTECTED, too_near
 from tunesmith.data.stratify import Block, Stratum
+from tunesmith.data.time_order import LATER
 from tunesmith.models.embedder import Embedder
 
 __all__ = ["FEWEST_GROUPS", "UNREVIEWED", "extend_split", "make_split"]
 
 FEWEST_GROUPS = 10
 UNREVIEWED = "a model wrote it, and no person has accepted or corrected it"
-PROTECTED: tuple[Side, ...] = ("test", "validation")
-"""Sides whose pinned rows nothing may join or stand too near, the more protected first."""
 
 
 def make_split(
@@ -49,18 +51,27 @@ def make_split(
             that nothing is learnt from.
 
     Raises:
-        TunesmithError: There are fewer than ten groups, a side would be empty, or a label has too few rows for
-            ``train_per_label``.
+        TunesmithError: There are fewer than ten groups, a side would be empty, a label has too few rows for
+            ``train_per_label``, or the rows cannot be split by time.
     """
+    if config.by_time and config.train_per_label is not None:
+        raise TunesmithError(
+            "--train-per-label draws train rows by their label, and --by-time takes all that are early enough.",
+            "leave out one of them; both may also stand under split in tunesmith.yaml",
+        )
     material = _material(examples, task, config)
     rows = material.examples
     pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
     unseen = _unseen(rows, unreviewed)
+    if config.by_time:
+        sides, late = draw_by_time(material, unseen)
+        _enough_groups(len(_blocks(material, sorted(sides))), len(rows), len(unseen))
+        return _record(material, sides, unseen | late, task, snapshot, embedder)
     aside = unseen | _too_near(material, pinned, unseen)
     pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
     pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
     blocks = _blocks(material, pool)
-    sides: dict[int, Side] = {i: side for side in PROTECTED for i in pinned[side]}
+    sides = {i: side for side in PROTECTED for i in pinned[side]}
     _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows), len(unseen))
     sides.update(draw_few(material, blocks, pinned, task) if config.train_per_label else draw(material, blocks, pinned))
     return _record(material, sides, aside, task, snapshot, embedder)
@@ -72,7 +83,8 @@ def extend_split(
     successors: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Split:  # fmt: skip
     """``present`` with the examples that came after it: its test and validation sides stay as they are, and a new
-    example goes to train if it leaks nothing into them. Otherwise it is set aside, with the reason.
+    example goes to train if it leaks nothing into them. Otherwise it is set aside, with the reason. So is a row as late
+    as validation or test, where the split is by time: it would tell train of what comes after.
 
     Test rows that are gone (an erased customer, say) are gone from the test. A corrected row stays on its side.
 
@@ -103,7 +115,9 @@ def extend_split(
     material = _material(placed, task, config)
     pinned = {side: [i for i, e in enumerate(material.examples) if e.side == side] for side in PROTECTED}
     unseen = _unseen(material.examples, unreviewed)
-    aside = unseen | _too_near(material, pinned, unseen)
+    aside = unseen | (out_of_order(material, pinned, unseen) if config.by_time else {})
+    pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
+    aside |= _too_near(material, pinned, aside)
     sides: dict[int, Side] = {
         i: e.side if e.side in PROTECTED else "train" for i, e in enumerate(material.examples) if i not in aside
     }
@@ -147,7 +161,7 @@ def _record(
     split = Split(
         snapshot=snapshot,
         seed=config.seed,
-        settings=config.model_dump(mode="json") | said,
+        settings=_said_of(config) | said,
         train=ids["train"],
         validation=ids["validation"],
         test=ids["test"],
@@ -157,6 +171,12 @@ def _record(
         certificate=unproved,
     )
     return msgspec.structs.replace(split, certificate=certify(split, material.examples, task, embedder))
+
+
+def _said_of(config: SplitConfig) -> dict[str, Any]:
+    """The settings as the split keeps them; time only where it was asked for, so that other splits keep their hash."""
+    settings = config.model_dump(mode="json")
+    return {key: value for key, value in settings.items() if key != "by_time" or value}
 
 
 def _near_test(material: Material, aside: list[int], test: list[int]) -> dict[str, float]:
@@ -181,32 +201,18 @@ def _unseen(rows: Sequence[Example], unreviewed: Collection[str]) -> dict[int, S
 
 
 def _too_near(material: Material, pinned: dict[Side, list[int]], gone: Collection[int]) -> dict[int, SetAside]:
-    """Rows to set aside for the sake of rows pinned to a protected side, by row.
-
-    Each row is judged by itself, never by closure: a row that is only near a row that was set aside stays.
-    """
+    """Rows to set aside for the sake of rows pinned to a protected side, by row."""
     aside: dict[int, SetAside] = {}
     rank = {side: place for place, side in enumerate(PROTECTED)}
     for side in PROTECTED:
         kept = [i for i in pinned[side] if i not in aside]
-        holders = {key: i for i in reversed(kept) for key in material.kin[i]}
         others = [
             i
             for i, e in enumerate(material.examples)
             if i not in aside and i not in gone and (e.side is None or rank.get(e.side, len(rank)) > rank[side])
         ]
-        found = material.prompts.closest(others, kept, material.config.near_duplicate_threshold)
-        for row, near, similarity in zip(others, found.other, found.similarity, strict=True):
-            relative = next((holders[key] for key in material.kin[row] if key in holders), None)
-            if near >= 0 and similarity >= material.config.near_duplicate_threshold:
-                reason, pin, alike = f"its prompt is near a row pinned to {side}", int(near), float(similarity)
-            elif relative is not None:
-                reason, pin = f"it belongs together with a row pinned to {side}", relative
-                alike = material.prompts.similarity(row, relative)
-            else:
-                continue
-            ids = material.examples[row].id, material.examples[pin].id
-            aside[row] = SetAside(example=ids[0], reason=reason, near=ids[1], similarity=alike)
+        row_of = LATER[side] if material.config.by_time else f"a row pinned to {side}"
+        aside |= too_near(material, kept, others, row_of)
     return aside
 
 

@@ -36,6 +36,10 @@ class Scores(Record, frozen=True, kw_only=True):
     """Answers that do not fit the task: wrong, and counted in valid_rate."""
     failed: int = 0
     """Answers that failed (timeout, server error, prompt too long): in no metric."""
+    too_long: int = 0
+    """Of the failed ones those whose prompt the model does not take."""
+    truncated: int = 0
+    """Answers to a prompt that was cut: scored like all others."""
     unanswered: int = 0
     """Examples without an answer: in no metric."""
     unscorable: int = 0
@@ -91,6 +95,7 @@ def score(
         new, _ = _measure(Scored.of(task, [e for e in examples if e.id in novel], answers), chosen)
     tables = {field.name: scored.on(field) for field in task.labels if scored.rows}
     asked = {e.id for e in examples}
+    given = [a for a in answers if a.example in asked]
     return Scores(
         metrics=measured,
         unmeasured=unmeasured,
@@ -101,9 +106,11 @@ def score(
         examples=len(examples),
         unreadable=scored.unreadable,
         failed=scored.failed,
+        too_long=sum(a.too_long for a in given),
+        truncated=sum(a.truncated > 0 for a in given),
         unanswered=scored.unanswered,
         unscorable=scored.unscorable,
-        **_effort([a for a in answers if a.example in asked]),
+        **_effort(given),
     )
 
 

@@ -46,6 +46,10 @@ class Embedder(Protocol):
         """Shape (n, d), each row of length 1, so that a dot product is the cosine. An empty text may be all zeros."""
         ...
 
+    def truncated(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text that lie behind what the embedder reads."""
+        ...
+
 
 def open_embedder(name: str = "minilm", pull_missing: bool = False) -> Embedder:
     """The embedder ``name``: "minilm", or "ngrams".
@@ -111,6 +115,13 @@ class SentenceModel:
             return np.zeros((0, self._model.config.hidden_size), np.float32)
         return np.stack([vector[text] for text in texts])
 
+    def truncated(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each text behind the model's context."""
+        return [
+            sum(len(part.ids) - sum(part.special_tokens_mask) for part in encoding.overflowing)
+            for encoding in self._tokenizer.encode_batch(list(texts))
+        ]
+
     def _forward(self, rows: Sequence[Sequence[int]]) -> Vectors:
         import torch
 
@@ -147,6 +158,10 @@ class Ngrams:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Vectors = np.divide(vectors, norms, out=vectors, where=norms > 0)
         return unit
+
+    def truncated(self, texts: Sequence[str]) -> list[int]:
+        """Nothing is cut: all of a text counts."""
+        return [0] * len(texts)
 
 
 @lru_cache(1 << 16)

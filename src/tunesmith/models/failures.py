@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import random
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from tunesmith.core.errors import ServiceError
 if TYPE_CHECKING:
     from openai import APIError
 
-__all__ = ["fatal", "in_words", "seconds_to_wait"]
+__all__ = ["fatal", "in_words", "seconds_to_wait", "too_long"]
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
+CONTEXT = re.compile(r"context[ _-](?:length|window|size)|maximum context", re.IGNORECASE)
+"""How OpenAI, vLLM and llama.cpp say that a prompt is longer than the model takes."""
 AGAIN = (408, 409, 429)  # and 5xx: statuses that another try may mend
 
 
@@ -53,6 +56,14 @@ def seconds_to_wait(error: APIError, attempt: int, first_wait_seconds: float) ->
         return None
     spread = 1 - random.random() / 4  # so that threads refused together do not come back together
     return float(min(first_wait_seconds * 2**attempt, 30.0) * spread)
+
+
+def too_long(error: APIError) -> bool:
+    """Whether the server refused the prompt for its length."""
+    from openai import APIStatusError
+
+    refused = isinstance(error, APIStatusError) and error.status_code in (400, 413, 422)
+    return refused and (error.code == "context_length_exceeded" or CONTEXT.search(str(error.message)) is not None)
 
 
 def in_words(error: APIError, timeout_seconds: float, key: str) -> str:

@@ -18,7 +18,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Request
 from tunesmith.models.completion import Completion, read_stream, read_whole
 from tunesmith.models.dialect import Dialect
-from tunesmith.models.failures import fatal, in_words, seconds_to_wait
+from tunesmith.models.failures import fatal, in_words, seconds_to_wait, too_long
 from tunesmith.models.reply import Reply
 from tunesmith.models.spending import Prices, SpendingCap, most_tokens
 from tunesmith.models.threads import Stopped, in_threads
@@ -109,6 +109,11 @@ class HostedModel:
             raise TunesmithError(
                 "A hosted model cannot load a local adapter.", "name the tuned model by the id its server gave it"
             )
+        if any(request.too_long == "cut" for request in requests):
+            raise TunesmithError(
+                "A hosted model's tokens cannot be counted here, so no prompt can be cut until it fits.",
+                "set contenders.too_long to refuse in tunesmith.yaml, and prepare the contenders again",
+            )
         client, stop = self._client(), threading.Event()
         try:
             found = in_threads(lambda request: self._answer(client, request, stop), requests, self.concurrency, stop)
@@ -162,7 +167,7 @@ class HostedModel:
                     raise stopping from error
                 again = seconds_to_wait(error, attempt, self.first_wait_seconds) if attempt < self.retries else None
                 if again is None:
-                    return _failed(said)
+                    return _failed(said, too_long=too_long(error))
                 attempt, wait = attempt + 1, again
             except ValueError as error:  # not JSON, or JSON without an answer
                 said = str(error).replace(client.api_key, "***")
@@ -230,8 +235,8 @@ class HostedModel:
         )
 
 
-def _failed(problem: str) -> Reply:
-    return Reply(text="", finish_reason="error", problem=problem)
+def _failed(problem: str, *, too_long: bool = False) -> Reply:
+    return Reply(text="", finish_reason="error", problem=problem, too_long=too_long)
 
 
 def _schema_bytes(request: Request) -> int:

@@ -30,6 +30,10 @@ class Reply(Record, frozen=True, kw_only=True):
     usd: float | None = None
     problem: str | None = None
     """Why there is no usable text."""
+    too_long: bool = False
+    """The prompt was refused, because the model does not take so much."""
+    truncated: int = 0
+    """Tokens of the prompt that were cut out so that it fits."""
     template: str | None = None
     """Hash of the chat template that turned the messages into tokens."""
 

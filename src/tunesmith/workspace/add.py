@@ -30,6 +30,8 @@ class AddReport(Record, frozen=True, kw_only=True):
     added: int
     duplicates: int
     """Rows that were there already, word for word."""
+    timed: int = 0
+    """Of the duplicates those that brought a time to an example that had none."""
     rejected: tuple[Rejected, ...] = ()
     said: tuple[str, ...] = ()
     """What was guessed about the files, in words."""
@@ -72,7 +74,7 @@ def add(
     sorter = _Sorter(progress)
     said: list[str] = []
     told: list[Mapped] = []
-    added = duplicates = 0
+    added = duplicates = timed = 0
     for file in files:
         examples = sorter.examples(read(file, options, said.append, told.append), str(file))
         if dry_run:
@@ -81,10 +83,12 @@ def add(
         outcome = home.store.add_examples(examples)
         more = home.store.add_documents(sorter.take_documents())
         added, duplicates = added + outcome.new + more.new, duplicates + outcome.duplicates + more.duplicates
+        timed += outcome.timed
     return AddReport(
         read=sorter.count + len(sorter.rejected),
         added=added,
         duplicates=duplicates,
+        timed=timed,
         rejected=tuple(sorter.rejected),
         said=tuple(said),
         documents=sorter.documents_seen,

@@ -13,7 +13,7 @@ from functools import cached_property, partial
 from msgspec.structs import replace
 
 from tunesmith.contenders import Context, Known, open_contender
-from tunesmith.contenders.kind import Asking, Predicting
+from tunesmith.contenders.kind import Asking, Cutting, Predicting
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
@@ -164,8 +164,9 @@ class Answering:
         began = time.perf_counter()
         completions = ready.predict(examples)
         seconds = (time.perf_counter() - began) / len(examples)
-        for example, text in zip(examples, completions, strict=True):
-            yield self._read(ready.record, example, Reply(text=text, seconds=seconds), "")
+        cut = ready.truncated(examples) if isinstance(ready, Cutting) else [0] * len(examples)
+        for example, text, truncated in zip(examples, completions, cut, strict=True):
+            yield self._read(ready.record, example, Reply(text=text, seconds=seconds, truncated=truncated), "")
 
     def _asked(self, wanted: Sequence[tuple[Asking, Example]], progress: Progress) -> Iterator[Answer]:
         if not wanted:
@@ -211,6 +212,8 @@ class Answering:
             cached=reply.cached,
             usd=reply.usd,
             problem=parsed.problem,
+            too_long=reply.too_long,
+            truncated=reply.truncated,
         )
 
 

@@ -17,7 +17,7 @@ from tunesmith.workspace.snapshots import Frozen, frozen
 __all__ = ["Changed", "Diff", "FieldChange", "diff", "state"]
 
 NOW, ADDED = "now", "added:"
-TAGS = ("group", "category", "edge_case", "side", "source", "licence")
+TAGS = ("group", "category", "edge_case", "time", "side", "source", "licence")
 """What an example says about itself besides prompt and completion."""
 
 

@@ -71,6 +71,7 @@ def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
     if record is not None and record.model is not None:
         settings["constrained to the schema"] = record.constraint is not None
         settings["longest answer in tokens"] = record.decoding.max_tokens
+        settings["prompts too long for the model"] = {"refuse": "refused", "cut": "cut"}[record.too_long]
     return ContenderPart(
         name=name,
         kind=scored.kind,
@@ -86,6 +87,8 @@ def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
         usd_per_thousand=scored.usd_per_thousand,
         unreadable=scored.unreadable,
         failed=scored.failed,
+        too_long=scored.too_long,
+        truncated=scored.truncated,
         examples_to_show=scored.examples_to_show,
         confusion=scored.confusion,
     )

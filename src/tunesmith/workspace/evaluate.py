@@ -51,6 +51,10 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """Answers that a program cannot read; they count as wrong."""
     failed: int = 0
     """Answers lost to errors; they have no score."""
+    too_long: int = 0
+    """Of the failed ones those whose prompt was longer than the model takes."""
+    truncated: int = 0
+    """Answers to a prompt of which some was cut out, by `contenders.too_long` or by the classifier's embedder."""
     per_class: dict[str, dict[str, LabelScore]] = {}
     confusion: dict[str, dict[str, dict[str, int]]] = {}
     correct: dict[str, bool | None] = {}
@@ -239,6 +243,8 @@ def _score(
         usd=figures.usd,
         unreadable=scores.unreadable,
         failed=scores.failed,
+        too_long=scores.too_long,
+        truncated=scores.truncated,
         per_class=scores.per_class,
         confusion=scores.confusion,
         correct=scores.correct,

@@ -19,6 +19,8 @@ class Provenance(Record, frozen=True, kw_only=True):
     origin: Origin | None
     licence: str | None
     group: str | None
+    time: str | None = None
+    """When it happened."""
     added_at: str
     removed_at: str | None = None
     """When it went out of use; None while it is in use."""
@@ -72,6 +74,7 @@ def provenance(home: Home, example: Example) -> Provenance:
         origin=example.origin,
         licence=example.licence,
         group=example.group,
+        time=example.time,
         added_at=life.added_at,
         removed_at=life.removed_at,
         lineage=example.lineage,

@@ -19,7 +19,7 @@ from tunesmith.models.spending import SpendingCapReached
 from tunesmith.workspace.answering import Answering, open_at
 from tunesmith.workspace.home import Home
 
-__all__ = ["SynthesisReport", "synthesize"]
+__all__ = ["SynthesisReport", "latest_time", "synthesize"]
 
 ROUNDS = 3
 """Requests for each example wanted, at most: most replies of a poor teacher are refused."""
@@ -132,6 +132,7 @@ class _Desk:
             draft.completion,
             source="synthetic",
             lineage=tuple(seed.id for seed in want.seeds),
+            time=latest_time(want.seeds),
             origin=Origin(file=f"synthesize:{self.teacher}", line=self._asked),
         )
 
@@ -152,6 +153,12 @@ class _Desk:
             usd=sum(self._usd) if self._usd else None,
             stopped=self.stopped,
         )
+
+
+def latest_time(seeds: Sequence[Example]) -> str | None:
+    """What was made from examples is no older than the latest of them."""
+    times = [seed.time for seed in seeds if seed.time is not None]
+    return max(times) if len(times) == len(seeds) else None
 
 
 def _requests(home: Home, batch: Sequence[Want], seed: int) -> list[Request]:

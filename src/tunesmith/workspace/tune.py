@@ -11,7 +11,9 @@ from typing import Any
 
 import psutil
 
+from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import Finder
+from tunesmith.contenders.tuned import PASSAGES
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
@@ -189,7 +191,8 @@ def _rows(
     from tunesmith.tuning.rows import Row
 
     embedder = partial(open_embedder, home.settings.model.embedder)
-    finder = Finder(answering.known, embedder, config.retrieved_examples, config.retrieved_documents)
+    counts = config.retrieved_examples, config.retrieved_documents
+    finder = Finder(answering.known, embedder, *counts, _chunk_words(home, answering, config))
 
     def parts(completion: str) -> tuple[Part, ...]:
         if config.balance == "tokens":
@@ -214,13 +217,24 @@ def _rows(
 
 def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:
     searched = config.retrieved_examples or config.retrieved_documents
-    return ({"embedder": open_embedder(home.settings.model.embedder).hash} if searched else {}) | {
-        "task": home.task.hash,
-        "train side": answering.known.hash,
-        "split": answering.split.hash,
-        "model": model_hash(home.settings.model.base),
-        "config": digest(config.model_dump(mode="json")),
-    }
+    words = _chunk_words(home, answering, config)
+    return (
+        ({PASSAGES: str(words)} if words else {})
+        | ({"embedder": open_embedder(home.settings.model.embedder).hash} if searched else {})
+        | {
+            "task": home.task.hash,
+            "train side": answering.known.hash,
+            "split": answering.split.hash,
+            "model": model_hash(home.settings.model.base),
+            "config": digest(config.model_dump(mode="json")),
+        }
+    )
+
+
+def _chunk_words(home: Home, answering: Answering, config: LoraConfig) -> int | None:
+    """Words of a passage, where documents are quoted and some are longer."""
+    words = home.settings.contenders.retrieval.chunk_words
+    return chunk_words_for(answering.known.documents, words) if config.retrieved_documents else None
 
 
 def _versions() -> dict[str, str]:

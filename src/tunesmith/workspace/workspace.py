@@ -177,7 +177,8 @@ class Workspace:
         return synthesize(self.home, teacher=teacher, count=count, seed=seed, progress=progress)
 
     def split(self, **settings: Any) -> SplitReport:
-        """Freeze a leakage-safe split. Settings: test, validation, by, train_per_label, seed, unreviewed, anyway."""
+        """Freeze a leakage-safe split. Settings: test, validation, by, by_time, train_per_label, seed, unreviewed,
+        anyway."""
         from tunesmith.workspace.split import split
 
         return split(self.home, **settings)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, Engine, Table, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
@@ -28,6 +29,8 @@ class Added(NamedTuple):
     new: int
     duplicates: int
     """Rows whose id was there already: the same content added twice."""
+    timed: int = 0
+    """Those of them that brought a time to an example that had none."""
 
 
 class Life(NamedTuple):
@@ -74,7 +77,7 @@ class Store:
     # Examples and documents.
 
     def add_examples(self, examples: Iterable[Example]) -> Added:
-        """Add those that are not there; one removed before comes back."""
+        """Add those that are not there; one removed before comes back, one without a time takes that of its like."""
         return self._add(tables.examples, examples)
 
     def add_documents(self, documents: Iterable[Document]) -> Added:
@@ -207,7 +210,7 @@ class Store:
                 yield codec.decode(row[0], kind)
 
     def _add(self, table: Table, rows: Iterable[Example] | Iterable[Document]) -> Added:
-        new = seen = 0
+        new = seen = timed = 0
         with self.writing() as connection:
             for chunk in _chunks(rows, 2000):
                 unique = {row.id: row for row in chunk}
@@ -222,7 +225,22 @@ class Store:
                         [{"id": r.id, "record": codec.encode(r).decode(), "added_at": _now()} for r in fresh],
                     )
                 new += len(fresh)
-        return Added(new, seen - new)
+                timed += self._fill_in_times(connection, [unique[row_id] for row_id in there])
+        return Added(new, seen - new, timed)
+
+    def _fill_in_times(self, connection: Connection, rows: list[Example] | list[Document]) -> int:
+        """Give each example that is there without a time the time that its like came with; how many there are."""
+        times = {row.id: row.time for row in rows if isinstance(row, Example) and row.time is not None}
+        t, filled = tables.examples, 0
+        for found in _chunks(times, 500):
+            query = select(t.c.record).where(t.c.id.in_(found))
+            for record in connection.execute(query).scalars().all():
+                there = codec.decode(record, Example)
+                if there.time is None:
+                    timed = codec.encode(msgspec.structs.replace(there, time=times[there.id])).decode()
+                    connection.execute(update(t).where(t.c.id == there.id).values(record=timed))
+                    filled += 1
+        return filled
 
     def _present(self, connection: Connection, table: Table, ids: list[str]) -> set[str]:
         query = select(table.c.id).where(table.c.id.in_(ids), table.c.removed_at.is_(None))

@@ -10,6 +10,7 @@ from tunesmith.core.errors import TunesmithError, nearest
 from tunesmith.core.records import EdgeCase
 from tunesmith.core.task import Task
 from tunesmith.data.readers.options import ReadOptions
+from tunesmith.data.readers.times import as_time, is_time_name
 
 __all__ = ["COMPLETION_NAMES", "PROMPT_NAMES", "Columns", "Tags", "as_text", "find_columns", "tags_of"]
 
@@ -17,7 +18,7 @@ PROMPT_NAMES = ("prompt", "text", "question", "message", "input", "instruction")
 COMPLETION_NAMES = ("completion", "label", "category", "intent", "answer", "output", "response")
 _GROUP_NAMES = ("group", "customer")
 _TAGS = (*_GROUP_NAMES, "category", "edge_case", "id", "system")
-_SPARSE = frozenset({"system", "category", "edge_case", "id", "title"})
+_SPARSE = frozenset({"system", "category", "edge_case", "time", "id", "title"})
 _EDGE_CASES = frozenset(get_args(EdgeCase))
 
 
@@ -32,11 +33,20 @@ class Columns(NamedTuple):
     group: tuple[str, ...] = ()
     category: str | None = None
     edge_case: str | None = None
+    time: str | None = None
     id: str | None = None
     title: str = "title"
     text: str = "text"
     tags: frozenset[str] = frozenset()
     """All columns that hold tags: most rows have none of them."""
+
+    def with_time(self, column: str) -> Columns:
+        return self._replace(time=column, tags=self.tags | {column})
+
+    def playing(self) -> frozenset[str]:
+        """Columns that a role has."""
+        pair = (self.prompt, *(column for _, column in self.fields), "" if self.fields else self.completion)
+        return self.tags | set(pair) | ({self.system} if self.system else set())
 
 
 class Tags(NamedTuple):
@@ -46,11 +56,14 @@ class Tags(NamedTuple):
     category: str | None
     edge_case: EdgeCase | None
     id: str | None
-    ignored: str | None
+    time: str | None = None
+    ignored: str | None = None
     """An edge_case that is none of those known."""
+    untimed: str | None = None
+    """A time that is none."""
 
 
-_NO_TAGS = Tags(None, None, None, None, None)
+_NO_TAGS = Tags(None, None, None, None)
 
 
 def as_text(value: Any) -> str | None:
@@ -69,16 +82,19 @@ def as_text(value: Any) -> str | None:
 
 
 def tags_of(content: Mapping[str, Any], columns: Columns) -> Tags:
-    """The row's group, category, edge case and id; empty cells are None."""
+    """The row's group, category, edge case, id and time; empty cells are None."""
     if columns.tags.isdisjoint(content):
         return _NO_TAGS
     group = next((text for name in columns.group if (text := _group(content.get(name)))), None)
     category = _tag(content, columns.category)
     edge_text, row_id = _tag(content, columns.edge_case), _tag(content, columns.id)
     edge_case = edge_text.strip().lower().replace(" ", "_").replace("-", "_") if edge_text else None
+    cell = content.get(columns.time) if columns.time else None
+    time = as_time(cell)
+    untimed = None if time or cell is None or not str(cell).strip() else str(cell)
     if edge_case is None or edge_case in _EDGE_CASES:
-        return Tags(group, category, cast("EdgeCase | None", edge_case), row_id, None)
-    return Tags(group, category, None, row_id, edge_text)
+        return Tags(group, category, cast("EdgeCase | None", edge_case), row_id, time, untimed=untimed)
+    return Tags(group, category, None, row_id, time, edge_text, untimed)
 
 
 def _group(value: Any) -> str:
@@ -125,7 +141,7 @@ def find_columns(seen: Sequence[str], options: ReadOptions, *, format: str, whol
     named = mapping.get("group") if options.group_by or "group" not in fields else None
     groups = (named,) if named else tuple(name for name in _GROUP_NAMES if name not in consumed)
     category, edge_case, row_id = tag("category"), tag("edge_case"), tag("id")
-    return pair._replace(
+    found = pair._replace(
         system=tag("system"),
         group=groups,
         category=category,
@@ -135,6 +151,7 @@ def find_columns(seen: Sequence[str], options: ReadOptions, *, format: str, whol
         title=mapping.get("title", "title"),
         text=mapping.get("text", "text"),
     )
+    return found.with_time(mapping["time"]) if "time" in mapping and "time" not in fields else found
 
 
 def _ask_present(mapping: Mapping[str, str], seen: Sequence[str], *, whole: bool) -> None:
@@ -150,9 +167,11 @@ def _pair(seen: Sequence[str], mapping: Mapping[str, str], task: Task | None, *,
     """Prompt and completion, or prompt and one column per field. In a table of two columns, one tells the other."""
     fields = _field_columns(seen, mapping, task)
     completion = None if fields else _completion(seen, mapping, task)
-    taken = {column for _, column in fields} | {completion, mapping.get("group")}
+    taken = {column for _, column in fields} | {completion, mapping.get("group"), mapping.get("time")}
     prompt = mapping.get("prompt") or _usual(PROMPT_NAMES, [name for name in seen if name not in taken])
     rest = [name for name in seen if name not in {*taken, prompt, *_TAGS}] if whole and not fields else []
+    if len(rest) > 1:
+        rest = [name for name in rest if not is_time_name(name)]
     if len(rest) == 1 and completion is None:
         completion = rest[0] if prompt else None
     elif len(rest) == 1 and prompt is None:

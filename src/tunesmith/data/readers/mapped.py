@@ -49,6 +49,7 @@ def mapped(file: str, format: str, columns: Columns, seen: Collection[str]) -> M
         "group": group,
         "category": columns.category,
         "edge_case": columns.edge_case,
+        "time": columns.time,
         "id": columns.id,
     }
     found = {role: name for role, name in tags.items() if name in seen and role not in pair}

@@ -13,7 +13,7 @@ from tunesmith.core.task import Task
 
 __all__ = ["ROLES", "ReadOptions", "Say", "ask_known_roles", "silent"]
 
-ROLES = ("prompt", "completion", "system", "group", "category", "edge_case", "id", "title", "text")
+ROLES = ("prompt", "completion", "system", "group", "category", "edge_case", "time", "id", "title", "text")
 """What a column can be, besides the task's own fields. The last two are a document's."""
 
 Say = Callable[[str], None]

@@ -17,11 +17,12 @@ from tunesmith.data.readers.formats import Draft, guess_format, row_formats
 from tunesmith.data.readers.mapped import Tell, mapped
 from tunesmith.data.readers.options import ReadOptions, Say
 from tunesmith.data.readers.rows import Fault, Row, RowFault
+from tunesmith.data.readers.times import is_local, is_time_name, time_column
 
 __all__ = ["Plan", "Planned", "planned_rows"]
 
 _PEEK = 100
-"""Rows looked at, at most, to find the columns that were named."""
+"""Rows looked at, at most, to find the columns that were named, and one that holds times."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Plan:
         tags = tags_of(row.content, self.columns)
         if "\0" in "".join([completion, *(m.content for m in messages), *(tag for tag in tags if tag)]):
             raise RowFault("the row holds a null character (\\u0000)", "remove it")
+        self._ask_time(row.line, tags)
         self._note_ignored(row.line, tags)
         return Example.make(
             messages,
@@ -57,11 +59,25 @@ class Plan:
             group=tags.group,
             category=tags.category,
             edge_case=tags.edge_case,
+            time=tags.time,
             source="human" if self.options.as_ == "document" else self.options.as_,
             side=self.options.side,
             origin=Origin(file=name, line=row.line, id=tags.id),
             licence=self.options.licence,
         )
+
+    def _ask_time(self, line: int, tags: Tags) -> None:
+        """Refuse what is no time in a column that was named for it; where it was guessed, say so once."""
+        if tags.untimed is None:
+            return
+        problem = f"the time {self.columns.time!r} is {tags.untimed[:40]!r}, which is none that can be read"
+        if self.options.mapping.get("time") == self.columns.time:
+            raise RowFault(
+                problem, "write it as 2026-03-01 or 2026-03-01T12:00:00Z, or as seconds since 1970, or leave it empty"
+            )
+        if "time" not in self._told:
+            self._told.add("time")
+            self.say(f"line {line}: {problem}; rows with such have no time")
 
     def _note_ignored(self, line: int, tags: Tags) -> None:
         if tags.ignored is not None and "edge_case" not in self._told:
@@ -102,7 +118,8 @@ def planned_rows(
             yield item
             continue
         ahead, seen = _peek(item, rows, options, whole=whole)
-        plan = _make_plan(seen, name, options, say, whole=whole)
+        rows_seen = [row.content for row in ahead if isinstance(row, Row)]
+        plan = _make_plan(seen, rows_seen, name, options, say, whole=whole)
         tell(mapped(name, plan.format, plan.columns, seen))
         for later in chain(ahead, rows):
             yield later if isinstance(later, Fault) else Planned(later, plan)
@@ -113,11 +130,17 @@ def planned_rows(
 def _peek(
     first: Row, rows: Iterator[Row | Fault], options: ReadOptions, *, whole: bool
 ) -> tuple[list[Row | Fault], list[str]]:
-    """The first rows, as many as it takes to see every column that was named, and the columns seen."""
+    """The first rows, as many as it takes to see the named columns and to know times, and the columns seen."""
     wanted = {*options.mapping.values(), *([options.group_by] if options.group_by else [])}
     ahead: list[Row | Fault] = [first]
     seen = dict.fromkeys(first.content)
-    while not whole and len(ahead) < _PEEK and not (wanted <= seen.keys() and _recognised(list(seen), options)):
+
+    def enough() -> bool:
+        if "time" not in options.mapping and any(map(is_time_name, seen)):
+            return False
+        return whole or (wanted <= seen.keys() and _recognised(list(seen), options))
+
+    while len(ahead) < _PEEK and not enough():
         item = next(rows, None)
         if item is None:
             break
@@ -144,7 +167,9 @@ def _row_format(seen: Sequence[str], options: ReadOptions) -> str:
     return "prompt_completion" if mapped else guess_format(seen)
 
 
-def _make_plan(seen: Sequence[str], name: str, options: ReadOptions, say: Say, *, whole: bool) -> Plan:
+def _make_plan(
+    seen: Sequence[str], rows: Sequence[Mapping[str, Any]], name: str, options: ReadOptions, say: Say, *, whole: bool
+) -> Plan:
     row_format = _row_format(seen, options)
     try:
         columns = find_columns(seen, options, format=row_format, whole=whole)
@@ -156,7 +181,26 @@ def _make_plan(seen: Sequence[str], name: str, options: ReadOptions, say: Say, *
         say(f"reads {roles}; --map ROLE=COLUMN changes it")
     elif options.format != row_format:
         say(f"reads each row as {row_format}, by the keys of the first rows; --format changes it")
+    if row_format != "document":
+        columns = _with_time(columns, seen, rows, say)
     for role, column in options.mapping.items():
         if column not in seen:
             say(f"none of the first rows has {column!r} to be the {role}")
     return Plan(options, row_format, columns, say)
+
+
+def _with_time(columns: Columns, seen: Sequence[str], rows: Sequence[Mapping[str, Any]], say: Say) -> Columns:
+    """The columns with that of the times, where none was named for them and the first rows show one."""
+    if columns.time is None:
+        free = [name for name in seen if name not in columns.playing()]
+        usual = list(filter(is_time_name, free))
+        column = time_column(free, rows) or (None if usual else "time")  # a key that only later rows have
+        if column is None:
+            say(f"{usual[0]!r} does not hold times in all of the first rows; --map time=COLUMN names the column")
+            return columns
+        columns = columns if column in columns.playing() else columns.with_time(column)
+        if column in usual:
+            say(f"reads {column!r} as the time")
+    if any(is_local(row.get(columns.time)) for row in rows if columns.time):
+        say(f"{columns.time!r} says no time zone, so it is read as UTC")
+    return columns

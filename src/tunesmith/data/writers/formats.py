@@ -22,7 +22,7 @@ class Writing(NamedTuple):
     file: BinaryIO
     examples: Sequence[Example]
     tags: bool
-    """Whether group, category, edge case and id are written too."""
+    """Whether group, category, edge case, time and id are written too."""
     as_list: bool
     """Whether rows of JSON stand in one list instead of one a line."""
 

@@ -10,7 +10,7 @@ from tunesmith.core.records import Example, Message
 
 __all__ = ["TAGS", "is_pair", "is_single_turn", "lost", "system_of", "tags_of", "turns_of"]
 
-TAGS = ("group", "category", "edge_case", "id")
+TAGS = ("group", "category", "edge_case", "time", "id")
 
 
 def system_of(example: Example) -> str | None:
@@ -28,7 +28,7 @@ def turns_of(example: Example) -> tuple[Message, ...]:
 def tags_of(example: Example) -> dict[str, str]:
     """The tags that the example has."""
     row_id = example.origin.id if example.origin else None
-    found = {"group": example.group, "category": example.category, "edge_case": example.edge_case, "id": row_id}
+    found = {name: row_id if name == "id" else getattr(example, name) for name in TAGS}
     return {name: value for name, value in found.items() if value is not None}
 
 

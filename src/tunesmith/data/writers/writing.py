@@ -22,7 +22,7 @@ def write_examples(path: Path, examples: Sequence[Example], format: str, *, tags
         path: Where; a file of that name is replaced.
         examples: In the order they are written.
         format: One of ``file_formats``.
-        tags: Write group, category, edge case and id also where the format's own readers may not know them.
+        tags: Write group, category, edge case, time and id also where the format's own readers may not know them.
 
     Returns:
         How many examples have a part that the file does not carry, by the part: what reading it again cannot bring.

@@ -27,7 +27,8 @@ GLOSSARY = (
      "several comparisons are made at once. Up to 0.05 counts as shown."),
     ("Leak", "Test examples, or near copies of them, among the train examples. Figures then look too good."),
     ("Group", "Examples that belong together, such as those of one customer. A group stays on one side."),
-    ("Set aside", "Rows left out because they came too near a test row."),
+    ("Set aside", "Rows left out because they came too near a test row, or, where time was asked for, are as "
+     "late as the test."),
     ("Loss", "What training makes smaller: how surprised the model is, token by token, by the right completion. When "
      "it rises on validation, the model has begun to learn by heart."),
     ("Token", "A piece of a word: what models read, write and are priced by."),

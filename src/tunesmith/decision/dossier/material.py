@@ -49,6 +49,10 @@ class ContenderPart(Record, frozen=True, kw_only=True):
     """Answers that a program cannot read; they count as wrong."""
     failed: int = 0
     """Answers lost to errors and timeouts; they have no score."""
+    too_long: int = 0
+    """Of the failed ones those whose prompt was longer than the model takes."""
+    truncated: int = 0
+    """Answers to a prompt of which some was cut out."""
     examples_to_show: int | None = None
     """Test examples it would take to show that the bar is met."""
     confusion: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)

@@ -25,6 +25,7 @@ from tunesmith.models.engine.loading import context_of, load_model
 from tunesmith.models.engine.memory import PrefixShelf
 from tunesmith.models.engine.prefixes import SHORTEST, Together, share
 from tunesmith.models.engine.rows import Group, Row
+from tunesmith.models.fitting import Fitted, fit
 from tunesmith.models.reply import Reply
 from tunesmith.models.template import Template, common_prefix
 
@@ -71,8 +72,9 @@ class Engine:
     def answers(self, requests: Sequence[Request], progress: Progress = quiet) -> Iterator[tuple[int, Reply]]:
         """Each request's index with its reply, as they finish.
 
-        A prompt too long for the model is answered with ``finish_reason`` error. Stop strings bind free text only: a
-        constraint ends by itself. Stopping the iteration early is safe and frees everything.
+        A prompt too long for the model is answered with ``finish_reason`` error, unless its request lets it be cut.
+        Stop strings bind free text only: a constraint ends by itself. Stopping the iteration early is safe and frees
+        everything.
 
         Raises:
             TunesmithError: An adapter cannot be used, or a constraint cannot be compiled; before anything is answered.
@@ -94,18 +96,29 @@ class Engine:
         rows: list[tuple[Row, list[int]]] = []
         too_long: list[tuple[int, Reply]] = []
         for index, request in enumerate(requests):
-            prompt = self.template.prompt_ids(request.messages)
+            prompt, truncated = self._fitted(request)
             if len(prompt) >= self.context:
                 problem = f"prompt of {len(prompt)} tokens exceeds context of {self.context}"
                 reply = Reply(
-                    finish_reason="error", problem=problem, prompt_tokens=len(prompt), template=self.template.hash
-                )
+                    finish_reason="error", problem=problem, prompt_tokens=len(prompt), template=self.template.hash,
+                    too_long=True,
+                )  # fmt: skip
                 too_long.append((index, reply))
                 continue
             with self._lock:
                 guide = self._guides.start(request.constraint) if request.constraint is not None else None
-            rows.append((Row(index, prompt, request.decoding, guide, self.context), prompt))
+            row = Row(index, prompt, request.decoding, guide, self.context)
+            row.truncated = truncated
+            rows.append((row, prompt))
         return rows, too_long
+
+    def _fitted(self, request: Request) -> Fitted:
+        """The prompt: cut, where that is asked for, so far that the longest answer fits behind it."""
+        whole = Fitted(self.template.prompt_ids(request.messages), 0)
+        room = self.context - min(request.decoding.max_tokens, self.context // 2)
+        if request.too_long == "refuse" or len(whole.ids) <= room:
+            return whole
+        return fit(self.template, request.messages, room) or whole
 
     def _queue(self, requests: Sequence[Request], rows: list[tuple[Row, list[int]]]) -> list[tuple[Group, Row]]:
         """Rows in the order they run: by group, and within one the long ones first, so that none is left over late."""

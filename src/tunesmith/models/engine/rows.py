@@ -30,6 +30,8 @@ class Row:
     def __init__(self, index: int, prompt: list[int], decoding: Decoding, guide: Guide | None, context: int) -> None:
         self.index = index
         self.prompt_tokens = len(prompt)
+        self.truncated = 0
+        """Tokens that were cut out of the prompt."""
         self.pending = prompt
         """Ids the model reads next. The group takes the shared prefix off when it is known."""
         self.own = prompt
@@ -95,7 +97,7 @@ class Row:
         return Reply(
             text=text, finish_reason=self.finish or "error", prompt_tokens=self.prompt_tokens,
             completion_tokens=len(self.out), first_token_seconds=self.first_token_seconds, seconds=self.seconds,
-            problem=self.problem, template=template.hash,
+            problem=self.problem, template=template.hash, truncated=self.truncated,
         )  # fmt: skip
 
     def _see_limits(self) -> None:
