@@ -154,7 +154,14 @@ def test_a_wrong_attention_is_found_out(base, monkeypatch):
     # a prefix that is not seen changes loss and gradients, and only them: nothing raises
     from tunesmith.tuning import attention
 
-    monkeypatch.setattr(attention, "_merged", lambda one, lse_one, *_: (one, lse_one))
+    right = attention._shares
+
+    def blind(layout, q, k):
+        share = right(layout, q, k)
+        share[..., : k.shape[1] - len(layout.causal(q))] = 0
+        return share / share.sum(-1, keepdim=True)
+
+    monkeypatch.setattr(attention, "_shares", blind)
     assert choose_way(network(base)) == "packed"
 
 
@@ -234,7 +241,7 @@ def test_long_segments_get_the_same_gradients_from_the_kernel(base, monkeypatch)
 
     reference, ours = network(base), network(base)
     one_at_a_time(reference, examples())
-    monkeypatch.setattr(attention, "PLAIN_UP_TO", 5)  # segments of 2 to 17 tokens
+    monkeypatch.setattr(attention, "MOST_SCORES", 0)
     ours.switch("segments")
     ours.learn(make_batch(examples(), PREFIX, 20))
     torch.testing.assert_close(gradients(ours), gradients(reference), rtol=1e-9, atol=1e-11)

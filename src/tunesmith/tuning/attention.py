@@ -1,8 +1,10 @@
 """Attention of segments that lie side by side: each sees the shared prefix and, causally, itself; no mask is built.
 
-The two parts are computed apart and merged by their log-sum-exps, so the cost grows with prefix times tokens plus the
-squares of the single segments, never with the square of a pack. Given the merged output and log-sum-exp, the flash
-kernel's backward pass is exact for each part alone, as in ring attention (H. Liu et al., arXiv:2310.01889).
+The cost grows with prefix times tokens plus the squares of the single segments, never with the square of a pack. Up to
+``MOST_SCORES`` it is a softmax between matrix products, which read each key-value head once for all query heads on it,
+and computed again for the backward pass instead of kept. Beyond, PyTorch's flash kernel, slower and with no scores in
+memory, takes prefix and segments apart; they are merged by their log-sum-exps, given which its backward pass is exact
+for each part alone, as in ring attention (H. Liu et al., arXiv:2310.01889).
 
 It is registered with transformers as an attention implementation and finds what runs in a context variable. Axes: T
 tokens of a pass, H query heads, K key-value heads, D head width, P prefix tokens, S segments, L longest segment.
@@ -23,9 +25,9 @@ __all__ = ["NAME", "Pass", "available", "register", "running"]
 NAME = "tunesmith_segments"
 """Under this name transformers knows ``attend``."""
 
-PLAIN_UP_TO = 320
-"""Tokens of the longest segment up to which its attention is differentiated by plain matrix products, whose scores take
-memory that grows with the square of the length."""
+MOST_SCORES = 2**25
+"""Scores of a layer that may exist at one time: 64 MiB in bfloat16. The products are up to three times as fast as the
+flash kernel in bfloat16, and as fast in float32."""
 
 KeysValues = tuple[Tensor, Tensor]
 
@@ -37,9 +39,23 @@ class Layout:
     """Segments of ``lengths`` tokens side by side, and the way to the padded form that attention kernels take."""
 
     def __init__(self, lengths: Sequence[int]) -> None:
+        self.rows = len(lengths)
         self._shape = (len(lengths), max(lengths))
         self._even = len(set(lengths)) == 1
         self._place_T = torch.cat([torch.arange(n) + row * max(lengths) for row, n in enumerate(lengths)])
+        self._causal: Tensor | None = None
+
+    def scores(self, before: int) -> int:
+        """Numbers in a head's matrix of scores, with ``before`` prefix tokens."""
+        rows, longest = self._shape
+        return rows * longest * (before + longest)
+
+    def causal(self, like: Tensor) -> Tensor:
+        """What is added to scores (L, L): 0 where a token sees another, minus infinity where not."""
+        if self._causal is None:
+            longest = self._shape[1]
+            self._causal = torch.full((longest, longest), -torch.inf, dtype=like.dtype, device=like.device).triu_(1)
+        return self._causal
 
     def split(self, x_T: Tensor) -> Tensor:
         """Tokens (T, heads, ...) as padded segments (S, heads, L, ...)."""
@@ -109,11 +125,80 @@ def attend(
         layer: int = module.layer_idx  # type: ignore[assignment]
         before = this.prefix[layer]
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    out_THD: Tensor = _SegmentAttention.apply(q_THD, k_TKD, v_TKD, *before, this.layout, scale)  # type: ignore[no-untyped-call]
+    scores = query.shape[1] * this.layout.scores(0 if before[0] is None else len(before[0]))
+    attention = _SegmentAttention if scores <= MOST_SCORES else _FlashAttention
+    out_THD: Tensor = attention.apply(q_THD, k_TKD, v_TKD, *before, this.layout, scale)  # type: ignore[no-untyped-call]
     return out_THD[None], None
 
 
 class _SegmentAttention(torch.autograd.Function):
+    """Softmax between matrix products; prefix and own keys of a segment stand side by side."""
+
+    @staticmethod
+    def forward(
+        context: Any, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, k_PKD: Tensor | None, v_PKD: Tensor | None,
+        layout: Layout, scale: float,
+    ) -> Tensor:  # fmt: skip
+        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD)
+        # the layout, not the pass: a graph that held its own results would never be freed
+        context.layout, context.scale = layout, scale
+        q = _by_shared_head(layout, q_THD * scale, k_TKD.shape[1])
+        share = _shares(layout, q, _with_prefix(layout, k_TKD, k_PKD))
+        out = share @ _with_prefix(layout, v_TKD, v_PKD)
+        return _by_token(layout, out, q_THD)
+
+    @staticmethod
+    def backward(context: Any, d_THD: Tensor) -> tuple[Tensor | None, ...]:
+        q_THD, k_TKD, v_TKD, k_PKD, v_PKD = context.saved_tensors
+        layout, scale, shared = context.layout, context.scale, k_TKD.shape[1]
+        q = _by_shared_head(layout, q_THD * scale, shared)
+        k, v = _with_prefix(layout, k_TKD, k_PKD), _with_prefix(layout, v_TKD, v_PKD)
+        share, d = _shares(layout, q, k), _by_shared_head(layout, d_THD, shared)
+        d_v = share.transpose(1, 2) @ d
+        d_score = torch._softmax_backward_data(d @ v.transpose(1, 2), share, -1, share.dtype)
+        d_k, d_q = d_score.transpose(1, 2) @ q, (d_score @ k).mul_(scale)
+        dk_TKD, dk_PKD = _without_prefix(layout, d_k, k_TKD, k_PKD)
+        dv_TKD, dv_PKD = _without_prefix(layout, d_v, v_TKD, v_PKD)
+        return _by_token(layout, d_q, q_THD), dk_TKD, dv_TKD, dk_PKD, dv_PKD, None, None
+
+
+def _by_shared_head(layout: Layout, x_THD: Tensor, shared: int) -> Tensor:
+    """(T, H, D) to (S * K, H/K * L, D): the query heads on one key-value head lie one behind the other."""
+    x = layout.split(x_THD)
+    return x.reshape(x.shape[0] * shared, -1, x.shape[3])
+
+
+def _by_token(layout: Layout, x: Tensor, like_THD: Tensor) -> Tensor:
+    """The way back from ``_by_shared_head``."""
+    heads, width = like_THD.shape[1:]
+    return layout.join(x.view(layout.rows, heads, -1, width))
+
+
+def _with_prefix(layout: Layout, x_TKD: Tensor, x_PKD: Tensor | None) -> Tensor:
+    """Keys or values (S * K, P + L, D): each segment's own, behind those of the prefix."""
+    own = layout.split(x_TKD)
+    if x_PKD is not None:
+        own = torch.cat([x_PKD.transpose(0, 1).expand(layout.rows, -1, -1, -1), own], 2)
+    return own.flatten(0, 1)
+
+
+def _without_prefix(layout: Layout, d: Tensor, x_TKD: Tensor, x_PKD: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The way back from ``_with_prefix`` for gradients: those of the segments, and summed over them of the prefix."""
+    d = d.view(layout.rows, x_TKD.shape[1], -1, d.shape[2])
+    before = 0 if x_PKD is None else len(x_PKD)
+    return layout.join(d[:, :, before:]), None if x_PKD is None else d[:, :, :before].sum(0).transpose(0, 1)
+
+
+def _shares(layout: Layout, q: Tensor, k: Tensor) -> Tensor:
+    """How much of each key's value each query takes, (S * K, H/K * L, P + L)."""
+    score, after = q @ k.transpose(1, 2), layout.causal(q)
+    score.view(len(score), -1, len(after), score.shape[2])[..., -len(after) :].add_(after)
+    return score.softmax(-1)
+
+
+class _FlashAttention(torch.autograd.Function):
+    """The same by flash kernels, prefix and segments apart."""
+
     @staticmethod
     def forward(
         context: Any, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, k_PKD: Tensor | None, v_PKD: Tensor | None,
@@ -135,9 +220,9 @@ class _SegmentAttention(torch.autograd.Function):
         layout, scale, d_THD = context.layout, context.scale, d_THD.contiguous()
         tokens, heads, width = q_THD.shape
         shared = k_TKD.shape[1]
-        dq, dk, dv = _causal_backward(
+        dq, dk, dv = _FLASH_BACKWARD(  # type: ignore[misc]
             layout.split(d_THD), layout.split(q_THD), *_repeated(layout, k_TKD, v_TKD, heads // shared),
-            layout.split(out_THD), layout.split(lse_TH), scale,
+            layout.split(out_THD), layout.split(lse_TH), 0.0, True, scale=scale,
         )  # fmt: skip
         dk_TKD, dv_TKD = (layout.join(x).reshape(tokens, shared, -1, width).sum(2) for x in (dk, dv))
         if k_PKD is None:
@@ -149,22 +234,6 @@ class _SegmentAttention(torch.autograd.Function):
         )  # fmt: skip
         dq_THD = layout.join(dq) + _unfolded(dq_prefix, tokens)
         return dq_THD, dk_TKD, dv_TKD, dk_PKD[0].transpose(0, 1), dv_PKD[0].transpose(0, 1), None, None
-
-
-def _causal_backward(
-    d: Tensor, q: Tensor, k: Tensor, v: Tensor, out: Tensor, lse: Tensor, scale: float
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of queries, keys and values (S, H, L, D). Short segments take plain products: 3 to 7 times as fast."""
-    length = q.shape[2]
-    if length > PLAIN_UP_TO:
-        return _FLASH_BACKWARD(d, q, k, v, out, lse, 0.0, True, scale=scale)  # type: ignore[misc, no-any-return]
-    exact = lse.dtype
-    after = torch.ones(length, length, dtype=torch.bool, device=q.device).triu_(1)
-    share = (q.to(exact) @ k.to(exact).transpose(2, 3)).mul_(scale).sub_(lse[..., None])
-    share = share.masked_fill_(after, -torch.inf).exp_()
-    mean = (d.to(exact) * out.to(exact)).sum(-1, keepdim=True)
-    d_score = (d @ v.transpose(2, 3)).to(exact).sub_(mean).mul_(share).mul_(scale).to(q.dtype)
-    return d_score @ k, d_score.transpose(2, 3) @ q, share.to(q.dtype).transpose(2, 3) @ d
 
 
 def _repeated(layout: Layout, k_TKD: Tensor, v_TKD: Tensor, groups: int) -> tuple[Tensor, Tensor]:
