@@ -68,7 +68,7 @@ def prepare(folder: Path, data: Path, seed: int) -> None:
     train, watched = folder.with_suffix(".train.csv"), folder.with_suffix(".watched.csv")
     write(train, bad[:ROWS])
     write(watched, bad[ROWS:])
-    tunesmith("init", folder, "--from", train, "--prompt", "text", "--completion", "category", "--side", "train")
+    tunesmith("init", folder, "--from", train, "--prompt", "text", "--completion", "category")
     settings = yaml.safe_load((folder / "tunesmith.yaml").read_text())
     settings["task"]["fields"][0]["labels"] = sorted({label for _, label in clean})
     settings["tuning"] = {"learning_rate": 2e-3, "batch_size": 16, "patience": 100}
