@@ -33,6 +33,16 @@ def test_memory_kept_for_the_next_step_is_returned_after_the_block():
     assert process.memory_info().rss < start + 150e6
 
 
+def test_after_the_block_large_tensors_leave_no_gaps():
+    with keep_freed_memory():
+        pass
+    process = psutil.Process()
+    blocks = [torch.ones(1_000_000) for _ in range(80)]  # 80 x 4 MB
+    full = process.memory_info().rss
+    del blocks[::2]
+    assert process.memory_info().rss < full - 100e6
+
+
 def test_omp_num_threads_decides_and_the_number_is_put_back(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
