@@ -228,6 +228,29 @@ def test_a_new_row_from_after_the_cut_does_not_join_a_split_that_grows():
     assert verify(grown, [*rows, *fresh], TASK, "later").certified
 
 
+def test_a_split_that_grows_keeps_validation_too():
+    rows = timed(60)
+    fresh = example(f"{APART[0]} fresh", side="validation", time=day(3))
+    with pytest.raises(TunesmithError, match=r"1 new rows are pinned to validation(.|\n)*without --side validation"):
+        extend_split(split_of(rows), [*rows, fresh], TASK, "later")
+
+
+def test_a_date_lasts_its_whole_day_beside_moments():
+    moments = [f"{day(43)}T{hour:02}:00:00+00:00" for hour in range(1, 17)]
+    rows = [
+        msgspec.structs.replace(row, time=moments[n - 44]) if n >= 44 else row for n, row in enumerate(timed(60))
+    ]
+    split = split_of(rows)
+    time_of = {row.id: row.time for row in rows}
+    assert any(len(time) > 10 for time in map(time_of.get, split.test))
+    early = [time_of[i] for i in (*split.train, *split.validation)]
+    begins = min(time_of[i] for i in split.test)
+    assert all(time < begins if len(time) > 10 else time < begins[:10] for time in early)
+    wrong = msgspec.structs.replace(split, train=(*split.train, rows[43].id), set_aside=())
+    assert day(43) in time_of[rows[43].id]
+    assert not verify(wrong, rows, TASK, "snapshot").certified
+
+
 def test_a_row_moved_to_the_wrong_side_of_time_is_found_from_the_rows_alone():
     rows = timed(60)
     split = split_of(rows)

@@ -10,8 +10,11 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.contenders import open_contender
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Contender, Run, Split
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.evaluate import prepared
 
 SHARE = 0.25
 
@@ -83,6 +86,27 @@ def test_a_run_learns_general_rows_and_counts_them_apart(place):
     assert plan["steps"] == run["steps"] == -(-(general + train) // 8)
     assert plan["general_tokens_per_epoch"] > 0
     assert run["general_validation_loss"] > 0 < run["start_general_validation_loss"]
+
+
+def test_with_another_test_set_a_model_of_a_mixture_is_stale(place):
+    workspace = Workspace(place / "desk")
+    for side in ("validation", "test"):
+        rows = [{"prompt": f"{side} {word} please", "completion": "returns"} for word in ("one", "two", "three")]
+        workspace.add([write_rows(place / f"{side}.jsonl", rows)], side=side)
+    workspace.check()
+    workspace.split(anyway=True)
+    told(place, "tune", "--anyway", "--mixture", "general.jsonl", "--mixture-share", SHARE, cwd=place)
+    tuned = workspace.home.latest("contender", "tuned", Contender)[0]
+    before = Answering(workspace.home)
+    assert tuned.inputs["split"] == before.split.hash
+    assert "tuned" in prepared(workspace.home, before)
+    workspace.add([write_rows(place / "more.jsonl", [{"prompt": "a test of its own", "completion": "returns"}])], side="test")
+    workspace.split(anyway=True)
+    after = Answering(workspace.home)
+    assert after.known.hash == before.known.hash
+    assert "tuned" not in prepared(workspace.home, after)
+    with pytest.raises(TunesmithError, match="made from another split"):
+        open_contender(tuned, after.context())
 
 
 def test_nothing_of_a_mixture_becomes_an_example_or_is_shown(place):

@@ -113,6 +113,7 @@ def open_contender(record: Contender, context: Context) -> Ready:
             ("task", context.task.hash),
             ("train side", context.known.hash),
             ("model", context.model_hash() if record.model is not None else None),
+            ("split", context.known.split_hash if "split" in record.inputs else None),
         )
         if record.inputs.get(name) != value
     ]

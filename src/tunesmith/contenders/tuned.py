@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec.structs import replace
+
 from tunesmith.contenders.kind import Context, contender_kind, record_for, request_for
 from tunesmith.contenders.retrieval import Finder, index_hash, same_index
 from tunesmith.core.errors import TunesmithError
@@ -40,7 +42,7 @@ class Tuned:
             raise TunesmithError("There is no tuned model yet.", "train one with `tunesmith tune`")
         words = run.inputs.get(PASSAGES)
         passages = {"chunk_words": int(words)} if words else {}
-        return record_for(
+        record = record_for(
             "tuned",
             context,
             adapter=run.adapter,
@@ -50,6 +52,10 @@ class Tuned:
             | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
             | passages,
         )
+        if run.mixture is None:
+            return record
+        # its general rows were kept away from the test and validation prompts of that split alone
+        return replace(record, inputs=record.inputs | {"split": run.inputs["split"]})
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example), self._adapter)

@@ -13,12 +13,12 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, SetAside, Side
 from tunesmith.data.draw import Material
 from tunesmith.data.protected import PROTECTED, too_near
-from tunesmith.data.time_order import LATER, NO_TIME, TOO_LATE
+from tunesmith.data.time_order import LATER, NO_TIME, TOO_LATE, end_of
 
 __all__ = ["draw_by_time", "out_of_order"]
 
 MOST_WITHOUT_TIME = 0.5
-"""With a larger share of rows that have no time, the order would speak of too few."""
+"""Where this share of the rows or more has no time, the order would speak of too few."""
 
 
 def draw_by_time(material: Material, gone: Collection[int]) -> tuple[dict[int, Side], dict[int, SetAside]]:
@@ -62,11 +62,11 @@ def out_of_order(
     material: Material, placed: Mapping[Side, Sequence[int]], gone: Collection[int]
 ) -> dict[int, SetAside]:
     """Rows, by row, that have no time, or are not earlier than a side that is placed already."""
-    rows = material.examples
-    aside = _untimed(rows, {*gone, *placed["test"]})
-    left = [i for i in range(len(rows)) if i not in gone and i not in aside and i not in placed["test"]]
+    rows, test = material.examples, set(placed["test"])
+    aside = _untimed(rows, {*gone, *test})
+    left = [i for i in range(len(rows)) if i not in gone and i not in aside and i not in test]
     for side in PROTECTED:
-        kept = [i for i in placed[side] if i not in aside]
+        kept = {i for i in placed[side] if i not in aside}
         aside |= _too_late(rows, kept, [i for i in left if i not in aside and i not in kept], side)
     return aside
 
@@ -76,16 +76,16 @@ def _untimed(rows: Sequence[Example], gone: Collection[int]) -> dict[int, SetAsi
     return {i: SetAside(example=rows[i].id, reason=NO_TIME) for i in without}
 
 
-def _too_late(rows: Sequence[Example], kept: Sequence[int], others: Sequence[int], side: Side) -> dict[int, SetAside]:
+def _too_late(rows: Sequence[Example], kept: Collection[int], others: Sequence[int], side: Side) -> dict[int, SetAside]:
     begins = min((time for i in kept if (time := rows[i].time)), default=None)
-    late = [i for i in others if begins is not None and (rows[i].time or "") >= begins]
+    late = [i for i in others if begins is not None and end_of(rows[i].time or "") >= begins]
     return {i: SetAside(example=rows[i].id, reason=TOO_LATE[side]) for i in late}
 
 
 def _after(rows: Sequence[Example], left: Sequence[int], moments: int | None = None) -> str:
     """The moment that a side must begin after: the last of these rows, or so many moments after their first."""
     seen = sorted({rows[i].time or "" for i in left})
-    return "" if not seen else seen[-1] if moments is None else seen[min(moments, len(seen)) - 1]
+    return "" if not seen else max(map(end_of, seen)) if moments is None else seen[min(moments, len(seen)) - 1]
 
 
 def _latest(rows: Sequence[Example], left: Sequence[int], wanted: int, after: str) -> list[int]:
@@ -104,7 +104,7 @@ def _latest(rows: Sequence[Example], left: Sequence[int], wanted: int, after: st
 def _too_few_moments(side: Side, rows: int, after: str, *, pinned: bool) -> TunesmithError:
     why = "the latest row pinned to validation" if pinned else "and earlier sides need some too"
     return TunesmithError(
-        f"By time no row can be {side}: of the {rows} rows that are left none is later than {after}, {why}.",
+        f"By time no row can be {side}: of the {rows} rows that are left none is later than {after.removesuffix('~')}, {why}.",
         "give times that tell more rows apart (`tunesmith add FILE --map time=COLUMN`), add later rows, or split "
         "without --by-time",
     )
@@ -114,10 +114,10 @@ def _ask_times(rows: Sequence[Example]) -> None:
     pinned = sum(e.side == "test" and e.time is None for e in rows)
     without = sum(e.time is None for e in rows)
     mend = (
-        "add the file again with --map time=COLUMN, and rows that are there already take their time from it; or split "
-        "without --by-time"
+        "add the file again with --map time=COLUMN, and --side and --group-by as before: rows that are there already take "
+        "their time from it; or split without --by-time"
     )
     if pinned:
         raise TunesmithError(f"{pinned} rows pinned to test have no time, so no row can be shown to be earlier.", mend)
-    if without > MOST_WITHOUT_TIME * len(rows):
+    if without >= MOST_WITHOUT_TIME * len(rows):
         raise TunesmithError(f"{without} of {len(rows)} rows have no time, so they cannot be split by it.", mend)

@@ -94,7 +94,7 @@ def extend_split(
         successors: Ids of examples that stand in the place of others, by those others' ids.
 
     Raises:
-        TunesmithError: A new example is pinned to test, which is frozen, or the split took only so many train rows per
+        TunesmithError: A new example is pinned to test or validation, which are frozen, or the split took only so many train rows per
             label.
     """
     config = SplitConfig(**{n: v for n, v in present.settings.items() if n in SplitConfig.model_fields})
@@ -105,12 +105,15 @@ def extend_split(
         )
     side_of = present.side_of()
     side_of |= {new: side_of[old] for old, new in successors.items() if old in side_of and new is not None}
-    new = [e.id for e in examples if e.side == "test" and side_of.get(e.id) != "test"]
-    if new:
-        raise TunesmithError(
-            f"{len(new)} new rows are pinned to test (the first: {new[0]}), and the test set is frozen.",
-            "split anew with `tunesmith split`, or add those rows without --side test",
-        )
+    known = {*side_of, *(row.example for row in present.set_aside)}
+    known |= {new for old, new in successors.items() if old in known and new is not None}
+    for side in PROTECTED:
+        new = [e.id for e in examples if e.side == side and e.id not in known]
+        if new:
+            raise TunesmithError(
+                f"{len(new)} new rows are pinned to {side} (the first: {new[0]}), and the {side} set is frozen.",
+                f"split anew with `tunesmith split`, or add those rows without --side {side}",
+            )
     placed = [msgspec.structs.replace(e, side=side_of[e.id]) if side_of.get(e.id) in PROTECTED else e for e in examples]
     material = _material(placed, task, config)
     pinned = {side: [i for i, e in enumerate(material.examples) if e.side == side] for side in PROTECTED}

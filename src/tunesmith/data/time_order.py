@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from tunesmith.core.records import Example, Side, Split, TimeOrder
 from tunesmith.data.shares import SIDES
 
-__all__ = ["LATER", "NO_TIME", "TOO_LATE", "broken_order", "time_order", "time_warnings"]
+__all__ = ["LATER", "NO_TIME", "TOO_LATE", "broken_order", "end_of", "time_order", "time_warnings"]
 
 NO_TIME = "it has no time"
 TOO_LATE: Mapping[Side, str] = {side: f"it is not earlier than all of {side}" for side in ("test", "validation")}
@@ -19,6 +19,15 @@ MOST_RELATIVES = 0.2
 ORDER: tuple[tuple[Side, Side], ...] = (("train", "validation"), ("validation", "test"), ("train", "test"))
 
 
+def end_of(time: str) -> str:
+    """What the end of ``time`` is compared as: a date lasts its whole day, so it ends after the moments of that day.
+
+    >>> end_of("2026-03-01") > "2026-03-01T18:00:00+00:00", end_of("2026-03-01") < "2026-03-02"
+    (True, True)
+    """
+    return f"{time}~" if len(time) == len("2026-03-01") else time
+
+
 def time_order(split: Split, examples: Sequence[Example], sides: Mapping[int, Side]) -> TimeOrder:
     """When each side begins and ends, by the rows themselves, and how many rows the split set aside for the order."""
     times = {side: sorted(examples[i].time or "" for i in sides if sides[i] == side) for side in SIDES}
@@ -26,7 +35,7 @@ def time_order(split: Split, examples: Sequence[Example], sides: Mapping[int, Si
     reasons = Counter(row.reason for row in split.set_aside)
     return TimeOrder(
         earliest={side: held[0] for side, held in times.items() if held},
-        latest={side: held[-1] for side, held in times.items() if held},
+        latest={side: max(held, key=end_of) for side, held in times.items() if held},
         set_aside={
             reason: count
             for reason, count in sorted(reasons.items())
@@ -42,7 +51,7 @@ def broken_order(order: TimeOrder, examples: Sequence[Example], sides: Mapping[i
     if without:
         yield f"{len(without)} rows on a side have no time ({', '.join(sorted(without)[:5])}); {again}"
     for early, late in ORDER:
-        if early in order.latest and late in order.earliest and order.latest[early] >= order.earliest[late]:
+        if early in order.latest and late in order.earliest and end_of(order.latest[early]) >= order.earliest[late]:
             yield (
                 f"the latest {early} row is of {order.latest[early]}, and {late} begins at {order.earliest[late]}; "
                 f"{again}"

@@ -143,6 +143,7 @@ def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     found: dict[str, Contender] = {}
     for entry in home.index("contender"):
         asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
+        asks |= {"split": answering.split.hash} if "split" in entry.inputs else {}
         if not changed_since(entry, now | asks):
             found[entry.name] = home.load(entry, Contender)
     return found

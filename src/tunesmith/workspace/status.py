@@ -154,10 +154,12 @@ class _Walk:
         try:
             from tunesmith.workspace.answering import Answering
 
-            known = Answering(self.home).known.hash
+            answering = Answering(self.home)
+            known, split = answering.known.hash, answering.split.hash
         except TunesmithError:
-            known = ""
-        return changed_since(entry, {"task": self.home.task.hash, "train side": known})
+            known = split = ""
+        now = {"task": self.home.task.hash, "train side": known}
+        return changed_since(entry, now | ({"split": split} if "split" in entry.inputs else {}))
 
 
 def _losses(run: Run) -> str:

@@ -28,7 +28,7 @@ _1970 = datetime(1970, 1, 1, tzinfo=UTC)
 def as_time(value: Any) -> str | None:
     """The value as a time in UTC, or None where it is none. A moment without a zone counts as UTC.
 
-    Numbers are seconds since 1970 from 1973 on, or milliseconds; eight digits are a date.
+    Numbers are seconds since 1970 from 1973 on, or milliseconds of thirteen digits; eight digits are a date.
 
     >>> as_time("2026-03-01T13:00:00+01:00"), as_time("2026-03-01"), as_time(1772366400), as_time("03/04/2026")
     ('2026-03-01T12:00:00+00:00', '2026-03-01', '2026-03-01T12:00:00+00:00', None)
@@ -70,7 +70,7 @@ def time_column(columns: Iterable[str], rows: Sequence[Mapping[str, Any]]) -> st
 def _since_1970(number: float) -> str | None:
     if 1e8 <= number < 1e10:
         return (_1970 + timedelta(seconds=number)).isoformat()
-    if 1e11 <= number < 1e13:
+    if 1e12 <= number < 1e13:  # twelve digits may be a date and a clock: 202603011200
         return (_1970 + timedelta(milliseconds=number)).isoformat()
     return None
 
