@@ -1,8 +1,8 @@
 """Short customer messages made by seed, with planted twins: what `million` measures on.
 
-A message is an opening, a problem and mostly a wish, each one of 20 patterns filled from word lists: 125 characters or so.
-Every tenth row is the twin of an earlier one, changed in one of six ways. The first five are near-duplicates that people
-would want to know of; the last, one meaningful word changed, is none.
+A message is an opening, a problem and mostly a wish, each one of 20 patterns filled from word lists: 140 characters on
+average. Every tenth row is the twin of an earlier one, changed in one of six ways. The first five are near-duplicates
+that people would want to know of; the last, one meaningful word changed, is none.
 """
 
 from __future__ import annotations
