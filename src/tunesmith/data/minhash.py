@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from tunesmith.data.sets import Rows, Sets, mixed
+from tunesmith.data.sets import Rows, Sets, distinct, mixed
 from tunesmith.data.signatures import SKETCH_BITS, band_keys, sketches
 
 __all__ = ["CROWD", "banding", "candidate_pairs", "candidates_across"]
@@ -169,7 +169,7 @@ def _distinct(found: Iterator[Rows], count: int, promising: Callable[[Rows, Rows
     sifted, gathered, size = [np.empty(0, np.int64)], list[Rows](), 0
 
     def sift() -> None:
-        codes = np.unique(np.concatenate(gathered)) if gathered else np.empty(0, np.int64)
+        codes = distinct(np.concatenate([np.empty(0, np.int64), *gathered]))
         sifted.append(codes[promising(*np.divmod(codes, max(1, count)))])
 
     for codes in found:
@@ -179,7 +179,7 @@ def _distinct(found: Iterator[Rows], count: int, promising: Callable[[Rows, Rows
             sift()
             gathered, size = [], 0
     sift()
-    return np.stack(np.divmod(np.unique(np.concatenate(sifted)), max(1, count)), axis=1)
+    return np.stack(np.divmod(distinct(np.concatenate(sifted)), max(1, count)), axis=1)
 
 
 def _sorted(band: npt.NDArray[np.uint32]) -> Integers:

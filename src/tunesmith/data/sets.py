@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HASH_BITS", "Rows", "Sets", "mixed"]
+__all__ = ["HASH_BITS", "Rows", "Sets", "distinct", "mixed"]
 
 HASH_BITS = 52
 """Bits of an element's hash. Among two sets of 100 elements each, two are mistaken for one once in 1e11 pairs."""
@@ -59,12 +59,19 @@ class Sets:
         """Similarity of ``rows`` to all ``others``, some rows at a time: where these begin, the rows, the matrix."""
         ours, theirs = self.of(rows), self.of(others)
         fewer = ours if len(ours.elements) < len(theirs.elements) else theirs
-        known = np.unique(fewer.elements)  # an element that one side lacks is not shared
+        known = distinct(fewer.elements)  # an element that one side lacks is not shared
         left, right = _narrow(ours, known), _narrow(theirs, known).T.tocsr()
         step = max(1, CELLS_AT_ONCE // len(others)) if len(others) else 1
         for at in range(0, len(rows), step):
             shared = (left[at : at + step] @ right).toarray().astype(np.float64)
             yield at, rows[at : at + step], _jaccard(shared, ours.sizes[at : at + step, None], theirs.sizes[None, :])
+
+
+def distinct(numbers: Rows) -> Rows:
+    """Sorted and without repeats, none below 0; several times as fast as ``np.unique``, which hashes."""
+    ordered = np.sort(numbers)
+    first: npt.NDArray[np.bool_] = np.diff(ordered, prepend=-1) != 0
+    return ordered[first]
 
 
 def mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

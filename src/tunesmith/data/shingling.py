@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tunesmith.data.sets import HASH_BITS, Rows, Sets, mixed
+from tunesmith.data.sets import HASH_BITS, Rows, Sets, distinct, mixed
 from tunesmith.data.text import GRAM
 
 __all__ = ["shingle_sets"]
@@ -42,8 +42,7 @@ def _chunk(normals: Sequence[str]) -> tuple[Rows, Rows]:
     number, hashes = (
         np.concatenate(parts) for parts in zip(_trigrams(codes, ends, text), _bigrams(codes, text), strict=True)
     )
-    keys = np.sort((number << HASH_BITS) | (hashes >> np.uint64(64 - HASH_BITS)).astype(np.int64))
-    keys = keys[np.diff(keys, prepend=-1) != 0]
+    keys = distinct((number << HASH_BITS) | (hashes >> np.uint64(64 - HASH_BITS)).astype(np.int64))
     return keys & ((1 << HASH_BITS) - 1), np.bincount(keys >> HASH_BITS, minlength=len(normals))
 
 
