@@ -6,7 +6,7 @@ from tunesmith.data import minhash, signatures
 from tunesmith.data.minhash import banding, candidate_pairs, candidates_across, most_differing
 from tunesmith.data.sets import Sets
 from tunesmith.data.shingling import shingle_sets
-from tunesmith.data.signatures import SKETCH_BITS, band_keys, sketches
+from tunesmith.data.signatures import SKETCHED, band_keys, chance_of, differing, sketches
 
 NO_ROWS = np.empty(0, np.int64)
 
@@ -74,12 +74,11 @@ def test_signatures_are_the_same_on_every_machine():
 @pytest.mark.parametrize("similarity", [0.6, 0.8, 0.9])
 def test_sketches_differ_as_often_as_the_sets_do(similarity):
     there = overlapping(similarity)
-    bits = sketches(there, np.arange(len(there)))
-    differing = np.bitwise_count(bits[::2] ^ bits[1::2]).sum(axis=1, dtype=int)
-    chance = (1 - similarity) / 2
-    # 400 pairs of 256 bits: the mean of their shares is within four standard errors of the chance
-    assert abs(differing.mean() / SKETCH_BITS - chance) < 4 * (chance * (1 - chance) / 400 / SKETCH_BITS) ** 0.5 + 0.002
-    assert differing.max() <= most_differing(chance)
+    kept = sketches(there, np.arange(len(there)))
+    counts, chance = differing(kept[::2], kept[1::2]), chance_of(similarity)
+    # the mean of 400 pairs of 256 slots each is within four standard errors of the chance
+    assert abs(counts.mean() / SKETCHED - chance) < 4 * (chance * (1 - chance) / 400 / SKETCHED) ** 0.5 + 0.002
+    assert counts.max() <= most_differing(chance)
 
 
 def test_sets_that_are_half_alike_make_wider_bands_worth_their_time():

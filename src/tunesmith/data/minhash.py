@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunesmith.data.sets import Rows, Sets, distinct, mixed
-from tunesmith.data.signatures import SKETCH_BITS, band_keys, sketches
+from tunesmith.data.signatures import SKETCHED, band_keys, chance_of, differing, sketches
 
 __all__ = ["CROWD", "banding", "candidate_pairs", "candidates_across"]
 
@@ -31,6 +31,7 @@ SAMPLED = 50_000
 SLOT_COST, PAIR_COST = 0.3, 200.0
 """Nanoseconds, measured: a slot of a signature, for each element of the set; and a pair proposed in vain."""
 SKETCH_MISS_RATE = 1e-8
+"""Chance to overlook a pair at the threshold because its sketches differ."""
 CROWD = 1000
 """In a bucket each row is paired with at most this many that follow, so that thousands alike do not take forever."""
 MOST_CANDIDATES = 200_000_000
@@ -117,27 +118,26 @@ def _promising(sets: Sets, rows: Rows, others: Rows, threshold: float) -> Callab
     """
     ours = sketches(sets, rows)
     theirs = ours if rows is others else sketches(sets, others)
-    most = most_differing((1 - threshold) / 2)
+    most = most_differing(chance_of(threshold))
 
     def judge(i: Rows, j: Rows) -> npt.NDArray[np.bool_]:
         answer = np.empty(len(i), bool)
         for at in range(0, len(i), PAIRS_AT_ONCE):
             part = slice(at, at + PAIRS_AT_ONCE)
-            differing = np.bitwise_count(ours[i[part]] ^ theirs[j[part]])
-            answer[part] = differing.sum(axis=1, dtype=np.uint16) <= most
+            answer[part] = differing(ours[i[part]], theirs[j[part]]) <= most
         return answer
 
     return judge
 
 
 def most_differing(chance: float) -> int:
-    """The number of differing bits that two sketches exceed once in 1e8, where a bit differs with this ``chance``."""
+    """The number of slots in which two sketches differ more only once in 1e8, each with this ``chance``."""
     more = 1.0
-    for differing in range(SKETCH_BITS):
-        more -= math.comb(SKETCH_BITS, differing) * chance**differing * (1 - chance) ** (SKETCH_BITS - differing)
+    for count in range(SKETCHED):
+        more -= math.comb(SKETCHED, count) * chance**count * (1 - chance) ** (SKETCHED - count)
         if more <= SKETCH_MISS_RATE:
-            return differing
-    return SKETCH_BITS
+            return count
+    return SKETCHED
 
 
 def _within_buckets(keys: Integers) -> Iterator[Rows]:

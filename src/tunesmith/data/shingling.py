@@ -25,12 +25,13 @@ SPACE = 32
 
 def shingle_sets(normals: Sequence[str]) -> Sets:
     """The shingles of each text in normal form: character trigrams and word bigrams."""
-    elements, sizes = [np.empty(0, np.int64)], [np.zeros(1, np.int64)]
+    elements = np.empty(sum(len(text) + text.count(" ") for text in normals), np.int64)  # as many at most
+    starts = np.zeros(len(normals) + 1, np.int64)
     for at in range(0, len(normals), TEXTS_AT_ONCE):
-        found, counts = _chunk(normals[at : at + TEXTS_AT_ONCE])
-        elements.append(found)
-        sizes.append(counts)
-    return Sets(np.concatenate(elements), np.cumsum(np.concatenate(sizes)))
+        found, sizes = _chunk(normals[at : at + TEXTS_AT_ONCE])
+        starts[at + 1 : at + 1 + len(sizes)] = starts[at] + np.cumsum(sizes)
+        elements[starts[at] : starts[at] + len(found)] = found
+    return Sets(elements[: starts[-1]], starts)
 
 
 def _chunk(normals: Sequence[str]) -> tuple[Rows, Rows]:

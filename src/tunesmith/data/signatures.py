@@ -1,9 +1,10 @@
-"""MinHash signatures of many sets: bands hashed to one number each, and sketches of one bit a slot.
+"""MinHash signatures of many sets: bands hashed to one number each, and sketches of a few bits
+a slot.
 
 Computed a thousand sets at a time on all cores, and never held whole. The same sets give the same on every machine.
 
 Source: A. Broder, SEQUENCES 1997, 21-29, doi:10.1109/SEQUEN.1997.666900 (MinHash); P. Li, C. Koenig, WWW 2010, 671-680,
-doi:10.1145/1772690.1772759 (one bit a slot).
+doi:10.1145/1772690.1772759 (few bits a slot).
 """
 
 from __future__ import annotations
@@ -18,16 +19,18 @@ import numpy.typing as npt
 
 from tunesmith.data.sets import Rows, Sets, mixed
 
-__all__ = ["SKETCH_BITS", "band_keys", "sketches"]
+__all__ = ["SKETCHED", "band_keys", "chance_of", "differing", "sketches"]
 
-SKETCH_BITS = 256
+SKETCHED = 256
+"""Slots of a sketch."""
+KEPT_BITS = 2
 SEED = 20260101
 SETS_AT_ONCE = 1000
 """Their elements stay in a core's cache."""
 BANDS_AT_ONCE = 64
 """Bands held in memory: 4 bytes each and set."""
-SKETCH_BIT = 12
-"""A bit that is 0 as often as 1: the highest bits of a minimum are 0, the lowest hardly change from slot to slot."""
+FIRST_BIT = 12
+"""From here on: the highest bits of a minimum are mostly 0, the lowest hardly change from slot to slot."""
 
 
 def band_keys(sets: Sets, rows: Rows, width: int, bands: int) -> Iterator[npt.NDArray[np.uint32]]:
@@ -50,20 +53,30 @@ def band_keys(sets: Sets, rows: Rows, width: int, bands: int) -> Iterator[npt.ND
 
 
 def sketches(sets: Sets, rows: Rows) -> npt.NDArray[np.uint64]:
-    """A bit for each of ``SKETCH_BITS`` slots, shape (rows, SKETCH_BITS / 64). None of the sets is empty.
-
-    Two sets of similarity s differ in a bit with chance (1 - s) / 2.
-    """
+    """``KEPT_BITS`` bits of each of ``SKETCHED`` slots, shape (rows, KEPT_BITS, SKETCHED / 64). No set is empty."""
 
     def sketch(few: Sets) -> npt.NDArray[np.uint64]:
-        bits = np.zeros((len(few), SKETCH_BITS // 64), np.uint64)
-        for slot, lowest in enumerate(_slots(few, 0, SKETCH_BITS)):
-            bits[:, slot // 64] |= ((lowest >> np.uint32(SKETCH_BIT)) & np.uint32(1)).astype(np.uint64) << np.uint64(
-                slot % 64
-            )
-        return bits
+        words = np.zeros((len(few), KEPT_BITS, SKETCHED // 64), np.uint64)
+        for slot, lowest in enumerate(_slots(few, 0, SKETCHED)):
+            for bit in range(KEPT_BITS):
+                kept = (lowest >> np.uint32(FIRST_BIT + bit)).astype(np.uint64) & np.uint64(1)
+                words[:, bit, slot // 64] |= kept << np.uint64(slot % 64)
+        return words
 
-    return np.concatenate([np.empty((0, SKETCH_BITS // 64), np.uint64), *_of_parts(sketch, sets, rows)])
+    empty = np.empty((0, KEPT_BITS, SKETCHED // 64), np.uint64)
+    return np.concatenate([empty, *_of_parts(sketch, sets, rows)])
+
+
+def differing(ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+    """In how many slots the sketches differ, pair by pair; each does so with the chance ``chance_of(similarity)``."""
+    unlike = np.bitwise_or.reduce(ours ^ theirs, axis=1)
+    counts: npt.NDArray[np.uint16] = np.bitwise_count(unlike).sum(axis=1, dtype=np.uint16)
+    return counts
+
+
+def chance_of(similarity: float) -> float:
+    """Chance that a slot of two sketches differs: the slots do, and their bits are not the same by accident."""
+    return (1 - similarity) * (1 - 0.5**KEPT_BITS)
 
 
 def _of_parts(work: Callable[[Sets], Any], sets: Sets, rows: Rows) -> list[Any]:
