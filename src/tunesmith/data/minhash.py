@@ -34,7 +34,7 @@ SKETCH_MISS_RATE = 1e-8
 """Chance to overlook a pair at the threshold because its sketches differ."""
 CROWD = 1000
 """In a bucket each row is paired with at most this many that follow, so that thousands alike do not take forever."""
-MOST_CANDIDATES = 200_000_000
+MOST_CANDIDATES = 20_000_000
 """With more rows than this by ``CROWD``, the crowd is as much smaller: the memory of the candidates stays in bounds."""
 CODES_AT_ONCE = 20_000_000
 PAIRS_AT_ONCE = 100_000
