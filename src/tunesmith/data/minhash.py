@@ -28,7 +28,7 @@ LONGEST = 4096
 WIDEST = 16
 SAMPLED = 50_000
 """Pairs looked at to see how alike sets are that are not near-duplicates."""
-SLOT_COST, PAIR_COST = 0.3, 200.0
+SLOT_COST, PAIR_COST = 0.3, 300.0
 """Nanoseconds, measured: a slot of a signature, for each element of the set; and a pair proposed in vain."""
 SKETCH_MISS_RATE = 1e-8
 """Chance to overlook a pair at the threshold because its sketches differ."""
@@ -99,12 +99,14 @@ def _cheapest(sets: Sets, rows: Rows, others: Rows, threshold: float) -> tuple[i
         some[(draw % np.uint64(len(some))).astype(np.int64)] for some, draw in zip((rows, others), draws, strict=True)
     )
     alike = sets.similarity(np.stack([one, other], axis=1)[one != other])
-    elements = sets.sizes[rows].sum() + (0 if rows is others else sets.sizes[others].sum())
+    elements, pairs = int(sets.sizes[rows].sum()), len(rows) * len(others) / 2
+    if rows is not others:
+        elements, pairs = elements + int(sets.sizes[others].sum()), 2 * pairs
 
     def cost(shape: tuple[int, int]) -> float:
         width, bands = shape
         proposed = 1 - (1 - np.minimum(alike, 0.999999) ** width) ** bands
-        return float(SLOT_COST * elements * width * bands + PAIR_COST * len(rows) * len(others) * proposed.mean())
+        return float(SLOT_COST * elements * width * bands + PAIR_COST * pairs * proposed.mean())
 
     shapes = [banding(threshold, width) for width in range(usual[0] + 1, WIDEST + 1)]
     fitting = [usual, *(shape for shape in shapes if shape[0] * shape[1] <= LONGEST)]

@@ -1,5 +1,4 @@
-"""MinHash signatures of many sets: bands hashed to one number each, and sketches of a few bits
-a slot.
+"""MinHash signatures of many sets: bands hashed to one number each, and sketches of a few bits a slot.
 
 Computed a thousand sets at a time on all cores, and never held whole. The same sets give the same on every machine.
 
@@ -24,6 +23,7 @@ __all__ = ["SKETCHED", "band_keys", "chance_of", "differing", "sketches"]
 SKETCHED = 256
 """Slots of a sketch."""
 KEPT_BITS = 2
+"""Bits of each that are kept: two slots that differ have the same ones by accident once in four."""
 SEED = 20260101
 SETS_AT_ONCE = 1000
 """Their elements stay in a core's cache."""
