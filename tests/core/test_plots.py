@@ -6,7 +6,18 @@ from functools import cache
 import pytest
 
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.plots import STYLE, Amount, Interval, amounts, confusion, curve, intervals, label_balance
+from tunesmith.core.plots import (
+    STYLE,
+    Amount,
+    Interval,
+    Line,
+    amounts,
+    confusion,
+    curve,
+    growth,
+    intervals,
+    label_balance,
+)
 
 ROWS = [
     Interval("tuned", 0.86, 0.81, 0.90, "0.86 (0.81 to 0.90)"),
@@ -27,6 +38,7 @@ DRAWN = {
     "curve with a mixture": lambda: curve([p | {"general_validation_loss": 1.5} for p in POINTS], best_step=10),
     "confusion": lambda: confusion(TABLE),
     "label_balance": lambda: label_balance(BALANCE),
+    "growth": lambda: growth([Line(NASTY, ((10, 1.5), (1000, 200.0)))], across="rows", up="seconds"),
 }
 first_draw = cache(lambda name: DRAWN[name]())
 each_plot = pytest.mark.parametrize("name", DRAWN)
@@ -107,6 +119,7 @@ def test_only_the_commonest_labels_have_a_row_and_no_count_is_lost():
         lambda: curve([{"step": 1}]),
         lambda: confusion({}),
         lambda: label_balance({"a": {"train": 0}}),
+        lambda: growth([], across="rows", up="seconds"),
     ],
 )
 def test_nothing_to_plot_is_said_and_not_drawn(draw):

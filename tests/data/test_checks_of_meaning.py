@@ -276,3 +276,9 @@ def test_the_planted_wrong_labels_are_doubted_with_the_real_embedder():
     told = {line[id_] for f in findings for id_ in f.examples}
     planted = json.loads((Path(FOLDER) / "noisy_faults.json").read_text("utf-8"))["planted"]
     assert {fault["line"] for fault in planted if fault["check"] == "label_noise"} <= told
+
+
+def test_more_prompts_than_can_be_embedded_are_said_and_not_waited_for(monkeypatch):
+    monkeypatch.setattr("tunesmith.data.checks.material.MOST_EMBEDDED", 40)
+    found = look(Material(replies(41), TEXT, open_embedder=Ngrams), ["diversity", "empty_prompt"])
+    assert found.unmeasured == ["diversity: embedding 41 prompts would take hours. (run it on a part of the rows)"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["Amount", "Interval", "amounts", "confusion", "curve", "intervals", "label_balance"]
+__all__ = ["Amount", "Interval", "Line", "amounts", "confusion", "curve", "growth", "intervals", "label_balance"]
 
 # Okabe and Ito's palette: told apart with any colour vision; each meaning has its own shape or dash as well.
 BLUE, VERMILION, SKY, GREEN, ORANGE = "#0072B2", "#C4500A", "#56B4E9", "#00805F", "#E69F00"
@@ -73,6 +73,13 @@ class Amount(NamedTuple):
     name: str
     value: float | None
     text: str
+
+
+class Line(NamedTuple):
+    """A named line through points (x, y)."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
 
 
 def intervals(rows: Sequence[Interval], *, bar: float | None = None, bar_text: str = "bar", axis: str = "") -> str:
@@ -170,6 +177,33 @@ def curve(points: Sequence[Mapping[str, float]], *, best_step: int | None = None
         axes.set_ylabel("loss per token")
 
     return _svg(draw, 3.0, "Loss by optimizer step")
+
+
+def growth(lines: Sequence[Line], *, across: str, up: str) -> str:
+    """How quantities grow, both axes logarithmic; the dashed line grows as the first quantity would in proportion.
+
+    Raises:
+        NothingToMeasure: There are no points.
+    """
+    _some([point for line in lines for point in line.points], "no point was measured")
+
+    def draw(figure: Figure) -> None:
+        axes = figure.add_axes((0.09, 0.18, 0.68, 0.76))
+        axes.loglog()
+        (x, y), end = lines[0].points[0], max(point[0] for line in lines for point in line.points)
+        axes.plot([x, end], [y, y * end / x], color=MUTED, lw=1, dashes=(4, 3), zorder=1)
+        for line, colour, marker in zip(lines, (BLUE, VERMILION, GREEN, ORANGE), "osD^", strict=False):
+            axes.plot(*zip(*line.points, strict=True), f"{marker}-", color=colour, lw=2.0, ms=5)
+            axes.annotate(line.name, line.points[-1], xytext=(8, 0), textcoords="offset points", va="center",
+                          color=colour, annotation_clip=False)  # fmt: skip
+        axes.grid(axis="both")
+        axes.set_xlabel(across)
+        axes.set_ylabel(up)
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+
+    ends = "; ".join(f"{line.name} {line.points[-1][1]:.3g} at {line.points[-1][0]:,.0f}" for line in lines)
+    return _svg(draw, 3.2, f"{up} by {across}: {ends}")
 
 
 def confusion(table: Mapping[str, Mapping[str, int]], *, top: int = 12) -> str:

@@ -7,23 +7,21 @@ all pairs are computed; beyond, MinHash proposes pairs and each is verified exac
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tunesmith.data.minhash import candidate_pairs
-from tunesmith.data.text import normal, shingles
+from tunesmith.data.minhash import candidate_pairs, candidates_across
+from tunesmith.data.sets import Rows
+from tunesmith.data.shingling import shingle_sets
+from tunesmith.data.text import normal
 
 __all__ = ["EXACT_ROWS", "Closest", "Pair", "Shingled", "clusters", "near_pairs"]
 
 EXACT_ROWS = 3000
 EXACT_PRODUCT = 300_000_000
 """Largest number of pairs across two sides that are all computed (some 20 seconds); beyond, MinHash proposes."""
-CELLS_AT_ONCE = 4_000_000
-PAIRS_AT_ONCE = 50_000
-
-Rows = npt.NDArray[np.int64]
 
 
 class Pair(NamedTuple):
@@ -47,30 +45,18 @@ class Shingled:
     """Texts as sets of shingles, computed once and compared many times."""
 
     def __init__(self, texts: Sequence[str]) -> None:
-        from scipy.sparse import csr_matrix  # takes a while to load: only where texts are compared
-        from xxhash import xxh3_64_intdigest
-
         normals = [normal(text) for text in texts]
         seen: dict[str, int] = {}
         self.first: Rows = np.array([seen.setdefault(text, at) for at, text in enumerate(normals)], np.int64)
         """Index of the first text with the same normal form, shape (n,)."""
-        hashed = [
-            np.fromiter((xxh3_64_intdigest(s.encode("utf-8", "surrogatepass")) for s in shingles(text)), np.uint64)
-            for text in normals
-        ]
-        self._sizes = np.array([len(row) for row in hashed], np.int64)
-        self._starts = np.concatenate([[0], np.cumsum(self._sizes)]).astype(np.int64)
-        self._hashes = np.concatenate([*hashed, np.empty(0, np.uint64)])
-        columns, place = np.unique(self._hashes, return_inverse=True)
-        ones = np.ones(len(place), np.float32)
-        self._matrix: Any = csr_matrix((ones, place, self._starts), shape=(len(texts), max(1, len(columns))))
+        self._sets = shingle_sets(normals)
 
     def __len__(self) -> int:
         return len(self.first)
 
     def similarity(self, i: int, j: int) -> float:
         """Jaccard similarity of two texts, 0 to 1."""
-        return float(self._verify(np.array([[i, j]]))[0])
+        return float(self._sets.similarity(np.array([[i, j]]))[0])
 
     def pairs(self, threshold: float, rows: Sequence[int] | None = None) -> list[Pair]:
         """Pairs among ``rows`` (default: all) whose similarity reaches ``threshold``, sorted.
@@ -105,68 +91,43 @@ class Shingled:
         return self._closest_proposed(asked, others, threshold)
 
     def _all_pairs(self, rows: Rows, threshold: float) -> Iterator[Pair]:
-        for at, block, alike in self._blocks(rows, rows):
+        for at, block, alike in self._sets.blocks(rows, rows):
             near_i, near_j = np.nonzero(alike >= threshold)
             for i, j in zip(near_i, near_j, strict=True):
                 if at + i < j:
                     yield Pair(int(block[i]), int(rows[j]), float(alike[i, j]))
 
     def _proposed_pairs(self, rows: Rows, threshold: float) -> Iterator[Pair]:
-        proposed = self._propose(rows, threshold)
-        alike = self._verify(proposed)
-        for (i, j), similarity in zip(proposed[alike >= threshold], alike[alike >= threshold], strict=True):
-            yield Pair(int(i), int(j), float(similarity))
+        proposed = candidate_pairs(self._sets, rows, threshold)
+        alike = self._sets.similarity(proposed)
+        for (i, j), similarity in zip(
+            proposed[alike >= threshold].tolist(), alike[alike >= threshold].tolist(), strict=True
+        ):
+            yield Pair(i, j, similarity)
 
     def _closest_of_all(self, asked: Rows, others: Rows) -> Closest:
         index, best = np.empty(len(asked), np.int64), np.empty(len(asked))
-        for at, block, alike in self._blocks(asked, others):
+        for at, block, alike in self._sets.blocks(asked, others):
             winner = alike.argmax(axis=1)
             index[at : at + len(block)] = others[winner]
             best[at : at + len(block)] = alike[np.arange(len(block)), winner]
         return Closest(index, best, True)
 
     def _closest_proposed(self, asked: Rows, others: Rows, threshold: float) -> Closest:
-        other_of: dict[int, int] = {}
-        for row in others:
-            other_of.setdefault(int(self.first[row]), int(row))
-        asked_as = self.first[asked]
-        both = np.unique(np.concatenate([asked_as, np.array(list(other_of), np.int64)]))
-        proposed = self._propose(both, threshold)
-        best = {normal_form: (1.0, -row) for normal_form, row in other_of.items()}  # a text equal to it, if asked about
-        asked_forms = set(asked_as.tolist())
-        for (i, j), similarity in zip(proposed.tolist(), self._verify(proposed).tolist(), strict=True):
-            for one, other in ((i, j), (j, i)):
-                if one in asked_forms and other in other_of:
-                    best[one] = max(best.get(one, (0.0, 1)), (similarity, -other_of[other]))
-        answers = [best.get(int(form), (0.0, 1)) for form in asked_as]
-        return Closest(
-            np.array([-row for _, row in answers], np.int64), np.array([alike for alike, _ in answers]), False
-        )
-
-    def _blocks(self, rows: Rows, others: Rows) -> Iterator[tuple[int, Rows, npt.NDArray[np.float64]]]:
-        """Similarities of ``rows`` to all ``others``, some rows at a time: where these begin, the rows, the matrix."""
-        transposed = self._matrix[others].T.tocsr()
-        step = max(1, CELLS_AT_ONCE // len(others)) if len(others) else 1
-        for at in range(0, len(rows), step):
-            block = rows[at : at + step]
-            shared = (self._matrix[block] @ transposed).toarray().astype(np.float64)
-            yield at, block, _jaccard(shared, self._sizes[block][:, None], self._sizes[others][None, :])
-
-    def _verify(self, pairs: Any) -> npt.NDArray[np.float64]:
-        """Exact similarity of each pair; ``pairs`` has shape (pairs, 2)."""
-        answer = np.empty(len(pairs))
-        for at in range(0, len(pairs), PAIRS_AT_ONCE):
-            i, j = pairs[at : at + PAIRS_AT_ONCE].T
-            shared = np.asarray(self._matrix[i].multiply(self._matrix[j]).sum(axis=1), np.float64).ravel()
-            answer[at : at + len(i)] = _jaccard(shared, self._sizes[i], self._sizes[j])
-        return answer
-
-    def _propose(self, rows: Rows, threshold: float) -> Any:
-        """Candidate pairs among ``rows``, as indices of texts."""
-        sizes = self._sizes[rows]
-        starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
-        taken = np.repeat(self._starts[rows] - starts[:-1], sizes) + np.arange(starts[-1])
-        return rows[candidate_pairs(self._hashes[taken], starts, threshold)]
+        forms, which = np.unique(self.first[asked], return_inverse=True)
+        other_forms, at = np.unique(self.first[others], return_index=True)
+        stands_for = dict(zip(other_forms.tolist(), others[at].tolist(), strict=True))
+        equal = np.intersect1d(forms, other_forms)
+        proposed = candidates_across(self._sets, forms, other_forms, threshold)
+        form = np.concatenate([equal, proposed[:, 0]])
+        other = np.array([stands_for[i] for i in [*equal.tolist(), *proposed[:, 1].tolist()]], np.int64)
+        alike = np.concatenate([np.ones(len(equal)), self._sets.similarity(proposed)])
+        order = np.lexsort((other, -alike, form))
+        best = order[np.diff(form[order], prepend=-1) != 0]
+        index, similarity = np.full(len(forms), -1), np.zeros(len(forms))
+        place = np.searchsorted(forms, form[best])
+        index[place], similarity[place] = other[best], alike[best]
+        return Closest(index[which], similarity[which], False)
 
 
 def near_pairs(texts: Sequence[str], threshold: float) -> list[Pair]:
@@ -199,9 +160,3 @@ def clusters(size: int, pairs: Iterable[tuple[int, int]]) -> list[tuple[int, ...
     for node in range(size):
         members.setdefault(root(node), []).append(node)
     return [tuple(part) for part in members.values()]
-
-
-def _jaccard(shared: Any, size: Any, other_size: Any) -> Any:
-    """Shared over united; two blank texts are equal."""
-    united = size + other_size - shared
-    return np.where(united == 0, 1.0, shared / np.maximum(united, 1))

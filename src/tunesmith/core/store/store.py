@@ -220,9 +220,10 @@ class Store:
                 if fresh:
                     insert = self._insert(table)
                     back = {"removed_at": None, "record": insert.excluded.record}
+                    at = _now()
                     connection.execute(
                         insert.on_conflict_do_update(index_elements=["id"], set_=back),
-                        [{"id": r.id, "record": codec.encode(r).decode(), "added_at": _now()} for r in fresh],
+                        [{"id": r.id, "record": codec.encode(r).decode(), "added_at": at} for r in fresh],
                     )
                 new += len(fresh)
                 timed += self._fill_in_times(connection, [unique[row_id] for row_id in there])

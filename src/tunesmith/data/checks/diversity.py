@@ -67,11 +67,11 @@ def regions(vectors: NDArray[np.float32], seed: int = 0) -> tuple[NDArray[np.int
     """The region of each row, shape (n,), numbered from 0 without gaps; and the most typical row of each region."""
     from sklearn.cluster import KMeans  # heavy: seconds to import
 
-    count = max(2, min(MOST_REGIONS, round(sqrt(len(vectors) / 2)), len(np.unique(vectors, axis=0))))
+    count = max(2, min(MOST_REGIONS, round(sqrt(len(vectors) / 2)), _different(vectors, MOST_REGIONS)))
     shown = vectors
     if len(vectors) > FITTED:
         shown = vectors[np.sort(np.random.default_rng(seed).choice(len(vectors), FITTED, replace=False))]
-    if len(np.unique(shown, axis=0)) < 2:
+    if _different(shown, 2) < 2:
         return np.zeros(len(vectors), np.int64), [0]
     model = KMeans(count, n_init=1, random_state=seed).fit(shown)
     _, region = np.unique(model.predict(vectors), return_inverse=True)
@@ -81,6 +81,16 @@ def regions(vectors: NDArray[np.float32], seed: int = 0) -> tuple[NDArray[np.int
         centre = vectors[inside].mean(axis=0)
         typical.append(int(inside[(vectors[inside] @ centre).argmax()]))
     return region.astype(np.int64), typical
+
+
+def _different(vectors: NDArray[np.float32], most: int) -> int:
+    """How many different rows there are, counted up to ``most``."""
+    seen: set[bytes] = set()
+    for row in vectors:
+        seen.add((row + np.float32(0)).tobytes())  # -0.0 becomes 0.0
+        if len(seen) == most:
+            break
+    return len(seen)
 
 
 def effective_number(sizes: NDArray[np.int64]) -> float:

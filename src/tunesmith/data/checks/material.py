@@ -26,6 +26,9 @@ from tunesmith.models.embedder import Embedder
 
 __all__ = ["CannotLook", "Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named", "shortened"]
 
+MOST_EMBEDDED = 100_000
+"""MiniLM takes a quarter of an hour for so many prompts on two cores; the vectors of n-grams take 1.6 GB."""
+
 CountTokens = Callable[[Example], tuple[int, int]]
 """Tokens of an example: of prompt and completion together, and those the model learns to produce."""
 
@@ -67,7 +70,15 @@ class Material:
 
     @cached_property
     def vectors(self) -> NDArray[np.float32]:
-        """The prompts' vectors, shape (n, d), each of length 1 or 0."""
+        """The prompts' vectors, shape (n, d), each of length 1 or 0.
+
+        Raises:
+            CannotLook: There are more than ``MOST_EMBEDDED``.
+        """
+        if len(self.examples) > MOST_EMBEDDED:
+            raise CannotLook(
+                f"embedding {len(self.examples)} prompts would take hours.", "run it on a part of the rows"
+            )
         return self.embedder.embed([example.prompt for example in self.examples])
 
     @cached_property

@@ -21,13 +21,13 @@ def near_duplicates(material: Material) -> Iterator[Finding]:
     pairs = [pair for pair in material.pairs if pair.similarity >= material.config.near_duplicate_threshold]
     first = material.prompts.first
     apart = [pair for pair in pairs if first[pair.i] != first[pair.j]]
-    least: dict[tuple[int, ...], float] = {}
-    found = clusters(len(material.examples), ((pair.i, pair.j) for pair in pairs))
-    part_of = {row: part for part in found if len(part) > 1 for row in part}
+    found = [part for part in clusters(len(material.examples), ((p.i, p.j) for p in pairs)) if len(part) > 1]
+    cluster = {row: number for number, part in enumerate(found) for row in part}
+    least: dict[int, float] = {}
     for pair in apart:
-        part = part_of[pair.i]
-        least[part] = min(pair.similarity, least.get(part, 1.0))
-    for part, similarity in sorted(least.items(), key=lambda entry: (-len(entry[0]), entry[0])):
+        least[cluster[pair.i]] = min(pair.similarity, least.get(cluster[pair.i], 1.0))
+    told = [(found[number], similarity) for number, similarity in least.items()]
+    for part, similarity in sorted(told, key=lambda entry: (-len(entry[0]), entry[0])):
         rows = [named(material.examples[row]) for row in part]
         yield Finding(
             check="near_duplicates",
