@@ -237,9 +237,7 @@ def test_a_split_that_grows_keeps_validation_too():
 
 def test_a_date_lasts_its_whole_day_beside_moments():
     moments = [f"{day(43)}T{hour:02}:00:00+00:00" for hour in range(1, 17)]
-    rows = [
-        msgspec.structs.replace(row, time=moments[n - 44]) if n >= 44 else row for n, row in enumerate(timed(60))
-    ]
+    rows = [msgspec.structs.replace(row, time=moments[n - 44]) if n >= 44 else row for n, row in enumerate(timed(60))]
     split = split_of(rows)
     time_of = {row.id: row.time for row in rows}
     assert any(len(time) > 10 for time in map(time_of.get, split.test))

@@ -92,7 +92,7 @@ def test_with_another_test_set_a_model_of_a_mixture_is_stale(place):
     workspace = Workspace(place / "desk")
     for side in ("validation", "test"):
         rows = [{"prompt": f"{side} {word} please", "completion": "returns"} for word in ("one", "two", "three")]
-        workspace.add([write_rows(place / f"{side}.jsonl", rows)], side=side)
+        workspace.add(write_rows(place / f"{side}.jsonl", rows), side=side)
     workspace.check()
     workspace.split(anyway=True)
     told(place, "tune", "--anyway", "--mixture", "general.jsonl", "--mixture-share", SHARE, cwd=place)
@@ -100,7 +100,8 @@ def test_with_another_test_set_a_model_of_a_mixture_is_stale(place):
     before = Answering(workspace.home)
     assert tuned.inputs["split"] == before.split.hash
     assert "tuned" in prepared(workspace.home, before)
-    workspace.add([write_rows(place / "more.jsonl", [{"prompt": "a test of its own", "completion": "returns"}])], side="test")
+    more = [{"prompt": "a test of its own", "completion": "returns"}]
+    workspace.add(write_rows(place / "more.jsonl", more), side="test")
     workspace.split(anyway=True)
     after = Answering(workspace.home)
     assert after.known.hash == before.known.hash

@@ -104,7 +104,8 @@ def _latest(rows: Sequence[Example], left: Sequence[int], wanted: int, after: st
 def _too_few_moments(side: Side, rows: int, after: str, *, pinned: bool) -> TunesmithError:
     why = "the latest row pinned to validation" if pinned else "and earlier sides need some too"
     return TunesmithError(
-        f"By time no row can be {side}: of the {rows} rows that are left none is later than {after.removesuffix('~')}, {why}.",
+        f"By time no row can be {side}: of the {rows} rows that are left none is later than {after.removesuffix('~')}, "
+        f"{why}.",
         "give times that tell more rows apart (`tunesmith add FILE --map time=COLUMN`), add later rows, or split "
         "without --by-time",
     )
@@ -114,8 +115,8 @@ def _ask_times(rows: Sequence[Example]) -> None:
     pinned = sum(e.side == "test" and e.time is None for e in rows)
     without = sum(e.time is None for e in rows)
     mend = (
-        "add the file again with --map time=COLUMN, and --side and --group-by as before: rows that are there already take "
-        "their time from it; or split without --by-time"
+        "add the file again with --map time=COLUMN, and --side and --group-by as before: rows that are there already "
+        "take their time from it; or split without --by-time"
     )
     if pinned:
         raise TunesmithError(f"{pinned} rows pinned to test have no time, so no row can be shown to be earlier.", mend)

@@ -94,8 +94,8 @@ def extend_split(
         successors: Ids of examples that stand in the place of others, by those others' ids.
 
     Raises:
-        TunesmithError: A new example is pinned to test or validation, which are frozen, or the split took only so many train rows per
-            label.
+        TunesmithError: A new example is pinned to test or validation, which are frozen, or the split took only so many
+            train rows per label.
     """
     config = SplitConfig(**{n: v for n, v in present.settings.items() if n in SplitConfig.model_fields})
     if config.train_per_label is not None:

@@ -123,7 +123,7 @@ class Reviews:
         """
         with self._writing() as connection:
             now = _now()
-            free = or_(_R.claimed_until.is_(None), _R.claimed_until < now)
+            free = or_(_R.claimed_until.is_(None), _R.claimed_until <= now)
             judged = select(_R.example).where(_R.reviewer == reviewer, _STANDS)
             skipped = select(tables.skips.c.review).where(tables.skips.c.reviewer == reviewer)
             mine = _waiting().where(_R.reviewer == reviewer)
@@ -147,7 +147,7 @@ class Reviews:
                 )
             waiting = [r for r in rows if not r["outcome"]]
             now = _now()
-            ours = [r for r in waiting if r["reviewer"] == reviewer or not r["reviewer"] or r["claimed_until"] < now]
+            ours = [r for r in waiting if r["reviewer"] == reviewer or not r["reviewer"] or r["claimed_until"] <= now]
             if not ours:
                 raise _not_to_be_had(example, waiting)
             connection.execute(_release(reviewer))
@@ -246,7 +246,7 @@ class Reviews:
     def counts(self) -> ReviewCounts:
         by_outcome = select(_R.outcome, _R.effective, func.count()).where(_STANDS).group_by(_R.outcome, _R.effective)
         waiting = (
-            _waiting().order_by(None).with_only_columns(func.count(), func.count(case((_R.claimed_until >= _now(), 1))))
+            _waiting().order_by(None).with_only_columns(func.count(), func.count(case((_R.claimed_until > _now(), 1))))
         )
         with self._reading() as connection:
             queued, claimed = connection.execute(waiting).one()
