@@ -6,13 +6,12 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.data.test_split import APART, LABELS, TASK, apart, example, ids, where
+from tests.data.test_split import APART, LABELS, TASK, apart, ask_togetherness, example, ids, where
 
 from tunesmith.core.codec import encode
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.certificate import certify, verify
 from tunesmith.data.config import SplitConfig
-from tunesmith.data.duplicates import near_pairs
 from tunesmith.data.split import extend_split, make_split
 
 hard = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -56,14 +55,7 @@ def ask_order_and_togetherness(split, rows):
     assert all(all(held) for held in times.values())  # each side has rows, and each of them a time
     assert max(times["train"]) < min(times["validation"])
     assert max(times["validation"]) < min(times["test"])
-    for group in ("g1", "g2"):
-        assert len({sides[row.id] for row in rows if row.group == group and row.id in sides}) <= 1
-    for row in rows:
-        for parent in row.lineage:
-            assert sides.get(row.id, sides.get(parent)) == sides.get(parent, sides.get(row.id))
-    kept = [row for row in rows if row.id in sides]
-    for pair in near_pairs([row.prompt for row in kept], 0.8):
-        assert sides[kept[pair.i].id] == sides[kept[pair.j].id]
+    ask_togetherness(rows, sides)
     assert [p for p in split.certificate.problems if "cluster" not in p] == []  # few words make large clusters
 
 
