@@ -18,6 +18,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Answer, Contender, Decoding, Example, Request, Run, Split
+from tunesmith.core.store import Derived
 from tunesmith.core.task import Parsed
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash, open_model
@@ -67,6 +68,11 @@ class Answering:
         self.home = home
         self.split = current_split(home)
         self.known = Known(home.examples(), self.split, home.documents())
+
+    def made_from(self, contender: Derived) -> dict[str, str]:
+        """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
+        now = {"task": self.home.task.hash, "train side": self.known.hash}
+        return now | ({"split": self.split.hash} if "split" in contender.inputs else {})
 
     def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
         """What contenders are made from. ``known``: a part of the train side in place of all of it."""

@@ -139,12 +139,10 @@ def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
 
 def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     """The newest record of each contender that fits the task and train side as they are now, by name."""
-    now = {"task": home.task.hash, "train side": answering.known.hash}
     found: dict[str, Contender] = {}
     for entry in home.index("contender"):
         asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
-        asks |= {"split": answering.split.hash} if "split" in entry.inputs else {}
-        if not changed_since(entry, now | asks):
+        if not changed_since(entry, answering.made_from(entry) | asks):
             found[entry.name] = home.load(entry, Contender)
     return found
 

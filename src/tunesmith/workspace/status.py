@@ -154,12 +154,10 @@ class _Walk:
         try:
             from tunesmith.workspace.answering import Answering
 
-            answering = Answering(self.home)
-            known, split = answering.known.hash, answering.split.hash
+            now = Answering(self.home).made_from(entry)
         except TunesmithError:
-            known = split = ""
-        now = {"task": self.home.task.hash, "train side": known}
-        return changed_since(entry, now | ({"split": split} if "split" in entry.inputs else {}))
+            now = {"task": self.home.task.hash, "train side": ""}
+        return changed_since(entry, now)
 
 
 def _losses(run: Run) -> str:
