@@ -31,7 +31,7 @@ def write_dated(path, *, column="sent", groups=()):
 def template(tmp_path_factory):
     folder = tmp_path_factory.mktemp("template")
     Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv", rows=1))
-    Workspace(folder / "desk").home.store.remove_examples([e.id for e in Workspace(folder / "desk").home.examples()])
+    (folder / "desk" / ".tunesmith" / "store.db").unlink()
     return folder / "desk"
 
 
@@ -102,12 +102,15 @@ def test_a_stored_split_that_is_out_of_order_no_longer_certifies(desk, tmp_path)
 def test_old_rows_take_their_time_from_the_file_when_it_is_added_again(desk, tmp_path):
     path = write_dated(tmp_path / "a.csv")
     assert typed("-C", desk, "add", path).status == 0
+    assert typed("-C", desk, "check").status in (0, 1)
     ended = typed("-C", desk, "split", "--by-time")
     assert ended.status == 2
     assert "60 of 60 rows have no time" in ended.err
     assert "--map time=COLUMN" in ended.err
     again = typed("-C", desk, "add", path, "--map", "time=sent", "--json").json
     assert (again["added"], again["duplicates"], again["timed"]) == (0, 60, 60)
+    stations = {station["name"]: station["state"] for station in typed("-C", desk, "status", "--json").json["stations"]}
+    assert stations["checks"] == "stale"
     assert typed("-C", desk, "split", "--by-time").status == 0
 
 

@@ -62,4 +62,5 @@ def test_a_reworded_example_keeps_all_but_what_it_says():
     )
     new = old.reworded(old.messages, "c")
     assert new.id != old.id
-    assert msgspec.structs.replace(new, id=old.id, completion="b") == old
+    assert new.was == (old.id,)
+    assert msgspec.structs.replace(new, id=old.id, completion="b", was=()) == old

@@ -2,14 +2,13 @@ import multiprocessing
 import os
 from pathlib import Path
 
-import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Answer, Document, Example, Message
-from tunesmith.core.store import open_store
+from tunesmith.core.store import Added, Edit, open_store
 from tunesmith.core.store.opening import HEAD
 from tunesmith.core.store.tables import metadata
 
@@ -26,24 +25,20 @@ def store(tmp_path):
 
 
 def test_the_same_row_twice_is_one_example(store):
-    assert store.add_examples([example("a"), example("b"), example("a")]) == (2, 1, 0)
-    assert store.add_examples([example("a")]) == (0, 1, 0)
+    assert store.add_examples([example("a"), example("b"), example("a")]) == Added(new=2, duplicates=1)
+    assert store.add_examples([example("a")]) == Added(new=0, duplicates=1)
     assert store.counts() == (2, 0)
 
 
 def test_a_removed_example_leaves_a_tombstone_and_can_come_back(store):
     store.add_examples([example("a")])
-    assert store.remove_examples([example("a").id]) == 1
+    store.changes.make("remove", "ann", [Edit(example("a").id, None)])
     assert store.examples() == []
     assert store.example(example("a").id) == example("a")
-    assert store.add_examples([example("a")]) == (1, 0, 0)
-
-
-def test_an_example_without_a_time_takes_that_of_its_like_and_keeps_it(store):
-    store.add_examples([example("a"), example("b")])
-    timed = [msgspec.structs.replace(example("a"), time=day) for day in ("2026-03-01", "2026-03-02")]
-    assert [store.add_examples([row]).timed for row in timed] == [1, 0]
-    assert {e.id: e.time for e in store.examples()} == {example("a").id: "2026-03-01", example("b").id: None}
+    assert store.add_examples([example("a")]) == Added(new=0, duplicates=0, out_of_use=1)
+    assert store.examples() == []
+    assert store.add_examples([example("a")], again=True) == Added(new=1, duplicates=0)
+    assert store.examples() == [example("a")]
 
 
 def test_nothing_is_kept_of_rows_whose_source_fails_half_way(store):

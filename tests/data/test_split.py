@@ -363,6 +363,23 @@ def test_relatives_of_a_test_row_do_not_join_a_split_that_grows():
     assert all("belongs together" in entry.reason for entry in grown.set_aside)
 
 
+def test_a_corrected_row_stays_with_what_was_made_from_its_first_version():
+    rows = apart(60)
+    first = example("kaba bumu keni")
+    corrected = first.reworded((Message(role="user", content="kaba bumu roli"),), first.completion)
+    twice = corrected.reworded((Message(role="user", content="feno widu roli"),), first.completion)
+    assert twice.was == (first.id, corrected.id)
+    made_from = example("vude syro hapi", source="synthetic", lineage=(first.id,))
+    frozen = split_of([*rows, twice])
+    frozen = msgspec.structs.replace(
+        frozen,
+        train=tuple(i for i in frozen.train if i != twice.id),
+        test=tuple(sorted({*frozen.test, twice.id})),
+    )
+    grown = extend_split(frozen, [*rows, twice, made_from], TASK, "later")
+    assert [entry.example for entry in grown.set_aside] == [made_from.id]
+
+
 def test_an_erased_test_row_is_gone_from_a_split_that_grows():
     rows = apart(60)
     frozen = split_of(rows)

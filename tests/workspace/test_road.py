@@ -9,6 +9,7 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.store import Edit
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +123,9 @@ def test_new_examples_make_what_was_derived_stale(road, tmp_path):
     road.add(path)
     after = states(road)
     assert (after["checks"], after["split"]) == ("stale", "stale")
-    road.home.store.remove_examples([e.id for e in road.home.examples() if "lift" in e.prompt])
+    road.home.store.changes.make(
+        "remove", "ann", [Edit(e.id, None) for e in road.home.examples() if "lift" in e.prompt]
+    )
     assert states(road)["split"] == "done"
 
 

@@ -30,6 +30,10 @@ def add(
     ] = None,
     group_by: Annotated[str | None, typer.Option(help="Field whose equal values stay on one side.")] = None,
     licence: Annotated[str | None, typer.Option(help="Licence of the rows, e.g. CC-BY-4.0 (SPDX).")] = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Bring back rows that were taken out of use, and take the file's times."),
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, add nothing.")] = False,
 ) -> None:
     """Read examples or documents. Bad rows are set aside with line and mend, never dropped silently."""
@@ -43,6 +47,7 @@ def add(
             mapping=_mapping(map or []),
             group_by=group_by,
             licence=licence,
+            again=again,
             dry_run=dry_run,
             progress=told,
         )
@@ -59,6 +64,10 @@ def add(
     count = report.read - len(report.rejected) if dry_run else report.added
     same = f", {report.duplicates} there already" if report.duplicates else ""
     same += f" ({report.timed} of them have a time now)" if report.timed else ""
+    if report.out_of_use:
+        same += f", {report.out_of_use} stay out of use (--again brings them back)"
+    if report.other_times:
+        say(f"{report.other_times} rows came with another time than their like: the earliest counts")
     show(report, f"read {report.read} rows: {verb} {count}{same}, set aside {len(report.rejected)}")
 
 

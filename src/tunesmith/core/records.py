@@ -6,9 +6,11 @@ What a task is stands in ``task``; how records become bytes stands in ``codec``.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
 
@@ -111,6 +113,8 @@ class Example(Record, frozen=True, kw_only=True):
     time: str | None = None
     """When it happened, in UTC: `2026-03-01T12:00:00+00:00`, or a date alone. The order of these texts is that of time.
     It is no part of what the row says, and so not of its id."""
+    was: tuple[str, ...] = ()
+    """Ids of what this row was before it was corrected, oldest first: rows made from those are its relatives."""
 
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:
@@ -121,7 +125,13 @@ class Example(Record, frozen=True, kw_only=True):
     def reworded(self, messages: tuple[Message, ...], completion: str) -> Example:
         """The same row saying something else: another id, all else kept."""
         kept = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _SAID}
-        return Example.make(messages, completion, **kept)
+        made = Example.make(messages, completion, **kept)
+        return replace(made, was=tuple(i for i in (*self.was, self.id) if i != made.id))
+
+    @property
+    def said(self) -> str:
+        """Names what the row says, wherever it is pinned."""
+        return digest([self.messages, self.completion])
 
     @property
     def prompt(self) -> str:
@@ -157,6 +167,14 @@ class Snapshot(Record, frozen=True, kw_only=True):
     examples: tuple[str, ...]
     """Ids, sorted."""
     documents: tuple[str, ...] = ()
+    times: str | None = None
+    """Hash of the examples' times, which their ids do not name; None where none has a time."""
+
+    @classmethod
+    def of(cls, examples: Iterable[Example]) -> Snapshot:
+        rows = sorted(examples, key=lambda e: e.id)
+        times = [row.time for row in rows]
+        return cls(examples=tuple(row.id for row in rows), times=digest(times) if any(times) else None)
 
 
 class Finding(Record, frozen=True, kw_only=True):

@@ -115,8 +115,8 @@ def _ask_times(rows: Sequence[Example]) -> None:
     pinned = sum(e.side == "test" and e.time is None for e in rows)
     without = sum(e.time is None for e in rows)
     mend = (
-        "add the file again with --map time=COLUMN, and --side and --group-by as before: rows that are there already "
-        "take their time from it; or split without --by-time"
+        "add the file again with --map time=COLUMN: rows that are there already take their time from it; or split "
+        "without --by-time"
     )
     if pinned:
         raise TunesmithError(f"{pinned} rows pinned to test have no time, so no row can be shown to be earlier.", mend)

@@ -120,7 +120,7 @@ def verify(
         snapshot: Hash of the snapshot as it is now. Default: the hash of a snapshot of ``examples`` without documents.
     """
     proved = certify(split, examples, task, embedder)
-    now = snapshot or Snapshot(examples=tuple(sorted(e.id for e in examples))).hash
+    now = snapshot or Snapshot.of(examples).hash
     if now == split.snapshot:
         return proved
     problem = f"The split was made from snapshot {split.snapshot}, and the examples now are snapshot {now}; {AGAIN}"

@@ -16,7 +16,8 @@ By = Literal["group", "category", "none"]
 def kin_of(examples: Sequence[Example], by: By) -> list[tuple[str, ...]]:
     """For each example the keys it shares with its relatives, shape (n,); rows that share a key stay on one side.
 
-    A synthetic row shares a key with the rows it was made from, whatever ``by`` says: it says again what they say.
+    A synthetic row shares a key with the rows it was made from, whatever ``by`` says: it says again what they say. So
+    it does with what those became by a correction.
     """
     parents = {parent for example in examples for parent in example.lineage}
     kin = []
@@ -24,7 +25,7 @@ def kin_of(examples: Sequence[Example], by: By) -> list[tuple[str, ...]]:
         shared = {"group": example.group, "category": example.category, "none": None}[by]
         keys = [f"{by} {shared!r}"] if shared is not None else []
         keys += [f"row {parent}" for parent in example.lineage]
-        keys += [f"row {example.id}"] if example.id in parents else []
+        keys += [f"row {version}" for version in (*example.was, example.id) if version in parents]
         kin.append(tuple(keys))
     return kin
 

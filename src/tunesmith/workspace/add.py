@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -31,7 +31,11 @@ class AddReport(Record, frozen=True, kw_only=True):
     duplicates: int
     """Rows that were there already, word for word."""
     timed: int = 0
-    """Of the duplicates those that brought a time to an example that had none."""
+    """Examples that were there without a time and have one now."""
+    out_of_use: int = 0
+    """Rows that were removed, corrected or erased before, and stay so."""
+    other_times: int = 0
+    """Rows that came with another time than their like: the earliest counts."""
     rejected: tuple[Rejected, ...] = ()
     said: tuple[str, ...] = ()
     """What was guessed about the files, in words."""
@@ -56,10 +60,15 @@ def add(
     mapping: dict[str, str] | None = None,
     group_by: str | None = None,
     licence: str | None = None,
+    again: bool = False,
     dry_run: bool = False,
     progress: Progress = quiet,
 ) -> AddReport:
-    """Read files in order. All good rows of a file are added in one transaction, or none if it is interrupted."""
+    """Read files in order. All good rows of a file are added in one transaction, or none if it is interrupted.
+
+    Args:
+        again: Rows that were removed, corrected or erased come back, and the files' times replace those there are.
+    """
     if not files:
         raise TunesmithError("No file was named.", "name at least one: `tunesmith add FILE`")
     options = ReadOptions(
@@ -74,21 +83,21 @@ def add(
     sorter = _Sorter(progress)
     said: list[str] = []
     told: list[Mapped] = []
-    added = duplicates = timed = 0
+    counts: Counter[str] = Counter()
     for file in files:
         examples = sorter.examples(read(file, options, said.append, told.append), str(file))
         if dry_run:
             deque(examples, maxlen=0)  # reads all, keeps nothing
             continue
-        outcome = home.store.add_examples(examples)
-        more = home.store.add_documents(sorter.take_documents())
-        added, duplicates = added + outcome.new + more.new, duplicates + outcome.duplicates + more.duplicates
-        timed += outcome.timed
+        counts.update(home.store.add_examples(examples, again=again)._asdict())
+        counts.update(home.store.add_documents(sorter.take_documents())._asdict())
     return AddReport(
         read=sorter.count + len(sorter.rejected),
-        added=added,
-        duplicates=duplicates,
-        timed=timed,
+        added=counts["new"],
+        duplicates=counts["duplicates"],
+        timed=counts["timed"],
+        out_of_use=counts["out_of_use"],
+        other_times=counts["other_times"],
         rejected=tuple(sorter.rejected),
         said=tuple(said),
         documents=sorter.documents_seen,

@@ -112,6 +112,7 @@ class _Erasing:
             path.unlink()
         done = self.home.store.erase(list(self.doomed), by, reason, self.quotes)
         prompts = {e.prompt for e in self.doomed.values()}
+        versions = {i for e in self.doomed.values() for i in (*e.was, e.id)}
         return EraseReport(
             erased=tuple(self.doomed),
             batch=done.batch,
@@ -124,7 +125,7 @@ class _Erasing:
             runs=tuple(self._runs()),
             unfinished_runs=tuple(self._unfinished()),
             same_prompt=tuple(e.id for e in self.rest if e.prompt in prompts),
-            made_from_them=tuple(e.id for e in self.rest if self.doomed.keys() & set(e.lineage)),
+            made_from_them=tuple(e.id for e in self.rest if versions & set(e.lineage)),
             outside=tuple(self._outside(done.answers)),
         )
 

@@ -59,8 +59,8 @@ class Home:
         return self.store.documents()
 
     def snapshot(self, examples: list[Example]) -> Snapshot:
-        """Freeze these examples: the ids and, once per hash, the rows themselves."""
-        snapshot = Snapshot(examples=tuple(e.id for e in examples))
+        """Freeze these examples: the ids and times and, once per hash, the rows themselves."""
+        snapshot = Snapshot.of(examples)
         path = self.inside / "snapshots" / f"{snapshot.hash}.jsonl"
         if not path.exists():
             write_whole(path, b"".join(codec.encode(e) + b"\n" for e in examples))

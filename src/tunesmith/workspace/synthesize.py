@@ -121,9 +121,12 @@ class _Desk:
         made = [self._example(*pair) for pair, copy in zip(drafts, copies, strict=True) if not copy]
         if any(copies):
             self._refused["a near copy of an example that is there"] += sum(copies)
+        self.home.store.add_examples(made)
+        drafted, made = len(made), [example for example in made if self.home.store.in_use(example.id)]
+        if drafted > len(made):
+            self._refused["an example that was taken out of use"] += drafted - len(made)
         self._there += [example.prompt for example in made]
         self._made += len(made)
-        self.home.store.add_examples(made)
         self.home.store.reviews.add(Queued(example.id, WHY) for example in made)
 
     def _example(self, want: Want, draft: Draft) -> Example:

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from tunesmith.core import codec
@@ -21,6 +22,7 @@ from tunesmith.core.store import tables
 
 __all__ = ["Change", "ChangeKind", "Changes", "Edit"]
 
+AGAIN = "`tunesmith add FILE --again`"
 ChangeKind = Literal["mend", "correct", "remove", "erase", "undo"]
 
 
@@ -82,7 +84,7 @@ class Changes:
                 f"There is no change {batch!r}.", "see the changes and their names with `tunesmith data history`"
             )
         if any(change.kind == "erase" for change in made):
-            raise TunesmithError("What was erased is gone for good.", "add the rows again from their file")
+            raise TunesmithError("What was erased is gone for good.", f"read the rows again from their file: {AGAIN}")
         undone = uuid.uuid4().hex[:12]
         with self._inside(within) as connection:
             for change in reversed(made):
@@ -90,7 +92,7 @@ class Changes:
                 if change.old is not None and back is None:
                     raise TunesmithError(
                         f"Example {change.old} was erased, so the change cannot be undone.",
-                        "add the row again from its file",
+                        f"read the row again from its file: {AGAIN}",
                     )
                 edit = Edit(change.new, back, f"undoes {change.batch}")
                 _carry_out(connection, undone, "undo", by, edit)
@@ -160,11 +162,14 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
                 f"Example {edit.old} is not in use any more: another change was faster. Nothing was changed.",
                 "look at it with `tunesmith data history`, then run the same command again",
             )
-    new = edit.new if edit.new is not None and not _in_use(connection, edit.new.id) else None
+    new = edit.new
+    if new is not None and _in_use(connection, new.id):
+        _note_versions(connection, new)
+        new = None
     if new is not None:
         row = {"record": codec.encode(new).decode(), "removed_at": None}
         if not connection.execute(update(table).where(table.c.id == new.id).values(row)).rowcount:
-            connection.execute(table.insert(), row | {"id": new.id, "added_at": _now()})
+            connection.execute(table.insert(), row | {"id": new.id, "said": new.said, "added_at": _now()})
     connection.execute(
         tables.changes.insert(),
         {
@@ -172,6 +177,14 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
             "new": new.id if new is not None else None, "reason": edit.reason,
         },
     )  # fmt: skip
+
+
+def _note_versions(connection: Connection, merged: Example) -> None:
+    """The example in use that says the same stands for what ``merged`` was, too."""
+    there = _record(connection, merged.id)
+    if there is not None and (more := tuple(i for i in merged.was if i not in there.was)):
+        record = codec.encode(replace(there, was=there.was + more)).decode()
+        connection.execute(update(tables.examples).where(tables.examples.c.id == merged.id).values(record=record))
 
 
 def _in_use(connection: Connection, example_id: str) -> bool:

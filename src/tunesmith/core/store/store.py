@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
-import msgspec
-from sqlalchemy import Connection, Engine, Table, delete, func, select, update
+from sqlalchemy import Connection, Engine, Table, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
@@ -16,6 +15,7 @@ from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Answer, Document, Example, Record
 from tunesmith.core.store import tables
+from tunesmith.core.store.adding import Added, Adding, add_documents
 from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
 from tunesmith.core.store.reviews import Reviews
@@ -23,14 +23,6 @@ from tunesmith.core.store.reviews import Reviews
 __all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
 
 Row = TypeVar("Row", Example, Document)
-
-
-class Added(NamedTuple):
-    new: int
-    duplicates: int
-    """Rows whose id was there already: the same content added twice."""
-    timed: int = 0
-    """Those of them that brought a time to an example that had none."""
 
 
 class Life(NamedTuple):
@@ -76,12 +68,15 @@ class Store:
 
     # Examples and documents.
 
-    def add_examples(self, examples: Iterable[Example]) -> Added:
-        """Add those that are not there; one removed before comes back, one without a time takes that of its like."""
-        return self._add(tables.examples, examples)
+    def add_examples(self, examples: Iterable[Example], *, again: bool = False) -> Added:
+        """Add those that are not there, all of them or none; see ``Adding`` for what counts as there."""
+        with self.writing() as connection:
+            return Adding(connection, self._insert, self.changes.successors, again=again).all(examples)
 
     def add_documents(self, documents: Iterable[Document]) -> Added:
-        return self._add(tables.documents, documents)
+        """Add those that are not there, all of them or none."""
+        with self.writing() as connection:
+            return add_documents(connection, self._insert, documents)
 
     def examples(self) -> list[Example]:
         """All that are not removed, by id."""
@@ -209,55 +204,6 @@ class Store:
             for row in connection.execution_options(yield_per=5000).execute(query):
                 yield codec.decode(row[0], kind)
 
-    def _add(self, table: Table, rows: Iterable[Example] | Iterable[Document]) -> Added:
-        new = seen = timed = 0
-        with self.writing() as connection:
-            for chunk in _chunks(rows, 2000):
-                unique = {row.id: row for row in chunk}
-                seen += len(chunk)
-                there = self._present(connection, table, list(unique))
-                fresh = [row for row_id, row in unique.items() if row_id not in there]
-                if fresh:
-                    insert = self._insert(table)
-                    back = {"removed_at": None, "record": insert.excluded.record}
-                    at = _now()
-                    connection.execute(
-                        insert.on_conflict_do_update(index_elements=["id"], set_=back),
-                        [{"id": r.id, "record": codec.encode(r).decode(), "added_at": at} for r in fresh],
-                    )
-                new += len(fresh)
-                timed += self._fill_in_times(connection, [unique[row_id] for row_id in there])
-        return Added(new, seen - new, timed)
-
-    def _fill_in_times(self, connection: Connection, rows: list[Example] | list[Document]) -> int:
-        """Give each example that is there without a time the time that its like came with; how many there are."""
-        times = {row.id: row.time for row in rows if isinstance(row, Example) and row.time is not None}
-        t, filled = tables.examples, 0
-        for found in _chunks(times, 500):
-            query = select(t.c.record).where(t.c.id.in_(found))
-            for record in connection.execute(query).scalars().all():
-                there = codec.decode(record, Example)
-                if there.time is None:
-                    timed = codec.encode(msgspec.structs.replace(there, time=times[there.id])).decode()
-                    connection.execute(update(t).where(t.c.id == there.id).values(record=timed))
-                    filled += 1
-        return filled
-
-    def _present(self, connection: Connection, table: Table, ids: list[str]) -> set[str]:
-        query = select(table.c.id).where(table.c.id.in_(ids), table.c.removed_at.is_(None))
-        return {row[0] for row in connection.execute(query)}
-
-    def remove_examples(self, ids: Sequence[str]) -> int:
-        """Take examples out of use, leaving a tombstone; how many were there."""
-        with self.writing() as connection:
-            table = tables.examples
-            return sum(
-                connection.execute(
-                    update(table).where(table.c.id == i, table.c.removed_at.is_(None)).values(removed_at=_now())
-                ).rowcount
-                for i in ids
-            )
-
     def erase(self, ids: Sequence[str], by: str, reason: str, quotes: Callable[[str], bool]) -> Erased:
         """Forget for good what these examples said, here and wherever else the store says it; the ids stay.
 
@@ -316,17 +262,6 @@ def _in_words(error: DatabaseError) -> TunesmithError:
             "wait for it to end, then run the same command again",
         )
     return TunesmithError(f"The store could not be written: {text}.", "see that the workspace's folder can be written")
-
-
-def _chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    chunk: list[Any] = []
-    for row in rows:
-        chunk.append(row)
-        if len(chunk) == size:
-            yield chunk
-            chunk = []
-    if chunk:
-        yield chunk
 
 
 def _now() -> str:

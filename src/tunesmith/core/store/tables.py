@@ -16,9 +16,11 @@ examples = Table(
     "examples",
     metadata,
     Column("id", String(32), primary_key=True),
+    Column("said", String(32)),
     Column("record", Text, nullable=False),
     Column("added_at", String(32), nullable=False),
     Column("removed_at", String(32)),
+    Index("examples_said", "said"),
 )
 
 documents = Table(
