@@ -179,3 +179,17 @@ def test_only_what_no_other_row_says_counts_as_a_quote():
     assert quotes("number A-4711, twice")
     assert not quotes("where is the parcel for")
     assert not quotes("number XA-47112")
+
+
+@pytest.mark.parametrize("verb", ["check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "report"])
+def test_nothing_is_erased_while_a_verb_writes_what_rows_say(desk, verb):
+    with desk.home.alone(verb), pytest.raises(TunesmithError, match=f"is running `tunesmith {verb}`"):
+        desk.erase(row_of(desk).id, by="ann")
+    assert row_of(desk)
+
+
+def test_a_check_holds_the_workspace_while_it_runs(desk):
+    with desk.home.alone("check"), pytest.raises(TunesmithError, match="is running `tunesmith check`"):
+        desk.check()
+    with desk.home.alone("report"), pytest.raises(TunesmithError, match="is running `tunesmith report`"):
+        desk.report()

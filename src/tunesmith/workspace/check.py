@@ -48,23 +48,24 @@ class CheckReport(Record, frozen=True, kw_only=True):
 
 def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
     """Run the checks (all, or those in ``only``); a full run is kept, and tuning asks for it."""
-    examples = home.examples()
-    if not examples:
-        raise TunesmithError("There are no examples to check.", "add some with `tunesmith add FILE`")
-    snapshot = home.snapshot(examples)
-    count_tokens, uncounted = _counter(home)
-    found = look(material(home, examples, count_tokens), only)
-    report = CheckReport(
-        snapshot=snapshot.hash,
-        examples=len(examples),
-        findings=tuple(found.findings),
-        ready=not any(f.severity == "error" for f in found.findings),
-        unmeasured=(*uncounted, *found.unmeasured),
-        only=tuple(only or ()),
-        readiness=readiness(found.findings, len(examples)),
-    )
-    if not only:
-        home.save("check", "check", report, inputs(home, examples))
+    with home.alone("check"):
+        examples = home.examples()
+        if not examples:
+            raise TunesmithError("There are no examples to check.", "add some with `tunesmith add FILE`")
+        snapshot = home.snapshot(examples)
+        count_tokens, uncounted = _counter(home)
+        found = look(material(home, examples, count_tokens), only)
+        report = CheckReport(
+            snapshot=snapshot.hash,
+            examples=len(examples),
+            findings=tuple(found.findings),
+            ready=not any(f.severity == "error" for f in found.findings),
+            unmeasured=(*uncounted, *found.unmeasured),
+            only=tuple(only or ()),
+            readiness=readiness(found.findings, len(examples)),
+        )
+        if not only:
+            home.save("check", "check", report, inputs(home, examples))
     return report
 
 

@@ -25,7 +25,7 @@ from tunesmith.workspace.snapshots import Tombstone
 
 __all__ = ["EraseReport", "erase"]
 
-WRITERS = ("split", "baseline", "tune", "evaluate")
+WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "report")
 """Verbs that write what rows say for as long as they run: none may be at work meanwhile."""
 
 

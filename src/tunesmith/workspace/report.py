@@ -32,6 +32,11 @@ class Report(Record, frozen=True, kw_only=True):
 
 def report(home: Home) -> Report:
     """Write the dossier of the newest decision, deciding first where that is missing or stale."""
+    with home.alone("report"):
+        return _written(home)
+
+
+def _written(home: Home) -> Report:
     found = home.latest("decision", "decision", Decision)
     if found is None or found[1].inputs != decision_inputs(home):
         decide(home)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from tunesmith.core.records import Finding
 from tunesmith.data.checks.material import CannotLook, Material, check, named, shortened
 
 __all__ = ["semantic_duplicates"]
 
-MOST_ROWS = 30_000
-"""Comparing each with each takes a minute at this many rows and grows with the square."""
-ROWS_AT_ONCE = 1024
+ROWS_AT_ONCE = 256
 
 
 @check("semantic_duplicates")
@@ -26,8 +26,6 @@ def semantic_duplicates(material: Material) -> Iterator[Finding]:
         return
     if material.embedder.name == "ngrams":
         raise CannotLook("it needs a model that sees meaning.", "pull one with `tunesmith model pull minilm`")
-    if len(rows) > MOST_ROWS:
-        raise CannotLook(f"comparing {len(rows)} prompts would take too long.", "run it on a part of the rows")
     for similarity, i, j in _pairs(material, rows):
         one, other = material.examples[i], material.examples[j]
         yield Finding(
@@ -45,14 +43,15 @@ def semantic_duplicates(material: Material) -> Iterator[Finding]:
 def _pairs(material: Material, rows: list[int]) -> list[tuple[float, int, int]]:
     """Each row with the most alike of the others that are no near-copies of it, where they reach the threshold."""
     vectors, relatives = material.vectors[rows], material.relatives[rows]
+    threshold = material.config.semantic_duplicate_threshold
     found: set[tuple[float, int, int]] = set()
     for begin in range(0, len(rows), ROWS_AT_ONCE):
         alike = vectors[begin : begin + ROWS_AT_ONCE] @ vectors.T
-        alike[relatives[begin : begin + ROWS_AT_ONCE, None] == relatives[None, :]] = -1.0
-        best = alike.argmax(axis=1)
-        for at, other in enumerate(best):
-            similarity = float(alike[at, other])
-            if similarity >= material.config.semantic_duplicate_threshold:
-                i, j = sorted((rows[begin + at], rows[int(other)]))
-                found.add((round(similarity, 4), i, j))
+        at, other = np.nonzero(alike >= threshold)
+        apart = relatives[begin + at] != relatives[other]
+        at, other = at[apart], other[apart]
+        order = np.lexsort((other, -alike[at, other], at))
+        for best in order[np.diff(at[order], prepend=-1) != 0]:
+            i, j = sorted((rows[begin + int(at[best])], rows[int(other[best])]))
+            found.add((round(float(alike[at[best], other[best]]), 4), i, j))
     return sorted(found, key=lambda pair: (-pair[0], pair[1], pair[2]))
