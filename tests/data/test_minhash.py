@@ -4,6 +4,7 @@ from tests.data.test_duplicates import word_texts
 
 from tunesmith.data import minhash, signatures
 from tunesmith.data.minhash import banding, candidate_pairs, candidates_across, most_differing
+from tunesmith.data.overlaps import blocks
 from tunesmith.data.sets import Sets
 from tunesmith.data.shingling import shingle_sets
 from tunesmith.data.signatures import SKETCHED, band_keys, chance_of, differing, sketches
@@ -26,7 +27,7 @@ def overlapping(similarity, count=400, size=180, seed=0):
 def texts():
     there = shingle_sets(word_texts(500, seed=4))
     rows = np.arange(500)
-    alike = np.concatenate([block for _, _, block in there.blocks(rows, rows)])
+    alike = np.concatenate([block for _, block in blocks(there.of(rows), there.of(rows))])
     return there, {(i, j) for i, j in np.argwhere(np.triu(alike >= 0.8, 1)).tolist()}
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.data.test_duplicates import word_texts
 
-from tunesmith.data import sets, shingling
+from tunesmith.data import overlaps, sets, shingling
 from tunesmith.data.shingling import shingle_sets
 from tunesmith.data.text import normal, shingles
 
@@ -37,13 +37,15 @@ def test_texts_are_the_same_sets_however_many_are_hashed_at_once(monkeypatch):
     assert whole.starts.tolist() == parts.starts.tolist()
 
 
-def test_similarities_in_blocks_are_those_of_the_pairs_one_by_one(monkeypatch):
-    monkeypatch.setattr(sets, "CELLS_AT_ONCE", 40)
+@pytest.mark.parametrize("often", [0, 1 / 8, 1])
+@pytest.mark.parametrize("most", [0, 80, 10_000])
+def test_similarities_in_blocks_are_those_of_the_pairs_one_by_one(monkeypatch, often, most):
+    for name, value in {"CELLS_AT_ONCE": 40, "COLUMNS_AT_ONCE": 8, "OFTEN": often, "MOST_DENSE": most}.items():
+        monkeypatch.setattr(overlaps, name, value)
     there = shingle_sets([*word_texts(20, seed=6), ""])
     rows, others = np.array([3, 20, 7, 0, 11]), np.arange(21)
-    for at, block, alike in there.blocks(rows, others):
-        assert block.tolist() == rows[at : at + len(block)].tolist()
-        for row, line in zip(block, alike, strict=True):
+    for at, alike in overlaps.blocks(there.of(rows), there.of(others)):
+        for row, line in zip(rows[at : at + len(alike)], alike, strict=True):
             each = there.similarity(np.array([[row, other] for other in others]))
             assert line.tolist() == pytest.approx(each.tolist(), abs=1e-12)
 

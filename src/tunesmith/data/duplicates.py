@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunesmith.data.minhash import candidate_pairs, candidates_across
+from tunesmith.data.overlaps import blocks
 from tunesmith.data.sets import Rows
 from tunesmith.data.shingling import shingle_sets
 from tunesmith.data.text import normal
@@ -21,7 +22,7 @@ __all__ = ["EXACT_ROWS", "Closest", "Pair", "Shingled", "clusters", "near_pairs"
 
 EXACT_ROWS = 3000
 EXACT_PRODUCT = 300_000_000
-"""Largest number of pairs across two sides that are all computed (some 20 seconds); beyond, MinHash proposes."""
+"""Largest number of pairs across two sides that are all computed (some five seconds); beyond, MinHash proposes."""
 
 
 class Pair(NamedTuple):
@@ -91,11 +92,12 @@ class Shingled:
         return self._closest_proposed(asked, others, threshold)
 
     def _all_pairs(self, rows: Rows, threshold: float) -> Iterator[Pair]:
-        for at, block, alike in self._sets.blocks(rows, rows):
+        sets = self._sets.of(rows)
+        for at, alike in blocks(sets, sets):
             near_i, near_j = np.nonzero(alike >= threshold)
             for i, j in zip(near_i, near_j, strict=True):
                 if at + i < j:
-                    yield Pair(int(block[i]), int(rows[j]), float(alike[i, j]))
+                    yield Pair(int(rows[at + i]), int(rows[j]), float(alike[i, j]))
 
     def _proposed_pairs(self, rows: Rows, threshold: float) -> Iterator[Pair]:
         proposed = candidate_pairs(self._sets, rows, threshold)
@@ -107,10 +109,10 @@ class Shingled:
 
     def _closest_of_all(self, asked: Rows, others: Rows) -> Closest:
         index, best = np.empty(len(asked), np.int64), np.empty(len(asked))
-        for at, block, alike in self._sets.blocks(asked, others):
+        for at, alike in blocks(self._sets.of(asked), self._sets.of(others)):
             winner = alike.argmax(axis=1)
-            index[at : at + len(block)] = others[winner]
-            best[at : at + len(block)] = alike[np.arange(len(block)), winner]
+            index[at : at + len(alike)] = others[winner]
+            best[at : at + len(alike)] = alike[np.arange(len(alike)), winner]
         return Closest(index, best, True)
 
     def _closest_proposed(self, asked: Rows, others: Rows, threshold: float) -> Closest:

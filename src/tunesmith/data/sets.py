@@ -5,7 +5,6 @@ A set of 90 elements takes 720 bytes: those of a million short texts fit in 1 GB
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,7 +16,6 @@ __all__ = ["HASH_BITS", "Rows", "Sets", "distinct", "mixed"]
 
 HASH_BITS = 52
 """Bits of an element's hash. Among two sets of 100 elements each, two are mistaken for one once in 1e11 pairs."""
-CELLS_AT_ONCE = 4_000_000
 PAIRS_AT_ONCE = 50_000
 
 Rows = npt.NDArray[np.int64]
@@ -55,17 +53,6 @@ class Sets:
             answer[at : at + len(i)] = _jaccard(shared, self.sizes[i], self.sizes[j])
         return answer
 
-    def blocks(self, rows: Rows, others: Rows) -> Iterator[tuple[int, Rows, npt.NDArray[np.float64]]]:
-        """Similarity of ``rows`` to all ``others``, some rows at a time: where these begin, the rows, the matrix."""
-        ours, theirs = self.of(rows), self.of(others)
-        fewer = ours if len(ours.elements) < len(theirs.elements) else theirs
-        known = distinct(fewer.elements)  # an element that one side lacks is not shared
-        left, right = _narrow(ours, known), _narrow(theirs, known).T.tocsr()
-        step = max(1, CELLS_AT_ONCE // len(others)) if len(others) else 1
-        for at in range(0, len(rows), step):
-            shared = (left[at : at + step] @ right).toarray().astype(np.float64)
-            yield at, rows[at : at + step], _jaccard(shared, ours.sizes[at : at + step, None], theirs.sizes[None, :])
-
 
 def distinct(numbers: Rows) -> Rows:
     """Sorted and without repeats, none below 0; several times as fast as ``np.unique``, which hashes."""
@@ -91,18 +78,6 @@ def _wide(sets: Sets) -> Any:
 
     ones = np.ones(len(sets.elements), np.int8)
     return csr_matrix((ones, sets.elements, sets.starts), shape=(len(sets), 1 << HASH_BITS))
-
-
-def _narrow(sets: Sets, known: Rows) -> Any:
-    """A matrix with a row for each set and a column for each of the ``known`` elements: good for matrix products."""
-    from scipy.sparse import csr_matrix
-
-    if not len(known):
-        return csr_matrix((len(sets), 1), dtype=np.float32)
-    place = np.minimum(np.searchsorted(known, sets.elements), len(known) - 1)
-    there = known[place] == sets.elements
-    starts = np.concatenate([[0], np.cumsum(there)])[sets.starts]
-    return csr_matrix((np.ones(starts[-1], np.float32), place[there], starts), shape=(len(sets), len(known)))
 
 
 def _jaccard(shared: Any, size: Any, other_size: Any) -> Any:
