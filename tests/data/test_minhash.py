@@ -7,7 +7,7 @@ from tunesmith.data.minhash import banding, candidate_pairs, candidates_across, 
 from tunesmith.data.overlaps import blocks
 from tunesmith.data.sets import Sets
 from tunesmith.data.shingling import shingle_sets
-from tunesmith.data.signatures import SKETCHED, band_keys, chance_of, differing, sketches
+from tunesmith.data.signatures import SKETCHED, chance_of, differing, signed
 
 NO_ROWS = np.empty(0, np.int64)
 
@@ -68,14 +68,14 @@ def test_the_same_pairs_come_out_however_much_is_held_at_once(texts, monkeypatch
 
 def test_signatures_are_the_same_on_every_machine():
     # computed once with this code: a change here would propose other pairs below the threshold than before
-    keys = np.stack(list(band_keys(shingle_sets(["where is my card"]), np.array([0]), 7, 2)))
+    keys = np.stack(list(signed(shingle_sets(["where is my card"]), np.array([0]), 7, 2).bands))
     assert keys.tolist() == [[1728596411], [3496584864]]
 
 
 @pytest.mark.parametrize("similarity", [0.6, 0.8, 0.9])
 def test_sketches_differ_as_often_as_the_sets_do(similarity):
     there = overlapping(similarity)
-    kept = sketches(there, np.arange(len(there)))
+    kept = signed(there, np.arange(len(there)), 7, 2).sketches
     counts, chance = differing(kept[::2], kept[1::2]), chance_of(similarity)
     # the mean of 400 pairs of 256 slots each is within four standard errors of the chance
     assert abs(counts.mean() / SKETCHED - chance) < 4 * (chance * (1 - chance) / 400 / SKETCHED) ** 0.5 + 0.002

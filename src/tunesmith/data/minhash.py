@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunesmith.data.sets import Rows, Sets, distinct, mixed
-from tunesmith.data.signatures import SKETCHED, band_keys, chance_of, differing, sketches
+from tunesmith.data.signatures import SKETCHED, Signed, chance_of, differing, signed
 
 __all__ = ["CROWD", "banding", "candidate_pairs", "candidates_across"]
 
@@ -26,7 +26,7 @@ MOST_SLOTS = 512
 LONGEST = 4096
 """Slots of the longest signature that is tried where many sets are somewhat alike."""
 WIDEST = 16
-SAMPLED = 50_000
+SAMPLED = 20_000
 """Pairs looked at to see how alike sets are that are not near-duplicates."""
 SLOT_COST, PAIR_COST = 0.3, 300.0
 """Nanoseconds, measured: a slot of a signature, for each element of the set; and a pair proposed in vain."""
@@ -71,9 +71,9 @@ def candidate_pairs(sets: Sets, rows: Rows, threshold: float) -> Rows:
         Shape (pairs, 2), each row ``(i, j)`` with i < j, sorted, without repeats.
     """
     rows = rows[sets.sizes[rows] > 0]
-    keys = band_keys(sets, rows, *_cheapest(sets, rows, rows, threshold))
-    found = (codes for band in keys for codes in _within_buckets(_sorted(band)))
-    return rows[_distinct(found, len(rows), _promising(sets, rows, rows, threshold))]
+    kept = signed(sets, rows, *_cheapest(sets, rows, rows, threshold))
+    found = (codes for band in kept.bands for codes in _within_buckets(_sorted(band)))
+    return rows[_distinct(found, len(rows), _promising(kept, kept, threshold))]
 
 
 def candidates_across(sets: Sets, asked: Rows, others: Rows, threshold: float) -> Rows:
@@ -83,9 +83,10 @@ def candidates_across(sets: Sets, asked: Rows, others: Rows, threshold: float) -
     """
     asked, others = (rows[sets.sizes[rows] > 0] for rows in (asked, others))
     shape = _cheapest(sets, asked, others, threshold)
-    ours, theirs = (band_keys(sets, rows, *shape) for rows in (asked, others))
-    found = (_across_buckets(_sorted(a), _sorted(b), len(others)) for a, b in zip(ours, theirs, strict=True))
-    i, j = _distinct(found, len(others), _promising(sets, asked, others, threshold)).T
+    ours, theirs = (signed(sets, rows, *shape) for rows in (asked, others))
+    bands = zip(ours.bands, theirs.bands, strict=True)
+    found = (_across_buckets(_sorted(a), _sorted(b), len(others)) for a, b in bands)
+    i, j = _distinct(found, len(others), _promising(ours, theirs, threshold)).T
     return np.stack([asked[i], others[j]], axis=1)
 
 
@@ -113,20 +114,18 @@ def _cheapest(sets: Sets, rows: Rows, others: Rows, threshold: float) -> tuple[i
     return min(fitting, key=cost) if len(alike) else usual
 
 
-def _promising(sets: Sets, rows: Rows, others: Rows, threshold: float) -> Callable[[Rows, Rows], npt.NDArray[np.bool_]]:
+def _promising(ours: Signed, theirs: Signed, threshold: float) -> Callable[[Rows, Rows], npt.NDArray[np.bool_]]:
     """Tells which pairs have sketches so alike as they would be at the threshold: nine in ten proposed in vain do not.
 
     It overlooks less than one pair in 1e8 at the threshold.
     """
-    ours = sketches(sets, rows)
-    theirs = ours if rows is others else sketches(sets, others)
     most = most_differing(chance_of(threshold))
 
     def judge(i: Rows, j: Rows) -> npt.NDArray[np.bool_]:
         answer = np.empty(len(i), bool)
         for at in range(0, len(i), PAIRS_AT_ONCE):
             part = slice(at, at + PAIRS_AT_ONCE)
-            answer[part] = differing(ours[i[part]], theirs[j[part]]) <= most
+            answer[part] = differing(ours.sketches[i[part]], theirs.sketches[j[part]]) <= most
         return answer
 
     return judge

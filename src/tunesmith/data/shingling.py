@@ -5,7 +5,9 @@ What a shingle is stands in ``text.shingles``, one text at a time; a test holds 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -27,10 +29,12 @@ def shingle_sets(normals: Sequence[str]) -> Sets:
     """The shingles of each text in normal form: character trigrams and word bigrams."""
     elements = np.empty(sum(len(text) + text.count(" ") for text in normals), np.int64)  # as many at most
     starts = np.zeros(len(normals) + 1, np.int64)
-    for at in range(0, len(normals), TEXTS_AT_ONCE):
-        found, sizes = _chunk(normals[at : at + TEXTS_AT_ONCE])
-        starts[at + 1 : at + 1 + len(sizes)] = starts[at] + np.cumsum(sizes)
-        elements[starts[at] : starts[at] + len(found)] = found
+    parts = range(0, len(normals), TEXTS_AT_ONCE)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets other threads run while it computes
+        chunks = pool.map(lambda at: _chunk(normals[at : at + TEXTS_AT_ONCE]), parts)
+        for at, (found, sizes) in zip(parts, chunks, strict=True):
+            starts[at + 1 : at + 1 + len(sizes)] = starts[at] + np.cumsum(sizes)
+            elements[starts[at] : starts[at] + len(found)] = found
     return Sets(elements[: starts[-1]], starts)
 
 

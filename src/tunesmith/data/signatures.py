@@ -11,14 +11,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from tunesmith.data.sets import Rows, Sets, mixed
 
-__all__ = ["SKETCHED", "band_keys", "chance_of", "differing", "sketches"]
+__all__ = ["SKETCHED", "Signed", "chance_of", "differing", "signed"]
+
+Integers = npt.NDArray[np.uint64]
 
 SKETCHED = 256
 """Slots of a sketch."""
@@ -33,41 +36,61 @@ FIRST_BIT = 12
 """From here on: the highest bits of a minimum are mostly 0, the lowest hardly change from slot to slot."""
 
 
-def band_keys(sets: Sets, rows: Rows, width: int, bands: int) -> Iterator[npt.NDArray[np.uint32]]:
-    """For each band of ``width`` slots a number for each of the rows, shape (rows,). None of the sets is empty.
+class Signed(NamedTuple):
+    """What is kept of the signatures of some sets."""
+
+    sketches: Integers
+    """``KEPT_BITS`` bits of each of the first ``SKETCHED`` slots, shape (rows, KEPT_BITS, SKETCHED / 64)."""
+    bands: Iterator[npt.NDArray[np.uint32]]
+    """For each band of slots a number for each of the rows, shape (rows,).
 
     By chance different bands share a number once in 4e9 pairs.
     """
-    for first in range(0, bands, BANDS_AT_ONCE):
-        count = min(BANDS_AT_ONCE, bands - first)
-
-        def keys(few: Sets, first: int = first, count: int = count) -> npt.NDArray[np.uint32]:
-            folded = np.zeros((count, len(few)), np.uint64)
-            for slot, lowest in enumerate(_slots(few, first * width, count * width)):
-                key = folded[slot // width]
-                key *= np.uint64(0x9E3779B97F4A7C15)
-                key += lowest
-            return (mixed(folded) >> np.uint64(32)).astype(np.uint32)
-
-        yield from np.concatenate([np.empty((count, 0), np.uint32), *_of_parts(keys, sets, rows)], axis=1)
 
 
-def sketches(sets: Sets, rows: Rows) -> npt.NDArray[np.uint64]:
-    """``KEPT_BITS`` bits of each of ``SKETCHED`` slots, shape (rows, KEPT_BITS, SKETCHED / 64). No set is empty."""
+def signed(sets: Sets, rows: Rows, width: int, bands: int) -> Signed:
+    """The signatures of these rows, in bands of ``width`` slots. None of the sets is empty.
 
-    def sketch(few: Sets) -> npt.NDArray[np.uint64]:
-        words = np.zeros((len(few), KEPT_BITS, SKETCHED // 64), np.uint64)
-        for slot, lowest in enumerate(_slots(few, 0, SKETCHED)):
+    The sketches share the slots of the first bands, so that they cost little.
+    """
+    at_once = min(BANDS_AT_ONCE, bands)
+    empty = _Part(np.empty((at_once, 0), np.uint32), np.empty((0, KEPT_BITS, SKETCHED // 64), np.uint64))
+    sign = partial(_sign, width=width)
+    parts = [empty, *_of_parts(partial(sign, first=0, count=at_once, sketched=SKETCHED), sets, rows)]
+    begun = np.concatenate([part.bands for part in parts], axis=1)
+
+    def numbers() -> Iterator[npt.NDArray[np.uint32]]:
+        yield from begun
+        for first in range(at_once, bands, at_once):
+            count = min(at_once, bands - first)
+            more = _of_parts(partial(sign, first=first, count=count, sketched=0), sets, rows)
+            yield from np.concatenate([empty.bands[:count], *(part.bands for part in more)], axis=1)
+
+    return Signed(np.concatenate([part.sketches for part in parts]), numbers())
+
+
+class _Part(NamedTuple):
+    bands: npt.NDArray[np.uint32]
+    sketches: Integers
+
+
+def _sign(few: Sets, first: int, width: int, count: int, sketched: int) -> _Part:
+    """``count`` bands from the ``first`` on, and sketches of the first ``sketched`` slots."""
+    folded = np.zeros((count, len(few)), np.uint64)
+    words = np.zeros((len(few), KEPT_BITS, sketched // 64), np.uint64)
+    for slot, lowest in enumerate(_slots(few, first * width, max(count * width, sketched))):
+        if slot < count * width:
+            key = folded[slot // width]
+            key *= np.uint64(0x9E3779B97F4A7C15)
+            key += lowest
+        if slot < sketched:
             for bit in range(KEPT_BITS):
                 kept = (lowest >> np.uint32(FIRST_BIT + bit)).astype(np.uint64) & np.uint64(1)
                 words[:, bit, slot // 64] |= kept << np.uint64(slot % 64)
-        return words
-
-    empty = np.empty((0, KEPT_BITS, SKETCHED // 64), np.uint64)
-    return np.concatenate([empty, *_of_parts(sketch, sets, rows)])
+    return _Part((mixed(folded) >> np.uint64(32)).astype(np.uint32), words)
 
 
-def differing(ours: npt.NDArray[np.uint64], theirs: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint16]:
+def differing(ours: Integers, theirs: Integers) -> npt.NDArray[np.uint16]:
     """In how many slots the sketches differ, pair by pair; each does so with the chance ``chance_of(similarity)``."""
     unlike = np.bitwise_or.reduce(ours ^ theirs, axis=1)
     counts: npt.NDArray[np.uint16] = np.bitwise_count(unlike).sum(axis=1, dtype=np.uint16)
