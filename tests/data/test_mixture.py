@@ -9,6 +9,7 @@ from tests.data.files import write_dataset
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import MixtureCounts
+from tunesmith.data import mixture, near_index
 from tunesmith.data.mixture import HELD_OUT, read_mixture
 
 THINGS = [
@@ -74,6 +75,15 @@ def test_the_threshold_is_the_caller_s(tmp_path):
     path = write(tmp_path, [*rows(), chat("where is my small parcel")])
     measured = ["where is my parcel"]
     assert [read_mixture(path, measured, threshold).counts.near for threshold in (0.5, 0.95)] == [1, 0]
+
+
+def test_measured_prompts_are_shingled_once_however_many_rows_there_are(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(mixture, "AT_ONCE", 4)
+    monkeypatch.setattr(near_index, "normal", lambda text: seen.append(text) or text)
+    measured = ["where is my parcel", "the lamp is broken"]
+    assert read_mixture(write(tmp_path, rows()), measured, 0.8).counts.near == 0
+    assert [seen.count(prompt) for prompt in measured] == [1, 1]
 
 
 def test_rows_that_ask_the_same_stand_once(tmp_path):

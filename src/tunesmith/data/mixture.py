@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Document, Example, MixtureCounts, Rejected
-from tunesmith.data.duplicates import Shingled
+from tunesmith.data.near_index import NearIndex
 from tunesmith.data.readers import ReadOptions, read
 from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import silent
@@ -21,8 +21,8 @@ __all__ = ["HELD_OUT", "GeneralExamples", "read_mixture"]
 
 HELD_OUT = 32
 """Most rows held out, of a tenth of all."""
-AT_ONCE = 2000
-"""Rows whose prompts are compared at once: a large file's shingles would fill the memory."""
+AT_ONCE = 20_000
+"""Rows whose prompts are compared at once: those of a large file would stand in the memory twice."""
 
 
 class GeneralExamples(NamedTuple):
@@ -104,10 +104,9 @@ def _distinct(examples: Iterable[Example]) -> list[Example]:
 
 def _near(examples: Sequence[Example], others: Sequence[str], threshold: float) -> set[str]:
     """Ids of those whose prompt, or the last message of it, is as similar to one of ``others``."""
-    found = set()
+    index, found = NearIndex(others, threshold), set[str]()
     for at in range(0, len(examples), AT_ONCE):
         asked = [(e.id, text) for e in examples[at : at + AT_ONCE] for text in {e.prompt, e.messages[-1].content}]
-        texts = Shingled([*others, *(text for _, text in asked)])
-        closest = texts.closest(range(len(others), len(texts)), range(len(others)), threshold)
-        found |= {i for (i, _), alike in zip(asked, closest.similarity, strict=True) if alike >= threshold}
+        near = index.near([text for _, text in asked])
+        found |= {asked[n][0] for n in near.nonzero()[0]}
     return found
