@@ -184,7 +184,7 @@ class Answering:
             ready, example = wanted[index]
             if reply.seconds is not None and not reply.cached:
                 reply = replace(reply, seconds=reply.seconds + seconds[ready.record.hash])
-            yield self._read(ready.record, example, reply, digest(requests[index].messages))
+            yield self._read(ready.record, example, reply, digest(reply.sent or requests[index].messages))
 
     def _prepared(self, wanted: Sequence[tuple[Asking, Example]]) -> tuple[list[Request], dict[str, float]]:
         """The request for each example, and the mean seconds that each contender took to make one (to search, say)."""
