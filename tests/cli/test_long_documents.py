@@ -11,6 +11,10 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.contenders import open_contender
+from tunesmith.core.codec import digest
+from tunesmith.core.records import Contender
+from tunesmith.workspace.answering import Answering
 
 PAGES = "clause of the contract and its annex. " * 100  # some 3,800 characters; the tiny model takes 512 tokens
 
@@ -67,6 +71,19 @@ def test_cut_prompts_are_answered_counted_and_another_contender(desk):
     assert "prompts that were cut to fit: prompt 2" in typed("-C", desk, "evaluate").out
     record = json.loads((desk / ".tunesmith" / "contender" / f"{cutting['contender']}.json").read_text())
     assert record["too_long"] == "cut"
+
+
+def test_an_answer_names_the_messages_that_were_left_of_a_cut_prompt(desk):
+    write_settings(desk, contenders={"constrained": False, "too_long": "cut"})
+    assert typed("-C", desk, "baseline", "prompt").status == 0
+    home = Workspace(desk).home
+    record = home.latest("contender", "prompt", Contender)[0]
+    ready, examples = open_contender(record, Answering(home).context()), {e.id: e for e in home.examples()}
+    answers = home.store.answers(record.hash).values()
+    assert sum(a.truncated > 0 for a in answers) == 2
+    for answer in answers:
+        uncut = digest(ready.prepare(examples[answer.example]).messages)
+        assert (answer.request == uncut) == (answer.truncated == 0)
 
 
 def test_the_dossier_tells_the_policy_and_the_counts(desk):

@@ -155,3 +155,16 @@ def test_groups_too_large_for_the_test_share_are_told():
     certificate = make_split(rows, TASK, SplitConfig(), "s").certificate
     assert any("the test holds 20.0% of the rows, not 18.0%" in warning for warning in certificate.warnings)
     assert certificate.certified
+
+
+@pytest.mark.parametrize("by_time", [False, True])
+def test_rows_that_nobody_reviewed_count_for_no_share(by_time):
+    rows = [msgspec.structs.replace(row, time=f"2026-01-{1 + n % 28:02}") for n, row in enumerate(rows_apart(112))]
+    written = [example(f"a model wrote this, as it wrote the others {n}", source="synthetic") for n in range(90)]
+    written = [msgspec.structs.replace(row, time="2026-01-01", lineage=(rows[0].id, rows[1].id)) for row in written]
+    alone = make_split(rows, TASK, SplitConfig(by_time=by_time), "s").certificate
+    beside = make_split(
+        [*rows, *written], TASK, SplitConfig(by_time=by_time), "s", unreviewed=[row.id for row in written]
+    ).certificate
+    assert alone.certified
+    assert beside == alone

@@ -9,6 +9,7 @@ from tests.data.files import write_dataset
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import MixtureCounts
+from tunesmith.data import mixture, near_index
 from tunesmith.data.mixture import HELD_OUT, read_mixture
 
 THINGS = [
@@ -70,10 +71,45 @@ def test_rows_near_a_measured_prompt_are_left_out_and_counted(tmp_path):
     assert not any("parcel" in e.prompt.lower() for e in (*found.learnt, *found.held_out))
 
 
+@pytest.mark.parametrize(("role", "at"), [("user", 0), ("user", 2), ("tool", 2), ("user", 4)])
+def test_no_turn_of_a_thread_is_near_a_measured_prompt(tmp_path, role, at):
+    turns = [
+        {"role": "user", "content": "good morning to all of you"},
+        {"role": "assistant", "content": "good morning, what is it"},
+        {"role": "user", "content": "the kettle that I bought does not boil"},
+        {"role": "assistant", "content": "that is a pity, where did you buy it"},
+        {"role": "user", "content": "in the shop near the station"},
+        {"role": "assistant", "content": "then bring it there"},
+    ]
+    turns[at] = {"role": role, "content": "Where is my parcel?"}
+    found = read_mixture(write(tmp_path, [*rows(), {"messages": turns}]), ["where is my parcel"], 0.8)
+    assert found.counts == MixtureCounts(read=16, near=1)
+
+
+def test_what_an_assistant_says_again_is_no_prompt(tmp_path):
+    turns = [
+        {"role": "user", "content": "what do customers ask most often"},
+        {"role": "assistant", "content": "where is my parcel"},
+        {"role": "user", "content": "and what else"},
+        {"role": "assistant", "content": "whether it can go back"},
+    ]
+    found = read_mixture(write(tmp_path, [*rows(), {"messages": turns}]), ["where is my parcel"], 0.8)
+    assert found.counts == MixtureCounts(read=16)
+
+
 def test_the_threshold_is_the_caller_s(tmp_path):
     path = write(tmp_path, [*rows(), chat("where is my small parcel")])
     measured = ["where is my parcel"]
     assert [read_mixture(path, measured, threshold).counts.near for threshold in (0.5, 0.95)] == [1, 0]
+
+
+def test_measured_prompts_are_shingled_once_however_many_rows_there_are(tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(mixture, "AT_ONCE", 4)
+    monkeypatch.setattr(near_index, "normal", lambda text: seen.append(text) or text)
+    measured = ["where is my parcel", "the lamp is broken"]
+    assert read_mixture(write(tmp_path, rows()), measured, 0.8).counts.near == 0
+    assert [seen.count(prompt) for prompt in measured] == [1, 1]
 
 
 def test_rows_that_ask_the_same_stand_once(tmp_path):

@@ -30,7 +30,7 @@ LONG = (
 
 def test_a_prompt_that_fits_is_left_alone(template):
     ids = template.prompt_ids(LONG)
-    assert fit(template, LONG, len(ids)) == (ids, 0)
+    assert fit(template, LONG, len(ids)) == (ids, 0, LONG)
 
 
 def test_the_longest_message_loses_its_middle_and_the_others_nothing(template):
@@ -42,6 +42,7 @@ def test_the_longest_message_loses_its_middle_and_the_others_nothing(template):
     assert "File the message." in text and "a short turn" in text
     assert "BEGIN parcel" in text and text.count(GAP) == 1 and "what is the label?" in text
     assert text.endswith("<|im_start|>assistant\n")
+    assert template.prompt_ids(found.messages) == found.ids
 
 
 def test_what_cannot_be_cut_so_far_does_not_fit(template):
@@ -58,7 +59,8 @@ def test_the_engine_refuses_or_cuts_as_the_request_says(engine):
     assert answered.problem is None and not answered.too_long
     assert answered.prompt_tokens <= 512 - 40  # the longest answer fits behind it
     assert answered.truncated == len(engine.template.prompt_ids(LONG)) - answered.prompt_tokens
-    assert (short.too_long, short.truncated) == (False, 0)
+    assert (short.too_long, short.truncated, short.sent) == (False, 0, None)
+    assert len(engine.template.prompt_ids(answered.sent)) == answered.prompt_tokens
 
 
 def test_a_prompt_that_cannot_be_cut_is_refused_all_the_same(engine):

@@ -338,6 +338,50 @@ def test_a_prompt_that_the_server_finds_too_long_is_counted_as_that(message, cod
     assert not one(lambda *_: refusal(400, "the label is unknown"))[0].too_long
 
 
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        (
+            "'max_tokens' or 'max_completion_tokens' is too large: 9000. This model's maximum context length is 4096 "
+            "tokens and your request has {} input tokens (9000 > 4096 - {}).",
+            None,
+        ),
+        (
+            "This model's maximum context length is 4096 tokens. However, you requested 13000 tokens ({} in the "
+            "messages, 9000 in the completion). Please reduce the length of the messages or completion.",
+            "context_length_exceeded",
+        ),
+        (
+            "Requested token count exceeds the model's maximum context length of 4096 tokens. You requested a total of "
+            "13000 tokens: {} tokens from the input messages and 9000 tokens for the completion.",
+            None,
+        ),
+    ],
+    ids=["vLLM", "OpenAI", "SGLang"],
+)
+def test_an_answer_that_the_server_finds_too_long_is_no_prompt_too_long(message, code):
+    found = {}
+    for prompt_tokens, max_tokens in ((12, 9000), (2000, 9000), (4000, 9000), (4000, 256), (3000, 256)):
+        decoding = Decoding(max_tokens=max_tokens)
+        said = message.replace("{}", str(prompt_tokens))
+        reply, _ = one(lambda *_, said=said: refusal(400, said, code=code), asks(decoding=decoding))
+        assert reply.finish_reason == "error"
+        found[prompt_tokens, max_tokens] = reply.too_long
+    # of 4096 tokens an answer of 9000 may have half, one of 256 what it asks for
+    assert found == {(12, 9000): False, (2000, 9000): False, (4000, 9000): True, (4000, 256): True, (3000, 256): False}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "max_tokens is too large: 100000. This model supports at most 16384 completion tokens.",
+        "max_completion_tokens is too large for the model's context window",
+    ],
+)
+def test_without_counts_the_words_tell_which_is_too_long(message):
+    assert not one(lambda *_: refusal(400, message))[0].too_long
+
+
 def test_no_prompt_is_cut_for_a_hosted_model():
     with FakeServer(lambda *_: says("x")) as server:
         with pytest.raises(TunesmithError, match=r"tokens cannot be counted here(.|\n)*too_long to refuse"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import Counter
 
 import pytest
@@ -127,6 +128,35 @@ def test_general_rows_are_drawn_without_replacement_until_there_are_none_left(le
     assert (len(counts), sum(counts.values())) == (9, 32)
     assert set(counts.values()) == {3, 4}  # 32 = 3 * 9 + 5
     assert len(set(seen[:8])) == 8
+
+
+def test_within_an_epoch_too_no_row_comes_again_before_all_others_came(learnt, template):
+    rows = general_rows(3)
+    config = MIXED.model_copy(update={"epochs": 3, "batch_size": 1})
+    general = made(learnt, template, config, rows)  # 8 draws an epoch of 3 rows
+    steps = Steps(learnt, general, config)
+    held = [steps.at(step).general for step in range(60)]
+    seen = [tuple(segment.ids) for batch in held if batch for pack in batch.packs for segment in pack]
+    assert len(seen) == 24
+    for count in range(3, 25):
+        drawn = Counter(seen[:count]).values()
+        assert (len(drawn), max(drawn) - min(drawn) <= 1) == (3, True)
+
+
+def test_rows_are_shuffled_once_for_each_time_all_are_drawn(learnt, template, monkeypatch):
+    config = MIXED.model_copy(update={"epochs": 3, "batch_size": 1})
+    steps = Steps(learnt, made(learnt, template, config, general_rows(3)), config)
+    shuffled = []
+
+    class Counting(random.Random):
+        def shuffle(self, numbers):
+            shuffled.append(len(numbers))
+            super().shuffle(numbers)
+
+    monkeypatch.setattr(random, "Random", Counting)
+    for step in range(60):
+        steps.at(step)
+    assert Counter(shuffled) == {20: 3, 3: 8}  # three epochs of 20 examples; 24 draws of 3 rows
 
 
 def test_steps_follow_from_number_and_seed_alone(learnt, template):

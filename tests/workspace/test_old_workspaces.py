@@ -33,3 +33,11 @@ def test_its_answers_are_scored_again_without_asking_a_model(name, tmp_path, mon
     again = workspace.evaluate(on="test")
     assert {"constant", "prompt", "tuned"} <= set(again.contenders)
     assert workspace.decide().recommendation
+
+
+@pytest.mark.parametrize("name", MADE_BY)
+def test_its_classifier_is_asked_anew_for_what_its_answers_do_not_count(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(FIXTURES / name, tmp_path / "desk"))
+    workspace = Workspace(".")
+    before = workspace.home.index("contender", "classifier")[-1].hash
+    assert workspace.baseline(["classifier"]).contenders["classifier"].contender != before

@@ -20,6 +20,9 @@ from tunesmith.models.neighbours import nearest
 
 __all__ = ["Classifier"]
 
+FORM = 2
+"""Of its answers. Those of form 1 did not say how much of a prompt the embedder left out, so they are made anew."""
+
 
 @contender_kind("classifier")
 class Classifier:
@@ -46,7 +49,7 @@ class Classifier:
             raise TunesmithError(
                 "The task has no label field, so there is nothing to classify.", "leave `classifier` out"
             )
-        settings = {"embedder": context.embedder().hash, **context.config.classifier.model_dump()}
+        settings = {"embedder": context.embedder().hash, "form": FORM, **context.config.classifier.model_dump()}
         return record_for("classifier", context, asks=False, settings=settings)
 
     def predict(self, examples: Sequence[Example]) -> list[str]:

@@ -1,18 +1,20 @@
-"""Files that are whole or absent: written to a temporary name, synced, then renamed."""
+"""Files that are whole or absent: written to a temporary name, synced, then renamed. And the hash of one."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "open_whole", "sync_folder", "write_whole"]
+__all__ = ["cache_folder", "file_hash", "open_whole", "sync_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -48,6 +50,17 @@ def write_whole(path: Path, content: bytes) -> Path:
     with open_whole(path) as file:
         file.write(content)
     return path
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, computed once a process while size and time of change stay: about a second per gigabyte."""
+    return _hash_of(path, path.stat().st_size, path.stat().st_mtime_ns)
+
+
+@cache
+def _hash_of(path: Path, _size: int, _changed: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

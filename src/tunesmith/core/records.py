@@ -407,7 +407,7 @@ class MixtureCounts(Record, frozen=True, kw_only=True):
     duplicates: int = 0
     """Left out: they ask the same as another general row, or nearly the same as one that is held out."""
     near: int = 0
-    """Left out: their prompt is near one of the task's validation or test side."""
+    """Left out: their prompt, or an earlier turn of it, is near a prompt of the task's validation or test side."""
     too_long: int = 0
     """Left out when they were drawn: longer than an example may be."""
     held_out: int = 0

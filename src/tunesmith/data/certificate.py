@@ -21,7 +21,7 @@ from tunesmith.data.shares import SIDES, labels_on_sides, largest_difference, mi
 from tunesmith.data.time_order import broken_order, time_order, time_warnings
 from tunesmith.models.embedder import Embedder
 
-__all__ = ["certify", "verify"]
+__all__ = ["UNREVIEWED", "certify", "verify"]
 
 ACROSS: tuple[tuple[Side, Side], ...] = (("train", "test"), ("train", "validation"), ("validation", "test"))
 LARGEST_CLUSTER_SHARE = 0.05
@@ -29,6 +29,8 @@ LARGEST_CLUSTER_ROWS = 5
 """Smaller clusters are never too large: in thirty rows a single pair is more than 5 %."""
 CLOSEST_KEPT = 5
 AGAIN = "to mend it, `tunesmith split` again"
+UNREVIEWED = "a model wrote it, and no person has accepted or corrected it"
+"""Why such a row is set aside. A split is drawn as if it were not there, and so it counts for none of its shares."""
 TEST_SHARE_OFF = 0.005
 """How far the share of test rows may be from what was asked, as a fraction."""
 
@@ -42,6 +44,12 @@ class _Evidence(NamedTuple):
     kin: list[tuple[str, ...]]
     split: Split
     threshold: float
+
+    @property
+    def counted(self) -> list[int]:
+        """Rows that the split was drawn from: all but those that nobody has reviewed."""
+        unseen = {entry.example for entry in self.split.set_aside if entry.reason == UNREVIEWED}
+        return [i for i, e in enumerate(self.examples) if e.id not in unseen]
 
     def rows(self, side: Side) -> list[int]:
         return [i for i in sorted(self.sides) if self.sides[i] == side]
@@ -70,11 +78,11 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
         embedder: Needed where the split has a threshold of meaning.
     """
     evidence = _evidence(split, examples)
-    near = _nearness(evidence)
+    near, counted = _nearness(evidence), evidence.counted
     meaning: list[Near] = []
     if split.settings.get("semantic_threshold") is not None and embedder is not None:
         meaning = closest_in_meaning(evidence.examples, evidence.sides, embedder, CLOSEST_KEPT)
-    pairs = evidence.prompts.pairs(evidence.threshold)
+    pairs = evidence.prompts.pairs(evidence.threshold, counted)
     sizes = [len(part) for part in clusters(len(evidence.examples), ((p.i, p.j) for p in pairs)) if len(part) > 1]
     shared = _shared_keys(evidence)
     order = time_order(split, evidence.examples, evidence.sides) if split.settings.get("by_time") else None
@@ -82,7 +90,7 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
         *_misplaced(evidence),
         *_shared_in_words(shared),
         *_near_in_words(near, evidence.threshold),
-        *_too_large(max(sizes, default=1), len(evidence.examples), evidence.threshold),
+        *_too_large(max(sizes, default=1), len(counted), evidence.threshold),
         *_meant_the_same(split, meaning, embedder),
         *(broken_order(order, evidence.examples, evidence.sides) if order else ()),
     ]
@@ -90,7 +98,7 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
     return Certificate(
         method=_method(split, near.exact),
         threshold=evidence.threshold,
-        groups=len(kin_groups(evidence.kin)),
+        groups=len(kin_groups([evidence.kin[i] for i in counted])),
         clusters=len(sizes),
         largest_cluster=max(sizes, default=1) if evidence.examples else 0,
         max_similarity_across=near.largest,
@@ -101,7 +109,7 @@ def certify(split: Split, examples: Sequence[Example], task: Task, embedder: Emb
         stratification={name: largest_difference(evidence.sides, values) for name, values in labels.items()},
         warnings=(
             *_off_target(evidence),
-            *(time_warnings(order, len(evidence.examples)) if order else ()),
+            *(time_warnings(order, len(counted)) if order else ()),
             *missing_labels(evidence.sides, labels),
         ),
         semantic_threshold=split.settings.get("semantic_threshold"),
@@ -264,7 +272,8 @@ def _off_target(evidence: _Evidence) -> Iterator[str]:
     ):
         return
     by_time = evidence.split.settings.get("by_time")
-    rows = sum(e.time is not None for e in evidence.examples) if by_time else len(evidence.examples)
+    counted = [evidence.examples[i] for i in evidence.counted]
+    rows = sum(e.time is not None for e in counted) if by_time else len(counted)
     share = len(evidence.split.test) / rows if rows else 0.0
     if abs(share - wanted) > max(TEST_SHARE_OFF, 0.5 / max(rows, 1)):
         why = (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Document, Example, MixtureCounts, Rejected
-from tunesmith.data.duplicates import Shingled
+from tunesmith.data.near_index import NearIndex
 from tunesmith.data.readers import ReadOptions, read
 from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import silent
@@ -21,8 +21,8 @@ __all__ = ["HELD_OUT", "GeneralExamples", "read_mixture"]
 
 HELD_OUT = 32
 """Most rows held out, of a tenth of all."""
-AT_ONCE = 2000
-"""Rows whose prompts are compared at once: a large file's shingles would fill the memory."""
+AT_ONCE = 20_000
+"""Rows whose prompts are compared at once: those of a large file would stand in the memory twice."""
 
 
 class GeneralExamples(NamedTuple):
@@ -43,7 +43,8 @@ def read_mixture(path: Path, measured: Sequence[str], threshold: float, tell: Te
     Args:
         path: A file or folder, as ``read`` takes it.
         measured: Prompts of the task's validation and test sides.
-        threshold: A row whose prompt is at least this similar to one of them (Jaccard, 0 to 1) is left out.
+        threshold: A row whose prompt, or any user or tool message of it, is at least this similar to one of them
+            (Jaccard, 0 to 1) is left out.
         tell: Told, for each file of rows, which column plays which role.
 
     Raises:
@@ -103,11 +104,15 @@ def _distinct(examples: Iterable[Example]) -> list[Example]:
 
 
 def _near(examples: Sequence[Example], others: Sequence[str], threshold: float) -> set[str]:
-    """Ids of those whose prompt, or the last message of it, is as similar to one of ``others``."""
-    found = set()
+    """Ids of those that ask, at any turn, something as similar to one of ``others``."""
+    index, found = NearIndex(others, threshold), set[str]()
     for at in range(0, len(examples), AT_ONCE):
-        asked = [(e.id, text) for e in examples[at : at + AT_ONCE] for text in {e.prompt, e.messages[-1].content}]
-        texts = Shingled([*others, *(text for _, text in asked)])
-        closest = texts.closest(range(len(others), len(texts)), range(len(others)), threshold)
-        found |= {i for (i, _), alike in zip(asked, closest.similarity, strict=True) if alike >= threshold}
+        asked = [(e.id, text) for e in examples[at : at + AT_ONCE] for text in _asked(e)]
+        near = index.near([text for _, text in asked])
+        found |= {asked[n][0] for n in near.nonzero()[0]}
     return found
+
+
+def _asked(example: Example) -> set[str]:
+    """The whole prompt, and each message of it that a model answers."""
+    return {example.prompt, *(m.content for m in example.messages if m.role in ("user", "tool"))}

@@ -5,6 +5,7 @@ A set of 90 elements takes 720 bytes: those of a million short texts fit in 1 GB
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HASH_BITS", "Rows", "Sets", "distinct", "mixed"]
+__all__ = ["HASH_BITS", "Rows", "Sets", "distinct", "mixed", "portions"]
 
 HASH_BITS = 52
 """Bits of an element's hash. Among two sets of 100 elements each, two are mistaken for one once in 1e11 pairs."""
-PAIRS_AT_ONCE = 50_000
+ELEMENTS_AT_ONCE = 10_000_000
 
 Rows = npt.NDArray[np.int64]
 
@@ -44,13 +45,14 @@ class Sets:
         taken = np.repeat(self.starts[rows] - starts[:-1], sizes) + np.arange(starts[-1])
         return Sets(self.elements[taken], starts)
 
-    def similarity(self, pairs: Rows) -> npt.NDArray[np.float64]:
-        """Similarity of each pair of rows; ``pairs`` has shape (pairs, 2)."""
+    def similarity(self, pairs: Rows, others: Sets | None = None) -> npt.NDArray[np.float64]:
+        """Similarity of each pair of rows, shape (pairs, 2); the second is one of ``others`` (default: these sets)."""
+        theirs = self if others is None else others
         answer = np.empty(len(pairs))
-        for at in range(0, len(pairs), PAIRS_AT_ONCE):
-            i, j = pairs[at : at + PAIRS_AT_ONCE].T
-            shared = np.diff(_wide(self.of(i)).multiply(_wide(self.of(j))).indptr)
-            answer[at : at + len(i)] = _jaccard(shared, self.sizes[i], self.sizes[j])
+        for part in portions(self.sizes[pairs[:, 0]] + theirs.sizes[pairs[:, 1]], ELEMENTS_AT_ONCE):
+            i, j = pairs[part].T
+            shared = np.diff(_wide(self.of(i)).multiply(_wide(theirs.of(j))).indptr)
+            answer[part] = _jaccard(shared, self.sizes[i], theirs.sizes[j])
         return answer
 
 
@@ -59,6 +61,18 @@ def distinct(numbers: Rows) -> Rows:
     ordered = np.sort(numbers)
     first: npt.NDArray[np.bool_] = np.diff(ordered, prepend=-1) != 0
     return ordered[first]
+
+
+def portions(sizes: Rows, most: int) -> Iterator[slice]:
+    """Neighbours whose sizes add up to at most ``most``, together; a larger one stands alone.
+
+    >>> list(portions(np.array([3, 4, 9, 1]), 8))
+    [slice(0, 2, None), slice(2, 3, None), slice(3, 4, None)]
+    """
+    ends, at = np.cumsum(sizes), 0
+    while at < len(sizes):
+        begin, at = at, max(at + 1, int(np.searchsorted(ends, ends[at] - sizes[at] + most, side="right")))
+        yield slice(begin, at)
 
 
 def mixed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -18,7 +18,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Certificate, Example, SetAside, Side, Split
 from tunesmith.core.task import Task
 from tunesmith.data.by_time import draw_by_time, out_of_order
-from tunesmith.data.certificate import certify
+from tunesmith.data.certificate import UNREVIEWED, certify
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.draw import Material, draw, draw_few
 from tunesmith.data.duplicates import Shingled, clusters
@@ -32,7 +32,6 @@ from tunesmith.models.embedder import Embedder
 __all__ = ["FEWEST_GROUPS", "UNREVIEWED", "extend_split", "make_split"]
 
 FEWEST_GROUPS = 10
-UNREVIEWED = "a model wrote it, and no person has accepted or corrected it"
 
 
 def make_split(

@@ -17,7 +17,10 @@ __all__ = ["fatal", "in_words", "seconds_to_wait", "too_long"]
 
 LONGEST_WAIT = 120.0  # seconds; a server that asks for more is not waited for
 CONTEXT = re.compile(r"context[ _-](?:length|window|size)|maximum context", re.IGNORECASE)
-"""How OpenAI, vLLM and llama.cpp say that a prompt is longer than the model takes."""
+"""How OpenAI, vLLM, SGLang and llama.cpp say that prompt and longest answer are more than the model takes."""
+CONTEXT_TOKENS = re.compile(r"context length (?:is|of) (\d+)", re.IGNORECASE)
+PROMPT_TOKENS = re.compile(r"(\d+) (?:input tokens|in the messages|tokens from the input)", re.IGNORECASE)
+ANSWER = re.compile(r"max_(?:completion_|new_)?tokens\W+(?:is |are )?too (?:large|high|big|long)", re.IGNORECASE)
 AGAIN = (408, 409, 429)  # and 5xx: statuses that another try may mend
 
 
@@ -58,12 +61,22 @@ def seconds_to_wait(error: APIError, attempt: int, first_wait_seconds: float) ->
     return float(min(first_wait_seconds * 2**attempt, 30.0) * spread)
 
 
-def too_long(error: APIError) -> bool:
-    """Whether the server refused the prompt for its length."""
+def too_long(error: APIError, max_tokens: int) -> bool:
+    """Whether the server refused the prompt for its length, and not so long an answer as ``max_tokens``.
+
+    Where the server counts both, the prompt may take what the longest answer leaves of the context, half at least.
+    """
     from openai import APIStatusError
 
+    said = str(error.message)
     refused = isinstance(error, APIStatusError) and error.status_code in (400, 413, 422)
-    return refused and (error.code == "context_length_exceeded" or CONTEXT.search(str(error.message)) is not None)
+    if not refused or not (error.code == "context_length_exceeded" or CONTEXT.search(said)):
+        return False
+    context, prompt = CONTEXT_TOKENS.search(said), PROMPT_TOKENS.search(said)
+    if context and prompt:
+        tokens = int(context[1])
+        return int(prompt[1]) > tokens - min(max_tokens, tokens // 2)
+    return ANSWER.search(said) is None
 
 
 def in_words(error: APIError, timeout_seconds: float, key: str) -> str:

@@ -26,6 +26,8 @@ class Fitted(NamedTuple):
     """Token ids that the model reads."""
     truncated: int
     """How many tokens fewer that is than all of them."""
+    messages: tuple[Message, ...]
+    """What they say."""
 
 
 def fit(template: Template, messages: Sequence[Message], room: int) -> Fitted | None:
@@ -35,17 +37,18 @@ def fit(template: Template, messages: Sequence[Message], room: int) -> Fitted | 
     """
     whole = template.prompt_ids(messages)
     if len(whole) <= room:
-        return Fitted(whole, 0)
-    best: list[int] | None = None
+        return Fitted(whole, 0, tuple(messages))
+    best: Fitted | None = None
     low, high = SHORTEST, max((len(m.content) for m in messages), default=0)
     while low <= high:
         characters = (low + high) // 2
-        ids = template.prompt_ids([_shortened(message, characters) for message in messages])
+        shortened = tuple(_shortened(message, characters) for message in messages)
+        ids = template.prompt_ids(shortened)
         if len(ids) <= room:
-            best, low = ids, characters + 1
+            best, low = Fitted(ids, len(whole) - len(ids), shortened), characters + 1
         else:
             high = characters - 1
-    return Fitted(best, len(whole) - len(best)) if best is not None else None
+    return best
 
 
 def _shortened(message: Message, characters: int) -> Message:

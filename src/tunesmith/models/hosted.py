@@ -167,7 +167,7 @@ class HostedModel:
                     raise stopping from error
                 again = seconds_to_wait(error, attempt, self.first_wait_seconds) if attempt < self.retries else None
                 if again is None:
-                    return _failed(said, too_long=too_long(error))
+                    return _failed(said, too_long=too_long(error, request.decoding.max_tokens))
                 attempt, wait = attempt + 1, again
             except ValueError as error:  # not JSON, or JSON without an answer
                 said = str(error).replace(client.api_key, "***")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.files import file_hash
 from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import HUB_ID, hub_folder, pulled_folder
@@ -84,14 +83,7 @@ def model_hash(name: str, *, base_url: str | None = None) -> str:
         return digest([base_url, name])
     kept = (".safetensors", ".json", ".jinja")
     files = [path for path in sorted(model_folder(name).glob("*")) if path.suffix in kept]
-    return digest([[path.name, _file_hash(path, path.stat().st_size, path.stat().st_mtime_ns)] for path in files])
-
-
-@cache
-def _file_hash(path: Path, _size: int, _changed: int) -> str:
-    """SHA-256 of a file, computed once a process while size and time of change stay: about a second per gigabyte."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digest([[path.name, file_hash(path)] for path in files])
 
 
 def _load(name: str, folder: Path) -> Engine:

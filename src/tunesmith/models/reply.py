@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Record, Request
+from tunesmith.core.records import Message, Record, Request
 
 __all__ = ["FinishReason", "Model", "Reply"]
 
@@ -34,6 +34,8 @@ class Reply(Record, frozen=True, kw_only=True):
     """The prompt was refused, because the model does not take so much."""
     truncated: int = 0
     """Tokens of the prompt that were cut out so that it fits."""
+    sent: tuple[Message, ...] | None = None
+    """The messages that the model read, where they are not those of the request: some were cut."""
     template: str | None = None
     """Hash of the chat template that turned the messages into tokens."""
 

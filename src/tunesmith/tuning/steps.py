@@ -7,6 +7,7 @@ Which examples a step holds follows from its number and the seed alone.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -59,6 +60,9 @@ class Steps:
         self._draws = Order(len(self._general), 1, 1, config.seed)
         """Each general example once, then all again in another order."""
         self.count, self.per_epoch = self._order.steps, self._order.steps_per_epoch
+        self._batch_size = config.batch_size
+        self._before: tuple[int, list[int]] = (-1, [])
+        """An epoch, and how many general examples were drawn before each of its steps."""
 
     def at(self, step: int) -> Step:
         """The step at this number, from 0."""
@@ -73,20 +77,27 @@ class Steps:
         if self._counts is None:
             return None
         whole, rest = divmod(steps, self.per_epoch)
-        held = [self._held(step) for step in range(steps - rest, steps)]
-        last = [n for _, general in held for n in general]
-        before = whole * self._per_epoch
-        rows = {n for draw in range(min(before, len(self._general))) for n in self._draws.numbers(draw)}
+        drawn = self._drawn(steps)
         return replace(
             self._counts,
-            rows=len(rows | set(last)),
-            examples=before + len(last),
-            all_examples=whole * (len(self._learnt) + self._per_epoch) + sum(len(t) + len(g) for t, g in held),
+            rows=min(drawn, len(self._general)),
+            examples=drawn,
+            all_examples=whole * (len(self._learnt) + self._per_epoch) + rest * self._batch_size,
         )
 
     def _held(self, step: int) -> tuple[list[int], list[int]]:
         """Numbers of the train and of the general examples of a step."""
-        numbers, count = self._order.numbers(step), len(self._learnt)
-        before = step // self.per_epoch * self._per_epoch
-        draws = [before + n - count for n in numbers if n >= count]
-        return [n for n in numbers if n < count], [n for draw in draws for n in self._draws.numbers(draw)]
+        numbers, drawn = self._order.numbers(step), self._drawn(step)
+        train = [n for n in numbers if n < len(self._learnt)]
+        draws = range(drawn, drawn + len(numbers) - len(train))
+        return train, [n for draw in draws for n in self._draws.numbers(draw)]
+
+    def _drawn(self, step: int) -> int:
+        """How many general examples are drawn before this step."""
+        epoch, within = divmod(step, self.per_epoch)
+        if self._before[0] != epoch:
+            first = epoch * self.per_epoch
+            held = (self._order.numbers(n) for n in range(first, first + self.per_epoch))
+            counts = (sum(n >= len(self._learnt) for n in numbers) for numbers in held)
+            self._before = epoch, list(accumulate(counts, initial=epoch * self._per_epoch))
+        return self._before[1][within]

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 
 from msgspec.structs import replace
 
-from tunesmith.contenders import Context, Known, open_contender
+from tunesmith.contenders import Context, Known, contender_kind, open_contender
 from tunesmith.contenders.kind import Asking, Cutting, Predicting
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
@@ -26,6 +26,7 @@ from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.made_under import asked_under, training_now
 from tunesmith.workspace.settings import ModelConfig, TeacherConfig
 
 __all__ = ["Answering", "current_split", "open_at"]
@@ -72,7 +73,8 @@ class Answering:
     def made_from(self, contender: Derived) -> dict[str, str]:
         """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
         now = {"task": self.home.task.hash, "train side": self.known.hash}
-        return now | ({"split": self.split.hash} if "split" in contender.inputs else {})
+        now |= {"split": self.split.hash} if "split" in contender.inputs else {}
+        return now | training_now(self.home, contender)
 
     def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
         """What contenders are made from. ``known``: a part of the train side in place of all of it."""
@@ -116,6 +118,17 @@ class Answering:
         """The model that is asked; loaded once."""
         m = self.home.settings.model
         return open_at(m, m.base, self.home.settings.budget.usd)
+
+    def freeze(self, run: Run, under: Mapping[str, str]) -> None:
+        """Freeze the contenders of a run: `tuned` and, where task and settings allow it, `tuned+schema`.
+
+        Args:
+            under: The settings that the run was made under.
+        """
+        settings = self.home.settings.contenders
+        for constrained in (False, True) if settings.constrained and self.home.task.constraint() else (False,):
+            record = contender_kind["tuned"].make(self.context(constrained=constrained, run=run))
+            self.home.save("contender", record.name, record, record.inputs | dict(under) | asked_under(self.home))
 
     def answers(
         self, records: Mapping[str, Contender], examples: Sequence[Example], progress: Progress = quiet
@@ -184,7 +197,7 @@ class Answering:
             ready, example = wanted[index]
             if reply.seconds is not None and not reply.cached:
                 reply = replace(reply, seconds=reply.seconds + seconds[ready.record.hash])
-            yield self._read(ready.record, example, reply, digest(requests[index].messages))
+            yield self._read(ready.record, example, reply, digest(reply.sent or requests[index].messages))
 
     def _prepared(self, wanted: Sequence[tuple[Asking, Example]]) -> tuple[list[Request], dict[str, float]]:
         """The request for each example, and the mean seconds that each contender took to make one (to search, say)."""

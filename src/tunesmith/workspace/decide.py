@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.records import Contender, Decision, Example
 from tunesmith.decision import decide as judge
@@ -10,13 +12,12 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
+from tunesmith.workspace.evaluate import OF_THE_NEWEST_RUN, Evaluation
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
 from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs"]
-
-OF_THE_NEWEST_RUN = ("tuned", "tuned+schema")
-"""Names that mean another model after each tuning run."""
 
 
 def decide(home: Home) -> Decision:
@@ -35,6 +36,9 @@ def decision_inputs(home: Home) -> dict[str, str]:
     for kind, name in (("split", "split"), ("check", "check"), ("evaluation", "test"), ("evaluation", "validation")):
         found = home.index(kind, name)
         inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
+    tuned = home.index("contender", "tuned")
+    if tuned and (changed := settings_changed(home, tuned[-1])):
+        inputs[changed] = "changed since the model was tuned"
     return inputs
 
 
@@ -71,7 +75,7 @@ def _facts(home: Home) -> Facts:
         checked=checked is not None,
         errors=checked[0].errors if checked else 0,
         warnings=sum(f.severity == "warning" for f in checked[0].findings) if checked else 0,
-        stale=_stale(home, examples),
+        stale=tuple(_stale(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
         overrides=overrides(home),
@@ -81,21 +85,29 @@ def _facts(home: Home) -> Facts:
 
 
 def _newest_tuned(home: Home, answering: Answering) -> str | None:
-    """The run of the newest tuned contender, if it was made from the task and train side as they are now."""
+    """The run of the newest tuned contender, if it is what would be made now."""
     found = home.latest("contender", "tuned", Contender)
-    now = {"task": home.task.hash, "train side": answering.known.hash}
-    if found is None or changed_since(found[1], now):
+    if found is None or changed_since(found[1], answering.made_from(found[1])):
         return None
     return str(found[0].settings["run"])
 
 
-def _stale(home: Home, examples: list[Example]) -> tuple[str, ...]:
-    """What has changed since the split was frozen."""
-    entry = home.index("split", "split")[-1]
-    changed = changed_since(entry, split_inputs(home, examples))
-    if not changed:
-        return ()
-    return (f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again.",)
+def _stale(home: Home, examples: list[Example], answering: Answering, evaluation: Evaluation) -> Iterator[str]:
+    """What has changed since the split was frozen, or since the tuned model was made or measured."""
+    if changed := changed_since(home.index("split", "split")[-1], split_inputs(home, examples)):
+        yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
+    scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
+    if scored is None or tuned is None:
+        return
+    record, entry = tuned
+    if changed := changed_since(entry, training_now(home, entry)):
+        yield f"{changed} changed since the model was tuned. Run `tunesmith tune`, then evaluate again."
+        return
+    changed = changed_since(entry, asking_now(home, entry))
+    if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
+        what = changed or "How the tuned model is asked"
+        again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
+        yield f"{what} changed since it was measured. Run {again}, then decide again."
 
 
 def overrides(home: Home) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import msgspec
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Answer, Comparison, Contender, Estimate, Example, Record, Side, Split
+from tunesmith.core.records import Answer, Comparison, Contender, Estimate, Example, Record, Run, Side, Split
 from tunesmith.core.store import Derived, LedgerEntry
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY
@@ -22,8 +22,12 @@ from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.made_under import asking_now
 
-__all__ = ["ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
+__all__ = ["OF_THE_NEWEST_RUN", "ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
+
+OF_THE_NEWEST_RUN = frozenset({"tuned", "tuned+schema"})
+"""Names that mean another model after each tuning run."""
 
 
 class ContenderScore(Record, frozen=True, kw_only=True):
@@ -102,6 +106,8 @@ def evaluate(
             "split again with `tunesmith split`",
         )
     examples = _rows(home, split, on, sample, seed)
+    if not names or OF_THE_NEWEST_RUN & set(names):
+        _ask_as_set_now(home, answering)
     records = _chosen(home, answering, names)
     for name in home.settings.bar.asked if home.settings.bar else ():
         find(home.task, name)  # a name that does not exist is said before anything is asked
@@ -138,13 +144,27 @@ def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
 
 
 def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
-    """The newest record of each contender that fits the task and train side as they are now, by name."""
-    found: dict[str, Contender] = {}
+    """The newest record of each contender that fits what it would be made from now, by name."""
+    return {name: home.load(entry, Contender) for name, entry in _fitting(home, answering).items()}
+
+
+def _fitting(home: Home, answering: Answering) -> dict[str, Derived]:
+    found: dict[str, Derived] = {}
     for entry in home.index("contender"):
         asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
         if not changed_since(entry, answering.made_from(entry) | asks):
-            found[entry.name] = home.load(entry, Contender)
+            found[entry.name] = entry
     return found
+
+
+def _ask_as_set_now(home: Home, answering: Answering) -> None:
+    """Freeze the tuned contender anew where a setting has changed that says how it is asked."""
+    entry = _fitting(home, answering).get("tuned")
+    if entry is None or not changed_since(entry, asking_now(home, entry)):
+        return
+    run = home.latest("run", home.load(entry, Contender).settings["run"], Run)
+    if run is not None:
+        answering.freeze(run[0], entry.inputs)
 
 
 def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
@@ -159,9 +179,20 @@ def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str,
             chosen[name] = _of_run(home, answering, name.removeprefix("tuned:"))
         elif name in there:
             chosen[name] = there[name]
+        elif name in OF_THE_NEWEST_RUN and (entries := home.index("contender", name)):
+            raise _outdated(home, answering, entries[-1])
         else:
             raise UnknownName.among("prepared contender", name, there)
     return chosen
+
+
+def _outdated(home: Home, answering: Answering, entry: Derived) -> TunesmithError:
+    run = home.load(entry, Contender).settings["run"]
+    changed = changed_since(entry, answering.made_from(entry)) or "model"
+    return TunesmithError(
+        f"{changed} changed since {entry.name} was made.",
+        f"make it anew with `tunesmith tune`, or name its run: `tunesmith evaluate tuned:{run}`",
+    )
 
 
 def _of_run(home: Home, answering: Answering, run: str) -> Contender:

@@ -54,7 +54,7 @@ def tuning_config(home: Home, changes: Mapping[str, Any]) -> LoraConfig:
 
 
 def general_rows(home: Home, split: Split, config: MixtureConfig, say: Say) -> Mixture:
-    """The general rows, but those near the split's validation or test prompts; what could not be read is said.
+    """The general rows, but those of which a turn is near a validation or test prompt; what cannot be read is said.
 
     Raises:
         TunesmithError: They cannot be read, or too few are left.

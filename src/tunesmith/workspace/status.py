@@ -7,12 +7,14 @@ from typing import Literal
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Contender, Decision, Example, Record, Run, Split
 from tunesmith.core.store import Derived
+from tunesmith.models.opening import model_hash
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.made_under import asking_now
 
 __all__ = ["Station", "status"]
 
@@ -113,7 +115,7 @@ class _Walk:
         record = self.home.latest("contender", "tuned", Contender)
         if record is None:
             return "ready", "nothing tuned yet"
-        if changed := self._contender_changed(record[1]):
+        if changed := self._contender_changed(*record):
             return "stale", f"{changed} changed since"
         found = self.home.latest("run", record[0].settings["run"], Run)
         return "done", f"run {record[0].settings['run']}" + (_losses(found[0]) if found else "")
@@ -128,6 +130,8 @@ class _Walk:
         scored = found[0].contenders.get("tuned")
         if record is not None and (scored is None or scored.contender != record[1].hash):
             return "stale", "the newest tuned model is not in it"
+        if record is not None and (changed := changed_since(record[1], asking_now(self.home, record[1]))):
+            return "stale", f"{changed} changed since"
         return "done", f"{len(found[0].contenders)} contenders on {found[0].examples} test examples"
 
     def _decision(self) -> tuple[State, str]:
@@ -150,14 +154,24 @@ class _Walk:
         now = {"split": self.split[0].hash if self.split else "", "task": self.home.task.hash}
         return changed_since(entry, now)
 
-    def _contender_changed(self, entry: Derived) -> str:
+    def _contender_changed(self, record: Contender, entry: Derived) -> str:
         try:
             from tunesmith.workspace.answering import Answering
 
             now = Answering(self.home).made_from(entry)
         except TunesmithError:
             now = {"task": self.home.task.hash, "train side": ""}
-        return changed_since(entry, now)
+        return changed_since(entry, now | self._model_now(record))
+
+    def _model_now(self, record: Contender) -> dict[str, str]:
+        """The hash of the model, where another one is named than ``record`` asks; it need not be on this machine."""
+        model = self.home.settings.model
+        if record.model == model.base:
+            return {}
+        try:
+            return {"model": model_hash(model.base, base_url=model.base_url)}
+        except TunesmithError:
+            return {"model": ""}
 
 
 def _losses(run: Run) -> str:

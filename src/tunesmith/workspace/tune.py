@@ -26,6 +26,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import general_rows, tuning_config
 from tunesmith.workspace.select import chosen_ids
 
@@ -89,7 +90,7 @@ def tune(
         answering = Answering(home)
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
-        inputs = _inputs(home, answering, config)
+        inputs, under = _inputs(home, answering, config), trained_under(home, config)
         chosen = None
         if selection:
             chosen, inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
@@ -126,18 +127,8 @@ def tune(
         )
         home.save("run", name, run, inputs)
         answering.home.store.write_ledger("run", {"name": name})
-        _freeze(home, answering, run)
+        answering.freeze(run, under)
     return run
-
-
-def _freeze(home: Home, answering: Answering, run: Run) -> None:
-    """Make the run's contenders: `tuned` and, where the task allows it, `tuned+schema`."""
-    from tunesmith.contenders import contender_kind
-
-    variants = [False, True] if home.settings.contenders.constrained and home.task.constraint() else [False]
-    for constrained in variants:
-        record = contender_kind["tuned"].make(answering.context(constrained=constrained, run=run))
-        home.save("contender", record.name, record, record.inputs)
 
 
 def too_early(home: Home) -> list[str]:

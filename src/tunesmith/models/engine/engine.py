@@ -96,7 +96,7 @@ class Engine:
         rows: list[tuple[Row, list[int]]] = []
         too_long: list[tuple[int, Reply]] = []
         for index, request in enumerate(requests):
-            prompt, truncated = self._fitted(request)
+            prompt, truncated, messages = self._fitted(request)
             if len(prompt) >= self.context:
                 problem = f"prompt of {len(prompt)} tokens exceeds context of {self.context}"
                 reply = Reply(
@@ -108,13 +108,13 @@ class Engine:
             with self._lock:
                 guide = self._guides.start(request.constraint) if request.constraint is not None else None
             row = Row(index, prompt, request.decoding, guide, self.context)
-            row.truncated = truncated
+            row.truncated, row.sent = truncated, messages if truncated else None
             rows.append((row, prompt))
         return rows, too_long
 
     def _fitted(self, request: Request) -> Fitted:
         """The prompt: cut, where that is asked for, so far that the longest answer fits behind it."""
-        whole = Fitted(self.template.prompt_ids(request.messages), 0)
+        whole = Fitted(self.template.prompt_ids(request.messages), 0, request.messages)
         room = self.context - min(request.decoding.max_tokens, self.context // 2)
         if request.too_long == "refuse" or len(whole.ids) <= room:
             return whole

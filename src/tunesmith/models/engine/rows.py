@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from tunesmith.core.records import Decoding
+from tunesmith.core.records import Decoding, Message
 from tunesmith.models.engine.adapters import Adapter
 from tunesmith.models.engine.attention import Part
 from tunesmith.models.engine.guides import Guide
@@ -32,6 +32,8 @@ class Row:
         self.prompt_tokens = len(prompt)
         self.truncated = 0
         """Tokens that were cut out of the prompt."""
+        self.sent: tuple[Message, ...] | None = None
+        """The messages that are left, where some were cut."""
         self.pending = prompt
         """Ids the model reads next. The group takes the shared prefix off when it is known."""
         self.own = prompt
@@ -98,6 +100,7 @@ class Row:
             text=text, finish_reason=self.finish or "error", prompt_tokens=self.prompt_tokens,
             completion_tokens=len(self.out), first_token_seconds=self.first_token_seconds, seconds=self.seconds,
             problem=self.problem, template=template.hash, truncated=self.truncated,
+            sent=self.sent,
         )  # fmt: skip
 
     def _see_limits(self) -> None:
