@@ -16,7 +16,7 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.arrow_rows import ask_columns, batch_rows, described_features, label_names
-from tunesmith.data.readers.limits import MOST_ROWS
+from tunesmith.data.readers.limits import ask_rows
 from tunesmith.data.readers.options import Say
 from tunesmith.data.readers.parquet import need_pyarrow, parquet_rows
 from tunesmith.data.readers.rows import Fault, Row
@@ -98,11 +98,11 @@ def _saved_rows(folder: Path, name: str, say: Say) -> Iterator[Row | Fault]:
             )
         labels = label_names(_json(split / _INFO).get("features")) if (split / _INFO).is_file() else {}
         for path in _data_files(split, state):
+            first = line
             for batch in _batches(path):
+                ask_rows(str(path), path.stat().st_size, line + batch.num_rows - first)
                 yield from batch_rows(batch, line, labels or label_names(described_features(batch.schema.metadata)))
                 line += batch.num_rows
-                if line > MOST_ROWS:
-                    raise TunesmithError(f"{name} has more than {MOST_ROWS:,} rows.", "save it in several folders")
 
 
 def _splits(folder: Path, name: str, say: Say) -> list[Path]:

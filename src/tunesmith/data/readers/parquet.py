@@ -7,13 +7,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.data.readers.arrow_rows import ask_columns, batch_rows, described_features, label_names
-from tunesmith.data.readers.limits import MOST_ROWS, MOST_UNPACKED, ask_unpacked
+from tunesmith.data.readers.arrow_rows import BATCH_ROWS, ask_columns, batch_rows, described_features, label_names
+from tunesmith.data.readers.limits import MOST_UNPACKED, ask_rows, ask_unpacked
 from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["need_pyarrow", "parquet_rows"]
-
-_BATCH_ROWS = 100
 
 
 def need_pyarrow(what: str) -> None:
@@ -59,7 +57,7 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
     ask_columns(table.schema_arrow.names, name)
     labels = label_names(described_features(table.schema_arrow.metadata))
     line = 1
-    for batch in table.iter_batches(batch_size=_BATCH_ROWS):
+    for batch in table.iter_batches(batch_size=BATCH_ROWS):
         batch.validate()
         yield from batch_rows(batch, line, labels)
         line += batch.num_rows
@@ -76,5 +74,4 @@ def _ask_size(footer: Any, size: int, name: str) -> None:
     # Only what a group says as a whole: asked for a damaged column, pyarrow 26 ends the process.
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
     ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, mend)
-    if footer.num_rows > MOST_ROWS:
-        raise TunesmithError(f"{name} says that it has {footer.num_rows:,} rows; up to {MOST_ROWS:,} are read.", mend)
+    ask_rows(name, size, footer.num_rows)
