@@ -9,6 +9,7 @@ import time
 import zipfile
 from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.data.files import label_features, sheet_xml, write_dataset, write_parquet, write_sheet
@@ -199,6 +200,29 @@ def test_a_long_text_that_many_rows_share_is_set_aside_and_not_multiplied(tmp_pa
     assert len(found) == 2001
     assert {row.problem[:24] for row in found[:-1]} == {"the row has 16.0 MB; a r"}
     assert found[-1].prompt == "short"
+
+
+@pytest.mark.parametrize("row_group_size", [None, 230])
+def test_each_row_is_read_once_where_long_texts_begin_and_end(tmp_path, row_group_size):
+    values = [*(f"short {n}" for n in range(220)), "a" * 2**20]
+    order = [*range(170), *[220] * 130, *range(170, 220)]  # 64 MB and more in a hundred rows
+    texts = pa.DictionaryArray.from_arrays(pa.array(order, pa.int32()), values)
+    columns = {"text": texts, "label": [str(n) for n in range(len(order))]}
+    path = write_parquet(tmp_path / "a.parquet", columns, row_group_size=row_group_size)
+    assert [(row.prompt, row.completion) for row in read_all(path)] == [
+        (values[place], str(n)) for n, place in enumerate(order)
+    ]
+
+
+def test_a_parquet_file_of_texts_of_their_own_is_read_in_little_memory(tmp_path):
+    random, count = np.random.default_rng(0), 40_000
+    path = write_parquet(
+        tmp_path / "a.parquet", {"text": [random.bytes(1000).hex() for _ in range(count)], "label": ["x"] * count}
+    )
+    with path.open("rb") as file:
+        before = pa.total_allocated_bytes()
+        for _ in parquet_rows(file, "a"):
+            assert pa.total_allocated_bytes() - before < 20 * 2**20
 
 
 def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):

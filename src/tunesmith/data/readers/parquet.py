@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -12,6 +13,8 @@ from tunesmith.data.readers.limits import MOST_UNPACKED, ask_rows, ask_unpacked
 from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["need_pyarrow", "parquet_rows"]
+
+_LARGE_BATCH = 64 * 2**20
 
 
 def need_pyarrow(what: str) -> None:
@@ -50,17 +53,43 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
     size = os.fstat(file.fileno()).st_size
     footer = pq.ParquetFile(file).metadata
     _ask_size(footer, size, name)
+    schema = footer.schema.to_arrow_schema()
+    ask_columns(schema.names, name)
+    labels = label_names(described_features(schema.metadata))
+    line = 1
+    for group in range(footer.num_row_groups):
+        for batch in _batches(file, footer, group):
+            batch.validate()
+            yield from batch_rows(batch, line, labels)
+            line += batch.num_rows
+
+
+def _batches(file: BinaryIO, footer: Any, group: int) -> Iterator[Any]:
+    """The batches of one row group. From where they are large on, a text that many rows share stays one text.
+
+    Not from the start: pyarrow 26 would keep every text of the group, and look through all of them for each batch. Nor
+    within lists, where it cannot.
+    """
+    import pyarrow.parquet as pq
+
     columns = [footer.schema.column(place) for place in range(footer.num_columns)]
     texts = [column.path for column in columns if _is_plain_text(column)]
-    # A text that many rows share stays one text until its row is asked for; within lists, pyarrow 26 cannot keep it so.
-    table = pq.ParquetFile(file, read_dictionary=texts, pre_buffer=False)
-    ask_columns(table.schema_arrow.names, name)
-    labels = label_names(described_features(table.schema_arrow.metadata))
-    line = 1
-    for batch in table.iter_batches(batch_size=BATCH_ROWS):
-        batch.validate()
-        yield from batch_rows(batch, line, labels)
-        line += batch.num_rows
+    rows_read = 0
+    with contextlib.suppress(MemoryError):
+        table = pq.ParquetFile(file, metadata=footer, pre_buffer=False)
+        for batch in table.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+            if batch.nbytes > _LARGE_BATCH:
+                break
+            yield batch
+            rows_read += batch.num_rows
+        else:
+            return
+    table = pq.ParquetFile(file, metadata=footer, pre_buffer=False, read_dictionary=texts)
+    for batch in table.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+        again = min(rows_read, batch.num_rows)
+        rows_read -= again
+        if again < batch.num_rows:
+            yield batch.slice(again)
 
 
 def _is_plain_text(column: Any) -> bool:
