@@ -9,6 +9,7 @@ from tests.cli.driving import tunesmith, typed
 from tests.workspace.toy import MESSAGES, write_csv
 
 from tunesmith import Workspace
+from tunesmith.core.store import Edit
 
 TEXTS = [(text, label) for label, texts in MESSAGES.items() for text in texts.splitlines()]
 
@@ -102,15 +103,12 @@ def test_a_stored_split_that_is_out_of_order_no_longer_certifies(desk, tmp_path)
 def test_old_rows_take_their_time_from_the_file_when_it_is_added_again(desk, tmp_path):
     path = write_dated(tmp_path / "a.csv")
     assert typed("-C", desk, "add", path).status == 0
-    assert typed("-C", desk, "check").status in (0, 1)
     ended = typed("-C", desk, "split", "--by-time")
     assert ended.status == 2
     assert "60 of 60 rows have no time" in ended.err
     assert "--map time=COLUMN" in ended.err
     again = typed("-C", desk, "add", path, "--map", "time=sent", "--json").json
     assert (again["added"], again["duplicates"], again["timed"]) == (0, 60, 60)
-    stations = {station["name"]: station["state"] for station in typed("-C", desk, "status", "--json").json["stations"]}
-    assert stations["checks"] == "stale"
     assert typed("-C", desk, "split", "--by-time").status == 0
 
 
@@ -155,3 +153,42 @@ def test_what_cannot_be_is_refused_with_one_message(desk, tmp_path, monkeypatch,
     assert ended.status == 2
     assert says in ended.err
     assert ended.err.count("To mend it:") == 1
+
+
+def state_of(desk, station):
+    stations = typed("-C", desk, "status", "--json").json["stations"]
+    return next(found["state"] for found in stations if found["name"] == station)
+
+
+def test_times_make_stale_only_what_was_split_by_them(desk, tmp_path):
+    typed("-C", desk, "add", write_dated(tmp_path / "a.csv"))
+    assert typed("-C", desk, "split").status == 0
+    before = typed("-C", desk, "split", "--verify", "--json").json
+    snapshot = Workspace(desk).snapshots()[-1].hash
+    typed("-C", desk, "add", tmp_path / "a.csv", "--map", "time=sent")
+    assert state_of(desk, "split") == "done"
+    assert typed("-C", desk, "split", "--verify", "--json").json["certified"] is before["certified"] is True
+    told = typed("-C", desk, "data", "diff", snapshot, "--json").json
+    assert (told["counts"]["changed"], told["changed_fields"]) == (60, {"time": 60})
+    typed("-C", desk, "split", "--by-time")
+    moved = write_dated(tmp_path / "b.csv").read_text().replace("2026-03-04", "2026-01-01")
+    (tmp_path / "b.csv").write_text(moved)
+    typed("-C", desk, "add", tmp_path / "b.csv", "--map", "time=sent")
+    assert state_of(desk, "split") == "stale"
+    assert typed("-C", desk, "split", "--verify").status == 1
+
+
+def test_rows_out_of_use_are_told_and_come_back_when_asked(desk, tmp_path):
+    path = write_dated(tmp_path / "a.csv")
+    typed("-C", desk, "add", path)
+    removed, erased = (e.id for e in Workspace(desk).home.examples()[:2])
+    Workspace(desk).home.store.changes.make("remove", "ann", [Edit(removed, None)])
+    typed("-C", desk, "data", "erase", erased, "--by", "ann")
+    dry = typed("-C", desk, "add", path, "--dry-run")
+    assert "would add 0, 58 there already, 2 out of use" in dry.out
+    assert "2 rows were taken out of use before, 1 of them erased" in dry.err
+    told = typed("-C", desk, "add", path, "--json").json
+    assert (told["added"], told["out_of_use"], told["erased"], told["back"]) == (0, 2, 1, 0)
+    assert "brought back 2" in typed("-C", desk, "add", path, "--again").out
+    assert len(Workspace(desk).home.examples()) == 60
+    assert "brought" in typed("-C", desk, "data", "history", removed).out

@@ -37,7 +37,7 @@ def test_a_removed_example_leaves_a_tombstone_and_can_come_back(store):
     assert store.example(example("a").id) == example("a")
     assert store.add_examples([example("a")]) == Added(new=0, duplicates=0, out_of_use=1)
     assert store.examples() == []
-    assert store.add_examples([example("a")], again=True) == Added(new=1, duplicates=0)
+    assert store.add_examples([example("a")], again=True) == Added(new=0, duplicates=0, back=1)
     assert store.examples() == [example("a")]
 
 

@@ -1,6 +1,7 @@
 """A file that is added again: what is there, what stays out of use, and whose times count."""
 
 import sqlite3
+from itertools import permutations
 
 import pytest
 from msgspec.structs import replace
@@ -54,36 +55,82 @@ def test_a_row_without_group_is_the_grouped_one_that_says_the_same(store):
     assert set(times(store).values()) == {"2026-03-01"}
 
 
-def test_rows_of_two_groups_that_say_the_same_are_two_examples(store):
-    assert store.add_examples([A, GROUPED, example("a", group="c2"), example("a", side="test")]).new == 4
+def test_a_row_is_there_where_it_names_a_group_and_leaves_out_the_side(store):
+    store.add_examples([example("a", group="c1", side="test")])
+    assert store.add_examples([timed(GROUPED, 1)]) == Added(new=0, duplicates=1, timed=1)
+    assert store.add_examples([example("a", group="c2")]) == Added(new=1, duplicates=0, twins=1)
 
 
-def test_a_row_out_of_use_does_not_come_back_in_another_group(store):
-    store.add_examples([A])
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("filler", [0, 2500])
+def test_rows_of_one_file_are_apart_in_whatever_order_they_come(store, order, filler):
+    rows = [A, GROUPED, example("a", group="c2")]
+    between = [example(str(n)) for n in range(filler)]
+    store.add_examples(row for number in order for row in (rows[number], *between))
+    assert {row.id for row in rows} <= {row.id for row in store.examples()}
+
+
+def test_erased_words_come_back_in_no_group_and_removed_ones_only_in_another(store):
+    store.add_examples([A, example("b", group="c1")])
+    store.changes.make("remove", "ann", [Edit(example("b", group="c1").id, None)])
     store.changes.erase([A.id], "ann")
-    assert store.add_examples([GROUPED, A]) == Added(new=0, duplicates=0, out_of_use=2)
+    rows = [GROUPED, A, B, example("b", group="c2")]
+    assert store.add_examples(rows) == Added(new=1, duplicates=0, out_of_use=3, erased=2)
 
 
 def test_a_correction_takes_the_time_that_the_first_version_comes_with(store):
     store.add_examples([A, B])
     better = A.reworded(A.messages, "better")
-    store.changes.make("correct", "ann", [Edit(A.id, better), Edit(B.id, None)])
+    batch = store.changes.make("correct", "ann", [Edit(A.id, better), Edit(B.id, None)])
     assert store.add_examples([timed(A, 1), timed(B, 1)]) == Added(new=0, duplicates=0, timed=1, out_of_use=2)
     assert times(store) == {better.id: "2026-03-01"}
+    store.changes.undo(batch, "ann")
+    assert times(store) == {A.id: "2026-03-01", B.id: "2026-03-01"}
 
 
-def test_again_replaces_the_times_by_the_earliest_of_this_source(store):
+def test_again_brings_back_what_was_removed_as_it_was_and_can_be_undone(store):
+    lone = example("a", group="c1", source="expert", category="x")
+    store.add_examples([lone, B])
+    store.changes.make("remove", "ann", [Edit(lone.id, None)])
+    better = B.reworded(B.messages, "better")
+    store.changes.make("correct", "ann", [Edit(B.id, better)])
+    assert store.add_examples([A, B], again=True) == Added(new=0, duplicates=0, back=1, out_of_use=1)
+    assert {e.id: e for e in store.examples()} == {lone.id: lone, better.id: better}
+    back = store.changes.of(lone.id)[-1]
+    assert (back.kind, back.old, back.new) == ("restore", None, lone.id)
+    store.changes.undo(back.batch, "ann")
+    assert store.examples() == [better]
+
+
+def test_again_brings_back_what_was_erased_as_it_comes(store):
+    store.add_examples([A])
+    store.changes.erase([A.id], "ann")
+    assert store.add_examples([timed(A, 1), timed(A, 2)], again=True) == Added(0, 1, back=1, other_times=1)
+    assert times(store) == {A.id: "2026-03-01"}
+
+
+def test_again_replaces_the_times_by_the_earliest_of_all_its_files(store):
     store.add_examples([timed(A, 1), timed(B, 1)])
     filler = [example(str(n)) for n in range(2500)]
-    store.add_examples([timed(A, 9), *filler, timed(A, 8), timed(A, 7)], again=True)
+    replaced = set()
+    store.add_examples([timed(A, 9), *filler, timed(A, 8), timed(A, 7)], again=True, replaced=replaced)
+    store.add_examples([timed(A, 8)], again=True, replaced=replaced)
     assert (times(store)[A.id], times(store)[B.id]) == ("2026-03-07", "2026-03-01")
 
 
-def test_a_row_that_another_one_became_stands_for_it_in_lineage(store):
+def test_a_dry_run_tells_what_would_come_of_it_and_keeps_nothing(store):
+    store.add_examples([A])
+    assert store.add_examples([timed(A, 1), B], dry_run=True) == Added(new=1, duplicates=1, timed=1)
+    assert times(store) == {A.id: None}
+
+
+def test_what_was_erased_of_a_batch_stays_so_when_the_rest_is_undone(store):
     store.add_examples([A, B])
-    merged = B.reworded(A.messages, A.completion)
-    store.changes.make("correct", "ann", [Edit(B.id, merged)])
-    assert [(e.id, e.was) for e in store.examples()] == [(A.id, (B.id,))]
+    better = [row.reworded(row.messages, "better") for row in (A, B)]
+    batch = store.changes.make("mend", "mend", [Edit(A.id, better[0]), Edit(B.id, better[1])])
+    store.changes.erase([A.id, better[0].id], "ann")
+    store.changes.undo(batch, "ann")
+    assert store.examples() == [B]
 
 
 def test_rows_of_an_older_store_are_found_by_what_they_say(tmp_path):
@@ -96,5 +143,8 @@ def test_rows_of_an_older_store_are_found_by_what_they_say(tmp_path):
         connection.execute("ALTER TABLE examples DROP COLUMN said")
         connection.execute("UPDATE alembic_version SET version_num = '0003'")
     store = open_store(tmp_path / "store.db")
-    assert store.add_examples([A, B]) == Added(new=0, duplicates=1, out_of_use=1)
+    assert store.add_examples([A, B]) == Added(new=0, duplicates=1, out_of_use=1, erased=1)
+    grouped = example("b", group="c1")
+    assert store.add_examples([B], again=True).back == 1
+    assert store.add_examples([grouped]) == Added(new=1, duplicates=0, twins=1)
     store.close()

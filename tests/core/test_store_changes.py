@@ -73,7 +73,7 @@ def test_an_erased_example_leaves_its_id_and_nothing_of_what_it_said(store, tmp_
         store.changes.undo(batch, "ann")
     assert store.add_examples([example("my secret is 4711")]).out_of_use == 1
     assert store.example(secret) is None
-    assert store.add_examples([example("my secret is 4711")], again=True).new == 1  # brought back by hand, whole
+    assert store.add_examples([example("my secret is 4711")], again=True).back == 1  # brought back by hand, whole
     assert store.example(secret) == example("my secret is 4711")
 
 

@@ -50,6 +50,14 @@ def test_similarities_in_blocks_are_those_of_the_pairs_one_by_one(monkeypatch, o
             assert line.tolist() == pytest.approx(each.tolist(), abs=1e-12)
 
 
+def test_more_elements_are_shared_than_a_count_of_two_bytes_holds():
+    common = np.arange(0, 140_000, 2)
+    elements = np.concatenate([common, np.append(common[:-1], 139_999)])
+    both = sets.Sets(elements, np.array([0, len(common), len(elements)]))
+    ((_, alike),) = overlaps.blocks(both, both)
+    assert alike[0, 1] == pytest.approx((len(common) - 1) / (len(common) + 1), abs=1e-12)
+
+
 @given(st.text(st.characters(max_codepoint=127)))
 def test_an_ascii_text_has_the_normal_form_that_the_long_way_gives(text):
     if plainly := normal(text):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.progress import progress
 from tunesmith.core.errors import TunesmithError
+
+if TYPE_CHECKING:
+    from tunesmith.workspace.add import AddReport
 
 
 @app.command()
@@ -32,7 +36,7 @@ def add(
     licence: Annotated[str | None, typer.Option(help="Licence of the rows, e.g. CC-BY-4.0 (SPDX).")] = None,
     again: Annotated[
         bool,
-        typer.Option("--again", help="Bring back rows that were taken out of use, and take the file's times."),
+        typer.Option("--again", help="Bring back rows that were removed or erased, and take the file's times."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, add nothing.")] = False,
 ) -> None:
@@ -60,15 +64,30 @@ def add(
         say(f"{row.file}:{row.line}: {row.problem}\n  To mend it: {row.mend}")
     if len(report.rejected) > 10:
         say(f"... and {len(report.rejected) - 10} more: {report.rejects_file or 'run without --dry-run to list them'}")
+    for note in _notes(report):
+        say(note)
     verb = "would add" if dry_run else "added"
-    count = report.read - len(report.rejected) if dry_run else report.added
     same = f", {report.duplicates} there already" if report.duplicates else ""
     same += f" ({report.timed} of them have a time now)" if report.timed else ""
+    same += f", brought back {report.back}" if report.back else ""
+    same += f", {report.out_of_use} out of use" if report.out_of_use else ""
+    show(report, f"read {report.read} rows: {verb} {report.added}{same}, set aside {len(report.rejected)}")
+
+
+def _notes(report: AddReport) -> Iterator[str]:
     if report.out_of_use:
-        same += f", {report.out_of_use} stay out of use (--again brings them back)"
+        erased = f", {report.erased} of them erased" if report.erased else ""
+        yield (
+            f"{report.out_of_use} rows were taken out of use before{erased}, and stay so: `tunesmith data history` "
+            "tells why\n  To mend it: where they shall come back, add them again with --again"
+        )
+    if report.twins:
+        yield (
+            f"{report.twins} added rows say what another one says in another group or on another side\n  To mend it: "
+            "where they are the same rows, name the options of the first time, too; `tunesmith check` lists them"
+        )
     if report.other_times:
-        say(f"{report.other_times} rows came with another time than their like: the earliest counts")
-    show(report, f"read {report.read} rows: {verb} {count}{same}, set aside {len(report.rejected)}")
+        yield f"{report.other_times} rows came with another time than their like: the earliest counts"
 
 
 def _mapping(pairs: list[str]) -> dict[str, str]:

@@ -168,13 +168,13 @@ class Snapshot(Record, frozen=True, kw_only=True):
     """Ids, sorted."""
     documents: tuple[str, ...] = ()
     times: str | None = None
-    """Hash of the examples' times, which their ids do not name; None where none has a time."""
+    """Hash of the examples' times, where they count: the ids do not name them."""
 
     @classmethod
-    def of(cls, examples: Iterable[Example]) -> Snapshot:
+    def of(cls, examples: Iterable[Example], *, timed: bool) -> Snapshot:
+        """``timed``: times count, for what is made from it depends on them."""
         rows = sorted(examples, key=lambda e: e.id)
-        times = [row.time for row in rows]
-        return cls(examples=tuple(row.id for row in rows), times=digest(times) if any(times) else None)
+        return cls(examples=tuple(row.id for row in rows), times=digest([row.time for row in rows]) if timed else None)
 
 
 class Finding(Record, frozen=True, kw_only=True):

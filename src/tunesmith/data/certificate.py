@@ -128,7 +128,7 @@ def verify(
         snapshot: Hash of the snapshot as it is now. Default: the hash of a snapshot of ``examples`` without documents.
     """
     proved = certify(split, examples, task, embedder)
-    now = snapshot or Snapshot.of(examples).hash
+    now = snapshot or Snapshot.of(examples, timed=bool(split.settings.get("by_time"))).hash
     if now == split.snapshot:
         return proved
     problem = f"The split was made from snapshot {split.snapshot}, and the examples now are snapshot {now}; {AGAIN}"

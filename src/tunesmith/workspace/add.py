@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -34,8 +34,14 @@ class AddReport(Record, frozen=True, kw_only=True):
     """Examples that were there without a time and have one now."""
     out_of_use: int = 0
     """Rows that were removed, corrected or erased before, and stay so."""
+    erased: int = 0
+    """Those of them that were erased."""
+    back: int = 0
+    """Rows that were removed or erased before, and are in use again."""
     other_times: int = 0
     """Rows that came with another time than their like: the earliest counts."""
+    twins: int = 0
+    """Added examples that say what another one says in another group or on another side."""
     rejected: tuple[Rejected, ...] = ()
     said: tuple[str, ...] = ()
     """What was guessed about the files, in words."""
@@ -67,7 +73,9 @@ def add(
     """Read files in order. All good rows of a file are added in one transaction, or none if it is interrupted.
 
     Args:
-        again: Rows that were removed, corrected or erased come back, and the files' times replace those there are.
+        again: Rows that were removed or erased come back, unless a correction stands in their place; the files' times
+            replace those that are there.
+        dry_run: Nothing is kept; the report says what would be.
     """
     if not files:
         raise TunesmithError("No file was named.", "name at least one: `tunesmith add FILE`")
@@ -84,20 +92,22 @@ def add(
     said: list[str] = []
     told: list[Mapped] = []
     counts: Counter[str] = Counter()
+    replaced: set[str] = set()
     for file in files:
         examples = sorter.examples(read(file, options, said.append, told.append), str(file))
-        if dry_run:
-            deque(examples, maxlen=0)  # reads all, keeps nothing
-            continue
-        counts.update(home.store.add_examples(examples, again=again)._asdict())
-        counts.update(home.store.add_documents(sorter.take_documents())._asdict())
+        outcome = home.store.add_examples(examples, again=again, replaced=replaced, dry_run=dry_run)
+        counts.update(outcome._asdict())
+        counts.update(home.store.add_documents(sorter.take_documents(), dry_run=dry_run)._asdict())
     return AddReport(
         read=sorter.count + len(sorter.rejected),
         added=counts["new"],
         duplicates=counts["duplicates"],
         timed=counts["timed"],
         out_of_use=counts["out_of_use"],
+        erased=counts["erased"],
+        back=counts["back"],
         other_times=counts["other_times"],
+        twins=counts["twins"],
         rejected=tuple(sorter.rejected),
         said=tuple(said),
         documents=sorter.documents_seen,

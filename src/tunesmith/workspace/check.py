@@ -107,12 +107,8 @@ def _counting(config: ChecksConfig) -> dict[str, Any]:
 
 
 def examples_hash(examples: Sequence[Example]) -> str:
-    """Name of the set of examples with their times, whatever their order."""
-    ids, times = [], []
-    for example in sorted(examples, key=lambda e: e.id):
-        ids.append(example.id)
-        times.append(example.time)
-    return digest([ids, times] if any(times) else ids)
+    """Name of the set of examples, whatever their order."""
+    return digest(sorted(e.id for e in examples))
 
 
 def _counter(home: Home) -> tuple[CountTokens | None, tuple[str, ...]]:

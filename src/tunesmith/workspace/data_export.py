@@ -10,9 +10,9 @@ import msgspec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Record, Split
 from tunesmith.data.writers import DATASET, format_for, write_dataset, write_examples
+from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.settings import FILE
-from tunesmith.workspace.split import inputs
 
 __all__ = ["DataExport", "Part", "export_data"]
 
@@ -78,7 +78,7 @@ def _parts(home: Home, side: Part, said: list[str], *, apart: bool) -> dict[str,
     if found is None or (side == "all" and not apart):
         return {"train": examples}
     split, entry = found
-    if entry.inputs.get("examples") != inputs(home, examples)["examples"]:
+    if entry.inputs.get("examples") != examples_hash(examples):
         said.append("the examples have changed since the split was made; `tunesmith split` makes it anew")
     side_of = split.side_of()
     if side == "all" and (nowhere := sum(example.id not in side_of for example in examples)):

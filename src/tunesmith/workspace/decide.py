@@ -94,7 +94,8 @@ def _newest_tuned(home: Home, answering: Answering) -> str | None:
 
 def _stale(home: Home, examples: list[Example], answering: Answering, evaluation: Evaluation) -> Iterator[str]:
     """What has changed since the split was frozen, or since the tuned model was made or measured."""
-    if changed := changed_since(home.index("split", "split")[-1], split_inputs(home, examples)):
+    entry = home.index("split", "split")[-1]
+    if changed := changed_since(entry, split_inputs(home, examples, by_time="times" in entry.inputs)):
         yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
     scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
     if scored is None or tuned is None:

@@ -37,6 +37,7 @@ class Changed(Record, frozen=True, kw_only=True):
     by: str
     """Who made the last change between the two."""
     at: str
+    """Empty where an example was added again with a time: the journal has no entry of it."""
     reason: str = ""
 
 
@@ -71,10 +72,11 @@ def diff(home: Home, a: str, b: str) -> Diff:
         Changed(old=o, new=n, fields=tuple(_differences(old[o], new[n], home.task)), by=c.by, at=c.at, reason=c.reason)
         for o, (n, c) in pairs.items()
     )
+    changed += tuple(_retagged(old, new))
     taken = {n for n, _ in pairs.values()}
     added, removed = tuple(i for i in come if i not in taken), tuple(i for i in gone if i not in pairs)
     erased = tuple(sorted({*first.erased, *second.erased} - old.keys() - new.keys()))
-    unchanged = len(old.keys() & new.keys())
+    unchanged = len(old.keys() & new.keys()) - sum(c.old == c.new for c in changed)
     return Diff(
         a=first.hash,
         b=second.hash,
@@ -158,6 +160,13 @@ def _pairs(gone: Sequence[str], come: Sequence[str], changes: Sequence[Change]) 
     return found
 
 
+def _retagged(old: Mapping[str, Example], new: Mapping[str, Example]) -> Iterator[Changed]:
+    """Examples of both states whose tags differ: those that were added again with a time."""
+    for example in sorted(old.keys() & new.keys()):
+        if found := tuple(_unlike_tags(old[example], new[example])):
+            yield Changed(old=example, new=example, fields=found, by="add", at="")
+
+
 def _differences(old: Example, new: Example, task: Task) -> Iterator[FieldChange]:
     if old.messages != new.messages:
         yield FieldChange(field="prompt", old=old.prompt, new=new.prompt)
@@ -167,6 +176,10 @@ def _differences(old: Example, new: Example, task: Task) -> Iterator[FieldChange
             yield FieldChange(field="completion", old=old.completion, new=new.completion)
     else:
         yield from _unlike(before, after, [f.name for f in task.fields])
+    yield from _unlike_tags(old, new)
+
+
+def _unlike_tags(old: Example, new: Example) -> Iterator[FieldChange]:
     tags = [{name: getattr(e, name) for name in TAGS} for e in (old, new)]
     yield from _unlike(tags[0], tags[1], TAGS)
 

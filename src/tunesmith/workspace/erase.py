@@ -135,7 +135,7 @@ class _Erasing:
         return sorted(p for p in found if not p.name.startswith(".") and locks not in p.parents)
 
     def _bury(self, path: Path, at: str) -> bool:
-        """Put tombstones into a snapshot's file; its name, the hash of the ids, stays true."""
+        """Put tombstones into a snapshot's file; its name, the hash of ids (and times), stays true."""
         lines = path.read_bytes().splitlines(keepends=True)
         kept = []
         for line in lines:

@@ -144,8 +144,10 @@ def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
 
 
 def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
-    """The newest record of each contender that fits what it would be made from now, by name."""
-    return {name: home.load(entry, Contender) for name, entry in _fitting(home, answering).items()}
+    """The newest record of each contender that fits what it would be made from and asked under now, by name."""
+    fitting = _fitting(home, answering)
+    asked = {name: entry for name, entry in fitting.items() if not changed_since(entry, asking_now(home, entry))}
+    return {name: home.load(entry, Contender) for name, entry in asked.items()}
 
 
 def _fitting(home: Home, answering: Answering) -> dict[str, Derived]:
@@ -188,7 +190,7 @@ def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str,
 
 def _outdated(home: Home, answering: Answering, entry: Derived) -> TunesmithError:
     run = home.load(entry, Contender).settings["run"]
-    changed = changed_since(entry, answering.made_from(entry)) or "model"
+    changed = changed_since(entry, answering.made_from(entry) | asking_now(home, entry)) or "model"
     return TunesmithError(
         f"{changed} changed since {entry.name} was made.",
         f"make it anew with `tunesmith tune`, or name its run: `tunesmith evaluate tuned:{run}`",

@@ -12,7 +12,14 @@ from tunesmith.workspace.show import example_id
 
 __all__ = ["Batch", "History", "Undone", "batches", "history", "in_words", "undo"]
 
-DONE = {"mend": "mended", "correct": "corrected", "remove": "removed", "erase": "erased", "undo": "took back"}
+DONE = {
+    "mend": "mended",
+    "correct": "corrected",
+    "remove": "removed",
+    "erase": "erased",
+    "undo": "took back",
+    "restore": "brought back",
+}
 
 
 class History(Record, frozen=True, kw_only=True):
@@ -68,7 +75,7 @@ def in_words(change: Change) -> str:
         came = f"{change.new} is in use again" if change.new else ""
         return f"{change.by} {done} a change ({', '.join(filter(None, (gone, came)))}){why}"
     if change.old is None:
-        return f"{change.by} brought {change.new}{why}"
+        return f"{change.by} brought {change.new}{' back' if change.kind == 'restore' else ''}{why}"
     if change.new is not None:
         return f"{change.by} {done} {change.old}, which became {change.new}{why}"
     gone = "" if change.kind in ("remove", "erase") else ", which says now what another example says"

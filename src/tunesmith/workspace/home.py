@@ -58,9 +58,9 @@ class Home:
     def documents(self) -> list[Document]:
         return self.store.documents()
 
-    def snapshot(self, examples: list[Example]) -> Snapshot:
-        """Freeze these examples: the ids and times and, once per hash, the rows themselves."""
-        snapshot = Snapshot.of(examples)
+    def snapshot(self, examples: list[Example], *, timed: bool = False) -> Snapshot:
+        """Freeze these examples: the ids (and times, where they count) and, once per hash, the rows themselves."""
+        snapshot = Snapshot.of(examples, timed=timed)
         path = self.inside / "snapshots" / f"{snapshot.hash}.jsonl"
         if not path.exists():
             write_whole(path, b"".join(codec.encode(e) + b"\n" for e in examples))

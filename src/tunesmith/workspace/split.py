@@ -55,7 +55,7 @@ def split(home: Home, *, anyway: bool = False, unreviewed: bool = False, **chang
     if not examples:
         raise TunesmithError("There are no examples to split.", "add some with `tunesmith add FILE`")
     with home.alone("split"):
-        snapshot = home.snapshot(examples)
+        snapshot = home.snapshot(examples, timed=config.by_time)
         unseen = _unseen(home, examples)
         made = make_split(
             examples, home.task, config, snapshot.hash, embedder=_embedder(home, config.semantic_threshold),
@@ -64,7 +64,12 @@ def split(home: Home, *, anyway: bool = False, unreviewed: bool = False, **chang
         _guard_frozen(home, made, anyway)
         if unreviewed and unseen:
             _write_down(home, len(unseen))
-        home.save("split", "split", made, inputs(home, examples) | {"settings": digest(config.model_dump(mode="json"))})
+        home.save(
+            "split",
+            "split",
+            made,
+            inputs(home, examples, by_time=config.by_time) | {"settings": digest(config.model_dump(mode="json"))},
+        )
     return _report(made, made.certificate)
 
 
@@ -77,16 +82,17 @@ def extend(home: Home, *, unreviewed: bool = False) -> SplitReport:
     if found is None:
         raise TunesmithError("There is no split to extend.", "make one with `tunesmith split`")
     examples = home.examples()
+    by_time = bool(found[0].settings.get("by_time"))
     with home.alone("split"):
         embedder = _embedder(home, found[0].settings.get("semantic_threshold"))
         unseen = _unseen(home, examples)
         made = extend_split(
-            found[0], examples, home.task, home.snapshot(examples).hash, embedder=embedder,
+            found[0], examples, home.task, home.snapshot(examples, timed=by_time).hash, embedder=embedder,
             unreviewed=() if unreviewed else unseen, successors=home.store.changes.successors(),
         )  # fmt: skip
         if unreviewed and unseen:
             _write_down(home, len(unseen))
-        home.save("split", "split", made, inputs(home, examples) | {"settings": digest(made.settings)})
+        home.save("split", "split", made, inputs(home, examples, by_time=by_time) | {"settings": digest(made.settings)})
     return _report(made, made.certificate)
 
 
@@ -126,9 +132,11 @@ def _embedder(home: Home, threshold: float | None) -> Embedder | None:
     return open_embedder(home.settings.model.embedder) if threshold is not None else None
 
 
-def inputs(home: Home, examples: list[Example]) -> dict[str, str]:
-    """What a split is made from."""
+def inputs(home: Home, examples: list[Example], *, by_time: bool) -> dict[str, str]:
+    """What a split is made from; ``by_time``: the times too."""
     made_from = {"task": digest(home.task.fields), "examples": examples_hash(examples)}
+    if by_time:
+        made_from["times"] = digest([e.time for e in sorted(examples, key=lambda e: e.id)])
     if any(e.source == "synthetic" for e in examples):
         made_from["reviews"] = digest(_unseen(home, examples))
     return made_from

@@ -95,7 +95,7 @@ class _Walk:
         if self.split is None:
             return "ready", "not split yet"
         split, entry = self.split
-        if changed := changed_since(entry, splitting.inputs(self.home, self.examples)):
+        if changed := changed_since(entry, splitting.inputs(self.home, self.examples, by_time="times" in entry.inputs)):
             return "stale", f"{changed} changed since"
         sizes = f"train {len(split.train)}, validation {len(split.validation)}, test {len(split.test)}"
         if not split.certificate.certified:

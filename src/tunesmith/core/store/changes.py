@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
-from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from tunesmith.core import codec
@@ -23,7 +22,7 @@ from tunesmith.core.store import tables
 __all__ = ["Change", "ChangeKind", "Changes", "Edit"]
 
 AGAIN = "`tunesmith add FILE --again`"
-ChangeKind = Literal["mend", "correct", "remove", "erase", "undo"]
+ChangeKind = Literal["mend", "correct", "remove", "erase", "undo", "restore"]
 
 
 class Change(Record, frozen=True, kw_only=True):
@@ -74,6 +73,8 @@ class Changes:
     def undo(self, batch: str, by: str, within: Connection | None = None) -> str:
         """Bring back what a batch took out of use, and take out what it brought; returns the new batch's name.
 
+        What was erased since stays so, with all that it had become.
+
         Raises:
             TunesmithError: There is no such batch, it erased something, it was undone already, or what it brought was
                 changed since.
@@ -84,16 +85,18 @@ class Changes:
                 f"There is no change {batch!r}.", "see the changes and their names with `tunesmith data history`"
             )
         if any(change.kind == "erase" for change in made):
-            raise TunesmithError("What was erased is gone for good.", f"read the rows again from their file: {AGAIN}")
+            raise TunesmithError("What was erased is gone for good.", f"bring the rows back from their file: {AGAIN}")
         undone = uuid.uuid4().hex[:12]
         with self._inside(within) as connection:
-            for change in reversed(made):
-                back = _record(connection, change.old) if change.old is not None else None
-                if change.old is not None and back is None:
-                    raise TunesmithError(
-                        f"Example {change.old} was erased, so the change cannot be undone.",
-                        f"read the row again from its file: {AGAIN}",
-                    )
+            there = {old: _record(connection, old) for change in made if (old := change.old) is not None}
+            left = [change for change in made if change.old is None or there[change.old] is not None]
+            if not left:
+                raise TunesmithError(
+                    f"Example {made[0].old} was erased, so the change cannot be undone.",
+                    f"bring the row back from its file: {AGAIN}",
+                )
+            for change in reversed(left):
+                back = there[change.old] if change.old is not None else None
                 edit = Edit(change.new, back, f"undoes {change.batch}")
                 _carry_out(connection, undone, "undo", by, edit)
         return undone
@@ -162,14 +165,11 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
                 f"Example {edit.old} is not in use any more: another change was faster. Nothing was changed.",
                 "look at it with `tunesmith data history`, then run the same command again",
             )
-    new = edit.new
-    if new is not None and _in_use(connection, new.id):
-        _note_versions(connection, new)
-        new = None
+    new = edit.new if edit.new is not None and not _in_use(connection, edit.new.id) else None
     if new is not None:
-        row = {"record": codec.encode(new).decode(), "removed_at": None}
+        row = {"record": codec.encode(new).decode(), "said": new.said, "removed_at": None}
         if not connection.execute(update(table).where(table.c.id == new.id).values(row)).rowcount:
-            connection.execute(table.insert(), row | {"id": new.id, "said": new.said, "added_at": _now()})
+            connection.execute(table.insert(), row | {"id": new.id, "added_at": _now()})
     connection.execute(
         tables.changes.insert(),
         {
@@ -177,14 +177,6 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
             "new": new.id if new is not None else None, "reason": edit.reason,
         },
     )  # fmt: skip
-
-
-def _note_versions(connection: Connection, merged: Example) -> None:
-    """The example in use that says the same stands for what ``merged`` was, too."""
-    there = _record(connection, merged.id)
-    if there is not None and (more := tuple(i for i in merged.was if i not in there.was)):
-        record = codec.encode(replace(there, was=there.was + more)).decode()
-        connection.execute(update(tables.examples).where(tables.examples.c.id == merged.id).values(record=record))
 
 
 def _in_use(connection: Connection, example_id: str) -> bool:

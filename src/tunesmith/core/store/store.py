@@ -68,15 +68,32 @@ class Store:
 
     # Examples and documents.
 
-    def add_examples(self, examples: Iterable[Example], *, again: bool = False) -> Added:
-        """Add those that are not there, all of them or none; see ``Adding`` for what counts as there."""
-        with self.writing() as connection:
-            return Adding(connection, self._insert, self.changes.successors, again=again).all(examples)
+    def add_examples(
+        self,
+        examples: Iterable[Example],
+        *,
+        again: bool = False,
+        replaced: set[str] | None = None,
+        dry_run: bool = False,
+    ) -> Added:
+        """Add those that are not there, all of them or none; see ``Adding`` for what counts as there.
 
-    def add_documents(self, documents: Iterable[Document]) -> Added:
-        """Add those that are not there, all of them or none."""
+        With ``dry_run``, none: only what would come of it is told.
+        """
         with self.writing() as connection:
-            return add_documents(connection, self._insert, documents)
+            adding = Adding(connection, self._insert, self.changes.successors, again=again, replaced=replaced)
+            added = adding.all(examples)
+            if dry_run:
+                connection.rollback()
+        return added
+
+    def add_documents(self, documents: Iterable[Document], *, dry_run: bool = False) -> Added:
+        """Add those that are not there, all of them or none; ``dry_run`` as with examples."""
+        with self.writing() as connection:
+            added = add_documents(connection, self._insert, documents)
+            if dry_run:
+                connection.rollback()
+        return added
 
     def examples(self) -> list[Example]:
         """All that are not removed, by id."""
