@@ -15,6 +15,7 @@ HEAVY = {
     "peft": ("tunesmith.models.engine", "tunesmith.tuning"),
     "accelerate": (),
     "huggingface_hub": (),
+    "llama_cpp": (),
     "llguidance": ("tunesmith.models.engine",),
     "sklearn": (),
     "cleanlab": (),
