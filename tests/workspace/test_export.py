@@ -59,7 +59,18 @@ def test_an_export_is_the_run_s_model_and_no_other(desk, tmp_path, to, part):
 
 def test_exports_stand_in_the_registry(desk, tmp_path):
     made = desk.export("second", to="adapter", path=tmp_path / "out")
-    assert (made.path, "adapter") in [(e.path, e.to) for e in desk.adapter("second").exports]
+    assert (made.path, "adapter", True) in [(e.path, e.to, e.there) for e in desk.adapter("second").exports]
+    shutil.rmtree(tmp_path / "out")
+    assert (made.path, False) in [(e.path, e.there) for e in desk.adapter("second").exports]
+
+
+def test_an_adapter_that_changes_nothing_is_exported_and_said_to(desk, tmp_path):
+    run = desk.tune(name="worse", anyway=True, learning_rate=1e-60)  # below what float32 can add
+    assert run.best_step == 0
+    parity = desk.export("worse", to="merged", path=tmp_path / "out").parity
+    assert (parity.passed, parity.applied) == (True, None)
+    assert parity.from_base <= parity.limit
+    assert "the adapter itself changes nothing" in (tmp_path / "out" / "README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(("to", "dtype"), [("merged", "bfloat16"), ("gguf", "float16"), ("gguf", "q8_0")])
@@ -191,6 +202,8 @@ def test_a_changed_adapter_is_not_exported(desk, tmp_path):
 def test_an_adapter_has_no_number_format_to_choose(desk, tmp_path):
     with pytest.raises(TunesmithError, match="leave out --dtype"):
         desk.export("first", to="adapter", dtype="bfloat16", path=tmp_path / "out")
+    with pytest.raises(TunesmithError, match="leave out --part"):
+        desk.export("first", to="merged", part="adapter", path=tmp_path / "out")
     with pytest.raises(TunesmithError, match=r"no number format 'q4'(.|\n)*q8_0"):
         desk.export("first", to="gguf", dtype="q4", path=tmp_path / "out")
 

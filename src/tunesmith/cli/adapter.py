@@ -81,7 +81,10 @@ def _show(a: AdapterEntry) -> None:
     for side, metrics in a.evaluated.items():
         lines.append(f"on {side}: " + ", ".join(f"{name} {e.value:.3f}" for name, e in sorted(metrics.items())))
     lines += [f"decided: {what}" for what in a.decided[-1:]]
-    lines += [f"exported to {e.to}{f' ({e.part})' if e.part else ''}: {e.path}" for e in a.exports]
+    lines += [
+        f"exported to {e.to}{f' ({e.part})' if e.part else ''}: {e.path}{'' if e.there else ', which is gone'}"
+        for e in a.exports
+    ]
     door.show(a, "\n".join(lines))
 
 

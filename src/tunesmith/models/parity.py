@@ -15,8 +15,8 @@ __all__ = ["MARGIN", "Figures", "Parity", "difference", "judge"]
 
 MARGIN = 10.0
 """A difference up to this many times the noise floor is noise: the floor is a maximum over few tokens, and adding an
-adapter into the weights rounds once more. Exports of a random and of a real model came to 0.7 to 1.7 times the floor, the
-bare base model and other adapters to 1e5 times and more."""
+adapter into the weights rounds once more. Exports of a random and of a real model came to 0.4 to 1.7 times the floor,
+the bare base model and other adapters to 1e5 times and more."""
 
 Figures = Sequence[Sequence[float]]
 """Log-probabilities: one list a prompt, one number a token of its completion."""
@@ -45,8 +45,8 @@ class Parity(Record, frozen=True, kw_only=True):
     noise_floors: dict[str, float]
     """Each way the floor was measured; the largest counts."""
     rounding: float | None = None
-    """Nats that the same model loses when its weights are rounded to the export's number format, in memory; None where
-    they are not."""
+    """Nats that rounding to the export's number format may cost: what the same model loses when its weights are rounded
+    in memory or, through llama.cpp, three times what the bare base model loses. None where nothing is rounded."""
     limit: float
     """Nats: ``MARGIN`` times the floor, and the rounding."""
     difference: float

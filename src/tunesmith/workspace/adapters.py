@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
+from tunesmith.core.store import Derived
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 
@@ -33,6 +38,8 @@ class _Exported(Record, frozen=True, kw_only=True):
     path: str | None
     part: str = ""
     dtype: str = ""
+    there: bool = True
+    """Whether the folder is still there, on this machine."""
 
 
 class AdapterEntry(Record, frozen=True, kw_only=True):
@@ -189,8 +196,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
     tags, now = _tags(home), _now(home)
     found = _evaluations(home)
     for run in wanted:
-        exports = [home.load(entry, _Exported) for entry in home.index("export", run.name)
-                   if entry.inputs.get("run") == run.adapter_hash]  # fmt: skip
+        made = [e for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
         mine = {side: metrics for side, by in found.items() if (metrics := by.get(run.adapter_hash)) is not None}
         yield AdapterEntry(
             run=run.name,
@@ -215,8 +221,13 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             tags=tags.get((run.name, run.adapter_hash), ()),
             evaluated=mine,
             decided=_decided(home, run),
-            exports=tuple(exports),
+            exports=tuple(_exported(home, entry) for entry in made),
         )
+
+
+def _exported(home: Home, entry: Derived) -> _Exported:
+    export = home.load(entry, _Exported)
+    return replace(export, there=export.path is not None and Path(export.path).is_dir())
 
 
 def _tags(home: Home) -> dict[tuple[str, str], tuple[str, ...]]:
@@ -241,8 +252,6 @@ def _now(home: Home) -> dict[str, str]:
 
 
 def _base_name(home: Home, run: Run) -> str:
-    import json
-
     try:
         settings = json.loads((home.inside / run.adapter / "adapter_config.json").read_bytes())
     except (OSError, ValueError):

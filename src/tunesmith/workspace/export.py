@@ -83,6 +83,10 @@ def export(
     from tunesmith.tuning.export.handing import hand_on, number_format
 
     entry = find_run(home, run)
+    if to == "merged" and part == "adapter":
+        raise TunesmithError(
+            "--to merged holds the adapter in the base model's weights.", "leave out --part, or `--to adapter`"
+        )
     of_a_gguf = part if to in ("gguf", "ollama") else ""
     name = f"{entry.name}-{to}-adapter" if of_a_gguf == "adapter" else f"{entry.name}-{to}"
     target = path or home.root / "exports" / name
@@ -121,7 +125,7 @@ def _ask_free(home: Home, target: Path) -> None:
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise TunesmithError(
             f"{target} is there already; an export is not written over what is there.",
-            "name another folder (`tunesmith export RUN --to TO FOLDER`), or remove that one",
+            "name another folder (`tunesmith export RUN FOLDER`), or remove that one",
         )
 
 

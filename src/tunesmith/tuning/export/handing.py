@@ -25,6 +25,8 @@ __all__ = ["Part", "Target", "hand_on", "number_format"]
 
 Target = Literal["adapter", "merged", "gguf", "ollama", "vllm"]
 Part = Literal["merged", "adapter"]
+ROUNDED_ELSEWHERE = 3.0
+"""So many times as much as the base model may the tuned one lose by rounding: its activations are others."""
 CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama is a server of its own"}
 
 
@@ -36,6 +38,8 @@ class _Read(NamedTuple):
     same_token_ids: bool
     floors: dict[str, float] = {}
     """Noise of this loader."""
+    rounding: float | None = None
+    """In place of that of the weights, where the loader rounds more than them."""
 
 
 class _Written(NamedTuple):
@@ -102,7 +106,7 @@ def hand_on(
             loader=read.loader,
             noise_floors=measured.noise_floors | read.floors,
             same_token_ids=read.same_token_ids,
-            rounding=written.rounding,
+            rounding=written.rounding if read.rounding is None else read.rounding,
             untouched=untouched(source.adapter),
             others=measured.others,
             not_run=written.not_run,
@@ -173,25 +177,31 @@ def _gguf(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtyp
         del model
         read = _Read("the gguf package and transformers", *loaders.through_gguf(model_file, asked))
         use = "`llama-server --jinja -m model.gguf`"
-    own = _through_llama_cpp(source, folder, asked, part, measured) if llama_cpp.is_here() else ()
+    own = _through_llama_cpp(source, folder, asked, part, dtype, measured) if llama_cpp.is_here() else ()
     return _Written((read, *own), use, rounding, llama_cpp.not_run())
 
 
 def _through_llama_cpp(
-    source: Source, folder: Path, asked: Sequence[Asked], part: Part, measured: Measured
+    source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured
 ) -> tuple[_Read, ...]:
-    """The export through llama.cpp; its noise is that of the bare base model, as a float32 GGUF."""
+    """The export through llama.cpp. Its noise is measured on the bare base model, as a GGUF of the same format.
+
+    With float32 weights that is noise of computing. With others llama.cpp also rounds what it multiplies them by, which
+    costs more than rounding the weights.
+    """
     template = Template.open(source.base)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         bare = Path(temporary) / "base.gguf"
-        gguf.write_gguf(load_base(source.base, "float32"), source.base, bare, "float32", source.facts.base)
+        gguf.write_gguf(load_base(source.base, "float32"), source.base, bare, dtype, source.facts.base)
         base, _ = llama_cpp.through_llama_cpp(bare, asked, template)
         if part == "adapter":
             figures, same = llama_cpp.through_llama_cpp(bare, asked, template, folder / "adapter.gguf")
         else:
             figures, same = llama_cpp.through_llama_cpp(folder / "model.gguf", asked, template)
-    floors = {"base model through the engine and through llama.cpp": difference(base, measured.base)}
-    return (_Read(llama_cpp.NAME, figures, same, floors),)
+    noise = difference(base, measured.base)
+    if dtype != "float32":
+        return (_Read(llama_cpp.NAME, figures, same, rounding=ROUNDED_ELSEWHERE * noise),)
+    return (_Read(llama_cpp.NAME, figures, same, {"base model through the engine and through llama.cpp": noise}),)
 
 
 def _ollama(
