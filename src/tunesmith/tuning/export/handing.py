@@ -25,8 +25,9 @@ __all__ = ["Part", "Target", "hand_on", "number_format"]
 
 Target = Literal["adapter", "merged", "gguf", "ollama", "vllm"]
 Part = Literal["merged", "adapter"]
-ROUNDED_ELSEWHERE = 3.0
-"""So many times as much as the base model may the tuned one lose by rounding: its activations are others."""
+ROUNDED_ELSEWHERE = 2.0
+"""So many times as much as the base model may the tuned one lose by rounding: its activations are others. On
+SmolLM2-135M it lost 0.3 times as much as q8_0, and 0.7 times as float16."""
 CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama is a server of its own"}
 
 
