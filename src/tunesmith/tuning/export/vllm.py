@@ -36,7 +36,7 @@ def serve(facts: Facts, rank: int, context: int) -> str:
     """A shell script that serves base model and adapter from its own folder."""
     base = shlex.quote(facts.base)
     return f"""#!/bin/sh
-# Serves the base model as {base} and the adapter as {facts.run}. BASE: a folder or Hugging Face id of the base model.
+# Serves the base model as {base} and the adapter as {facts.run}. BASE: whole path or Hugging Face id of the base model.
 cd "$(dirname "$0")" || exit 1
 exec vllm serve "${{BASE:-{facts.base}}}" \\
   --served-model-name {base} \\
