@@ -196,7 +196,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
     tags, now = _tags(home), _now(home)
     found = _evaluations(home)
     for run in wanted:
-        made = [e for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
+        made = [_exported(home, e) for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
         mine = {side: metrics for side, by in found.items() if (metrics := by.get(run.adapter_hash)) is not None}
         yield AdapterEntry(
             run=run.name,
@@ -221,7 +221,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             tags=tags.get((run.name, run.adapter_hash), ()),
             evaluated=mine,
             decided=_decided(home, run),
-            exports=tuple(_exported(home, entry) for entry in made),
+            exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
         )
 
 
