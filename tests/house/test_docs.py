@@ -14,7 +14,19 @@ from tests.models.stand_ins import stand_ins
 from tunesmith.workspace.settings import Settings, load_settings
 
 DOCS = ROOT / "docs"
-ROAD = ("task", "examples", "checks", "review", "split", "contenders", "tuning", "evaluation", "decision", "dossier")
+ROAD = (
+    "task",
+    "examples",
+    "checks",
+    "review",
+    "split",
+    "contenders",
+    "tuning",
+    "evaluation",
+    "decision",
+    "dossier",
+    "export",
+)
 """Pages in the order of the road: each goes on where the one before ended."""
 APART = ("models",)
 """Pages with commands that need none of the others."""

@@ -40,6 +40,8 @@ VERBS = (
     "cost",
     "decide",
     "report",
+    "adapter",
+    "export",
     "model",
     "doctor",
 )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tunesmith.decision.config import BarConfig
     from tunesmith.workspace.evaluate import ContenderScore
 
-__all__ = ["comparison_table", "contender_table"]
+__all__ = ["comparison_table", "contender_table", "plain_table"]
 
 
 def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:
@@ -30,7 +30,7 @@ def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | N
                 "-" if scored.usd_per_thousand is None else f"{scored.usd_per_thousand:.3g}",
             )
         )
-    lines = [_table(rows), f"bar: {bar.metric} {bar.value:g}" if bar else "no bar is set"]
+    lines = [plain_table(rows), f"bar: {bar.metric} {bar.value:g}" if bar else "no bar is set"]
     long = ", ".join(f"{name} {c.too_long}" for name, c in contenders.items() if c.too_long)
     cut = ", ".join(f"{name} {c.truncated}" for name, c in contenders.items() if c.truncated)
     lines += [f"prompts too long for the model, counted as failed: {long}"] if long else []
@@ -47,14 +47,15 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         rows.append(
             (f"{c.a} - {c.b}", c.metric, f"{c.difference:+.3f}", interval, f"{p:.2g}", str(c.wins), str(c.losses))
         )
-    return _table(rows)
+    return plain_table(rows)
 
 
 def _number(estimate: Estimate | None) -> str:
     return "-" if estimate is None else f"{estimate.value:.3f}"
 
 
-def _table(rows: Sequence[tuple[str, ...]]) -> str:
+def plain_table(rows: Sequence[tuple[str, ...]]) -> str:
+    """Rows in columns, the first of them the head."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -19,7 +19,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import open_whole, write_whole
 from tunesmith.core.progress import Progress, quiet
 
-__all__ = ["convert_gguf"]
+__all__ = ["NAMES", "TOP", "convert_gguf"]
 
 NAMES = {
     "attn_norm": "input_layernorm",

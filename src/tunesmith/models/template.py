@@ -77,13 +77,17 @@ class Template:
         """What the model reads before it answers."""
         return self._render(messages, generation=True)
 
+    def rendered(self, messages: Sequence[Message]) -> str:
+        """Messages as the template writes them when nothing is to follow."""
+        return self._render(messages, generation=False)
+
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         """Token ids the model reads before it answers.
 
         A text that spells a control token, such as the one that ends a turn, is read as that spelling and ends nothing:
         what users and models write is data.
         """
-        spelled = [number for number, message in enumerate(messages) if self._spells_control(message.content)]
+        spelled = [number for number, message in enumerate(messages) if self.spells_control(message.content)]
         if not spelled:
             return self._tokens(self.prompt_text(messages))
         mark = _unused_mark(messages)
@@ -127,7 +131,7 @@ class Template:
 
     def _tokens(self, text: str, *, data: bool = False) -> list[int]:
         """Token ids of ``text``; of ``data`` none is a control token."""
-        plain = {"split_special_tokens": True} if data and self._spells_control(text) else {}
+        plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
         return list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
 
     def _read(self, text: str, *, data: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
@@ -137,11 +141,12 @@ class Template:
                 f"The tokenizer of {self.tokenizer.name_or_path!r} does not tell which characters a token stands for.",
                 "set tuning.balance to tokens and earlier_turns to false, or put a tokenizer.json beside the model",
             )
-        plain = {"split_special_tokens": True} if data and self._spells_control(text) else {}
+        plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
         read = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, **plain)
         return list(read["input_ids"]), list(read["offset_mapping"])
 
-    def _spells_control(self, text: str) -> bool:
+    def spells_control(self, text: str) -> bool:
+        """Whether ``text`` holds the spelling of a control token."""
         return any(token in text for token in self._control)
 
     def _earlier(
@@ -149,7 +154,7 @@ class Template:
     ) -> list[float]:
         """A weight for each id of the prompt: above 0 in the learnt messages and on the tokens that end them."""
         weights = [0.0] * len(ids)
-        if any(self._spells_control(message.content) for message in messages):
+        if any(self.spells_control(message.content) for message in messages):
             return weights
         mark = _unused_mark(messages)
         marked = [

@@ -11,6 +11,7 @@ from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
     from tunesmith.workspace.add import AddReport
     from tunesmith.workspace.baseline import BaselineReport
     from tunesmith.workspace.check import CheckReport
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.diff import Diff
     from tunesmith.workspace.erase import EraseReport
     from tunesmith.workspace.evaluate import Evaluation
+    from tunesmith.workspace.export import Export
     from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.mend import MendReport
     from tunesmith.workspace.report import Report
@@ -271,6 +273,44 @@ class Workspace:
         from tunesmith.workspace.report import report, verify_report
 
         return verify_report(self.home) if verify else report(self.home)
+
+    def adapters(self) -> list[AdapterEntry]:
+        """The adapters that runs made, with their lineage, oldest first."""
+        from tunesmith.workspace.adapters import adapters
+
+        return adapters(self.home)
+
+    def adapter(self, run: str) -> AdapterEntry:
+        """One adapter, by its run or a tag."""
+        from tunesmith.workspace.adapters import show_adapter
+
+        return show_adapter(self.home, run)
+
+    def tag_adapter(self, run: str, *tags: str, remove: bool = False) -> AdapterEntry:
+        """Give an adapter tags, or take them off."""
+        from tunesmith.workspace.adapters import tag
+
+        return tag(self.home, run, tags, remove=remove)
+
+    def compare_adapters(self, a: str, b: str) -> AdapterComparison:
+        """How two adapters differ in what they were made from and in what was found of them."""
+        from tunesmith.workspace.adapters import compare
+
+        return compare(self.home, a, b)
+
+    def export(
+        self,
+        run: str,
+        *,
+        to: Literal["adapter", "merged", "gguf", "ollama", "vllm"],
+        path: str | Path | None = None,
+        progress: Progress = quiet,
+        **options: Any,
+    ) -> Export:
+        """Hand a run's model on to another program, proved to say the same there. Options: part, dtype, prompts."""
+        from tunesmith.workspace.export import export
+
+        return export(self.home, run, to=to, path=Path(path) if path else None, progress=progress, **options)
 
     @classmethod
     def demo(cls, folder: str | Path, progress: Any = None) -> DemoReport:

@@ -1,0 +1,1 @@
+"""Hands a tuned model on in the forms that other programs load. Writes; what proves it loads stands in ``loaders``."""

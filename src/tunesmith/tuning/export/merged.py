@@ -1,0 +1,74 @@
+"""Base model and adapter as one model folder that other programs load: safetensors, config, tokenizer."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
+from tunesmith.tuning.base import load_base
+from tunesmith.tuning.export.source import Source, copy_tokenizer
+
+__all__ = ["DTYPES", "beside", "merge", "round_weights", "stored_dtype", "write_merged"]
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def beside(base: Path, adapter: Path) -> Any:
+    """The base model in float32 and the adapter beside its weights, by PEFT."""
+    import peft
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
+        return peft.PeftModel.from_pretrained(load_base(base, "float32"), str(adapter)).eval()
+
+
+def merge(base: Path, adapter: Path) -> Any:
+    """The base model in float32 with the adapter's product added to its weights, by PEFT."""
+    return beside(base, adapter).merge_and_unload(safe_merge=True).eval()
+
+
+def stored_dtype(base: Path) -> str:
+    """Number format that the base model's own files have; float32 where that is none of ours."""
+    config = json.loads((base / "config.json").read_bytes())
+    said = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    return said if said in DTYPES else "float32"
+
+
+def round_weights(model: Any, dtype: str) -> None:
+    """Give each weight the nearest value that ``dtype`` has; the model goes on computing in float32."""
+    number: torch.dtype = getattr(torch, dtype)
+    with torch.no_grad():
+        for weight in model.parameters():
+            if not torch.isfinite(rounded := weight.to(number)).all():
+                raise TunesmithError(
+                    f"A merged weight is too large for {dtype}.", "export with `--dtype bfloat16` or `--dtype float32`"
+                )
+            weight.copy_(rounded)
+
+
+def write_merged(source: Source, model: Any, folder: Path, dtype: str) -> None:
+    """Write ``model``, whose weights are rounded to ``dtype`` already."""
+    model.to(getattr(torch, dtype)).save_pretrained(str(folder))
+    _say_rope_twice(folder / "config.json", dtype)
+    copy_tokenizer(source.base, folder)
+    generation = source.base / "generation_config.json"
+    if generation.is_file():
+        write_whole(folder / generation.name, generation.read_bytes())
+
+
+def _say_rope_twice(file: Path, dtype: str) -> None:
+    """transformers 5 writes ``rope_parameters`` and ``dtype``; older readers and mistral.rs know the names before."""
+    config = json.loads(file.read_bytes())
+    rope = config.get("rope_parameters") or {}
+    if "rope_theta" in rope:
+        config["rope_theta"] = rope["rope_theta"]
+        if rope.get("rope_type", "default") != "default":
+            config["rope_scaling"] = {key: value for key, value in rope.items() if key != "rope_theta"}
+    config["dtype"] = config["torch_dtype"] = dtype
+    write_whole(file, json.dumps(config, indent=2, ensure_ascii=False).encode() + b"\n")

@@ -1,0 +1,93 @@
+"""What is handed on: a base model, an adapter, and the facts that go with them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
+from tunesmith.core.records import Message, Record
+from tunesmith.models.engine.adapters import SETTINGS, WEIGHTS
+
+__all__ = ["TOKENIZER_FILES", "Asked", "Facts", "Source", "copy_tokenizer", "one_scale", "untouched"]
+
+TOKENIZER_FILES = (
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "tokenizer.model",
+    "vocab.json", "merges.txt", "vocab.txt", "chat_template.jinja",
+)  # fmt: skip
+
+
+class Asked(NamedTuple):
+    """A held-out prompt and the completion whose tokens are looked at."""
+
+    messages: tuple[Message, ...]
+    ids: tuple[int, ...]
+    """Prompt and completion, as the run's own template gives them."""
+    first: int
+    """Place of the completion's first token."""
+
+
+class Facts(Record, frozen=True, kw_only=True):
+    """What the model card says; nothing in it is guessed."""
+
+    run: str
+    task: str
+    base: str
+    base_hash: str
+    base_licence: str | None = None
+    """None where it is not known."""
+    adapter_hash: str
+    snapshot: str | None = None
+    """Hash of the examples that the split was made of."""
+    split: str = ""
+    train_examples: int | None = None
+    validation_loss: float
+    best_step: int
+    instructions: str = ""
+    shows: tuple[int, int] = (0, 0)
+    """Train examples and documents that retrieval puts into each prompt."""
+
+
+class Source(NamedTuple):
+    """A run's model on this machine."""
+
+    base: Path
+    adapter: Path
+    facts: Facts
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """What adapter_config.json says."""
+        read: dict[str, object] = json.loads((self.adapter / SETTINGS).read_bytes())
+        return read
+
+
+def copy_tokenizer(base: Path, folder: Path) -> None:
+    """The base model's tokenizer and chat template, byte for byte: nothing can change in writing them anew."""
+    for name in TOKENIZER_FILES:
+        if (base / name).is_file():
+            write_whole(folder / name, (base / name).read_bytes())
+
+
+def untouched(adapter: Path) -> bool:
+    """Whether all B matrices are zero, so that the adapter adds nothing."""
+    from safetensors.torch import load_file
+
+    return not any(bool(w.any()) for name, w in load_file(adapter / WEIGHTS).items() if ".lora_B." in name)
+
+
+def one_scale(source: Source) -> tuple[int, float]:
+    """Rank and alpha, where they are the same in all layers.
+
+    Raises:
+        TunesmithError: They are not; the formats that need this know one alpha.
+    """
+    settings = source.settings
+    if settings.get("rank_pattern") or settings.get("alpha_pattern") or settings.get("use_rslora"):
+        raise TunesmithError(
+            "The adapter has a rank or alpha of its own in some layers, which a GGUF adapter cannot say.",
+            f"`tunesmith export {source.facts.run} --to gguf --part merged`",
+        )
+    return int(str(settings["r"])), float(str(settings["lora_alpha"]))

@@ -1,0 +1,59 @@
+"""How vLLM serves the adapter: the command with its flags, and a request that asks for it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.tuning.export.source import Facts
+
+__all__ = ["RANKS", "max_lora_rank", "request", "serve"]
+
+RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
+"""Values that ``--max-lora-rank`` takes (docs.vllm.ai, vllm.config.lora, 0.14 to 0.22); it also takes 1."""
+
+
+def max_lora_rank(rank: int) -> int:
+    """The lowest cap that lets an adapter of ``rank`` in; vLLM's own default of 16 refuses larger ones.
+
+    Raises:
+        TunesmithError: vLLM serves no such adapter.
+
+    >>> max_lora_rank(20)
+    32
+    """
+    for cap in RANKS:
+        if rank <= cap:
+            return cap
+    raise TunesmithError(
+        f"vLLM serves adapters up to rank {RANKS[-1]}; this one has {rank}.",
+        "hand on the merged model (`--to merged`), which vLLM serves as any other",
+    )
+
+
+def serve(facts: Facts, rank: int, context: int) -> str:
+    """A shell script that serves base model and adapter from its own folder."""
+    base = shlex.quote(facts.base)
+    return f"""#!/bin/sh
+# Serves the base model as {base} and the adapter as {facts.run}. BASE: whole path or Hugging Face id of the base model.
+cd "$(dirname "$0")" || exit 1
+exec vllm serve "${{BASE:-{facts.base}}}" \\
+  --served-model-name {base} \\
+  --enable-lora \\
+  --lora-modules {shlex.quote(f"{facts.run}=./adapter")} \\
+  --max-lora-rank {max_lora_rank(rank)} \\
+  --max-model-len {context} \\
+  --chat-template ./adapter/chat_template.jinja \\
+  "$@"
+"""
+
+
+def request(facts: Facts, prompt: str) -> str:
+    """A curl command that asks the adapter. Under the base model's name the bare base would answer."""
+    messages = [{"role": "user", "content": prompt}]
+    if facts.instructions:
+        messages.insert(0, {"role": "system", "content": facts.instructions})
+    body = {"model": facts.run, "messages": messages, "temperature": 0}
+    text = shlex.quote(json.dumps(body, ensure_ascii=False))
+    return f"curl http://localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d {text}"

@@ -1,0 +1,310 @@
+"""`adapter`: the adapters that runs made, where each comes from, what was found of it, and how two differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
+from tunesmith.core.store import Derived
+from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.home import Home
+
+__all__ = [
+    "AdapterComparison",
+    "AdapterEntry",
+    "adapters",
+    "compare",
+    "find_run",
+    "runs",
+    "show_adapter",
+    "tag",
+    "whole",
+]
+
+TAG = re.compile(r"[\w.-]{1,64}")
+
+
+class _Exported(Record, frozen=True, kw_only=True):
+    """What is read of an export."""
+
+    to: str
+    path: str | None
+    part: str = ""
+    dtype: str = ""
+    there: bool = True
+    """Whether the folder is still there, on this machine."""
+
+
+class AdapterEntry(Record, frozen=True, kw_only=True):
+    """One adapter with its lineage. Each hash names what it was made from."""
+
+    run: str
+    at: str
+    adapter: str
+    """Folder, relative to the workspace's `.tunesmith`."""
+    adapter_hash: str
+    whole: bool
+    """The folder holds the very adapter that the run made."""
+    base: str
+    """The base model by name, as the adapter's settings say it; `base_hash` says which."""
+    base_hash: str
+    split: str
+    snapshot: str | None
+    """Of the examples that the split was made of."""
+    inputs: dict[str, str]
+    """All hashes that went into the run: task, train side, split, model, config, selection, mixture."""
+    stale: str = ""
+    """Which of these have changed since; empty where none has."""
+    config: dict[str, Any]
+    seed: int
+    versions: dict[str, str]
+    best_step: int
+    steps: int
+    validation_loss: float
+    general_validation_loss: float | None = None
+    overrides: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    evaluated: dict[str, dict[str, Estimate]] = {}
+    """Newest metrics by side, of the contender without a constraint."""
+    decided: tuple[str, ...] = ()
+    """Recommendations of decisions that rest on an evaluation of it, oldest first."""
+    exports: tuple[_Exported, ...] = ()
+
+
+class AdapterComparison(Record, frozen=True, kw_only=True):
+    """What two adapters share and where they differ; each pair is in the order asked for."""
+
+    a: str
+    b: str
+    same: tuple[str, ...]
+    """Inputs with the same hash."""
+    differ: dict[str, tuple[Any, Any]]
+    """Inputs and settings that are not the same."""
+    validation_loss: tuple[float, float]
+    comparable: bool
+    """Whether the two losses measure the same: same base, task, validation side and way of counting."""
+    because: str = ""
+    """Why not."""
+    metrics: dict[str, dict[str, tuple[float, float]]] = {}
+    """By side, where both were evaluated on the same examples; without an interval, so no proof of a difference."""
+
+
+def runs(home: Home) -> list[Run]:
+    """The newest record of each run, oldest first."""
+    newest = {entry.name: entry for entry in home.index("run")}
+    return [home.load(entry, Run) for entry in sorted(newest.values(), key=lambda e: e.at)]
+
+
+def find_run(home: Home, name: str) -> Run:
+    """A run by its name, by a tag that it alone has, or as contenders name it: `tuned` is the newest, `tuned:RUN` that.
+
+    Raises:
+        UnknownName: There is none, or several have the tag.
+    """
+    there = {run.name: run for run in runs(home)}
+    name = name.removeprefix("tuned:")
+    if name in there:
+        return there[name]
+    if name == "tuned" and there:
+        return list(there.values())[-1]
+    tags = _tags(home)
+    tagged = [run for run in there.values() if name in tags.get((run.name, run.adapter_hash), ())]
+    if len(tagged) == 1:
+        return tagged[0]
+    if tagged:
+        raise TunesmithError(
+            f"{len(tagged)} runs have the tag {name!r}: {', '.join(r.name for r in tagged)}.", "name one of the runs"
+        )
+    if not there:
+        raise TunesmithError("There is no run yet.", "train an adapter with `tunesmith tune`")
+    raise UnknownName.among("run", name, there)
+
+
+def whole(home: Home, run: Run) -> bool:
+    """Whether the run's folder holds the adapter that it made."""
+    from tunesmith.core.codec import digest_bytes
+
+    folder = home.inside / run.adapter
+    try:
+        content = (folder / "adapter_model.safetensors").read_bytes() + (folder / "adapter_config.json").read_bytes()
+    except OSError:
+        return False
+    return digest_bytes(content) == run.adapter_hash
+
+
+def adapters(home: Home) -> list[AdapterEntry]:
+    """All adapters of the workspace, oldest first."""
+    return list(_entries(home, runs(home)))
+
+
+def show_adapter(home: Home, name: str) -> AdapterEntry:
+    """One adapter, by its run or a tag."""
+    return next(_entries(home, [find_run(home, name)]))
+
+
+def tag(home: Home, name: str, tags: tuple[str, ...], *, remove: bool = False) -> AdapterEntry:
+    """Give an adapter tags, or take them off. The ledger keeps who had which when.
+
+    Raises:
+        TunesmithError: A tag is no plain word, or is the name of a run.
+    """
+    run = find_run(home, name)
+    for one in tags:
+        if not TAG.fullmatch(one):
+            raise TunesmithError(f"{one!r} is no tag.", "use up to 64 letters, digits, dots, hyphens and underscores")
+        if not remove and one in {"tuned", *(r.name for r in runs(home))}:
+            raise TunesmithError(f"{one!r} names a run already.", "choose another tag")
+    for one in tags:
+        home.store.write_ledger("tag", {"adapter": run.adapter_hash, "run": run.name, "tag": one, "removed": remove})
+    return show_adapter(home, run.name)
+
+
+def compare(home: Home, a: str, b: str) -> AdapterComparison:
+    """How two adapters differ in what they were made from and in what was found of them."""
+    one, other = show_adapter(home, a), show_adapter(home, b)
+    names = sorted(one.inputs.keys() | other.inputs.keys())
+    same = tuple(n for n in names if one.inputs.get(n) == other.inputs.get(n))
+    differ: dict[str, tuple[Any, Any]] = {n: (one.inputs.get(n), other.inputs.get(n)) for n in names if n not in same}
+    differ.pop("config", None)  # told setting by setting
+    for key in sorted(one.config.keys() | other.config.keys()):
+        if one.config.get(key) != other.config.get(key):
+            differ[f"tuning.{key}"] = (one.config.get(key), other.config.get(key))
+    measure = ("model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long")
+    apart = [name.removeprefix("tuning.") for name in measure if name in differ]
+    return AdapterComparison(
+        a=one.run,
+        b=other.run,
+        same=same,
+        differ=differ,
+        validation_loss=(one.validation_loss, other.validation_loss),
+        comparable=not apart,
+        because=f"another {', another '.join(apart)}" if apart else "",
+        metrics=_both(home, one, other),
+    )
+
+
+def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
+    at = {entry.name: entry.at for entry in home.index("run")}
+    splits = {entry.hash: home.load(entry, Split).snapshot for entry in home.index("split")}
+    tags, now = _tags(home), _now(home)
+    found = _evaluations(home)
+    for run in wanted:
+        made = [_exported(home, e) for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
+        mine = {side: metrics for side, by in found.items() if (metrics := by.get(run.adapter_hash)) is not None}
+        yield AdapterEntry(
+            run=run.name,
+            at=at[run.name],
+            adapter=run.adapter,
+            adapter_hash=run.adapter_hash,
+            whole=whole(home, run),
+            base=_base_name(home, run),
+            base_hash=run.inputs["model"],
+            split=run.inputs["split"],
+            snapshot=splits.get(run.inputs["split"]),
+            inputs=run.inputs,
+            stale=" and ".join(name for name, value in now.items() if run.inputs.get(name) != value),
+            config=run.config,
+            seed=run.seed,
+            versions=run.versions,
+            best_step=run.best_step,
+            steps=run.steps,
+            validation_loss=run.validation_loss,
+            general_validation_loss=run.general_validation_loss,
+            overrides=run.overrides,
+            tags=tags.get((run.name, run.adapter_hash), ()),
+            evaluated=mine,
+            decided=_decided(home, run),
+            exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
+        )
+
+
+def _exported(home: Home, entry: Derived) -> _Exported:
+    export = home.load(entry, _Exported)
+    return replace(export, there=export.path is not None and Path(export.path).is_dir())
+
+
+def _tags(home: Home) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By run and adapter: tags in the order they were given."""
+    held: dict[tuple[str, str], dict[str, None]] = {}
+    for entry in home.store.ledger("tag"):
+        mine = held.setdefault((entry.detail["run"], entry.detail["adapter"]), {})
+        mine.pop(entry.detail["tag"], None)
+        if not entry.detail["removed"]:
+            mine[entry.detail["tag"]] = None
+    return {adapter: tuple(tags) for adapter, tags in held.items()}
+
+
+def _now(home: Home) -> dict[str, str]:
+    """What a run would be made from now; the base model need not be on this machine."""
+    from tunesmith.workspace.answering import Answering
+
+    if not home.index("split"):
+        return {"task": home.task.hash}
+    answering = Answering(home)
+    return {"task": home.task.hash, "train side": answering.known.hash, "split": answering.split.hash}
+
+
+def _base_name(home: Home, run: Run) -> str:
+    try:
+        settings = json.loads((home.inside / run.adapter / "adapter_config.json").read_bytes())
+    except (OSError, ValueError):
+        return home.settings.model.base
+    return str(settings.get("base_model_name_or_path") or home.settings.model.base)
+
+
+def _evaluations(home: Home) -> dict[str, dict[str, dict[str, Estimate]]]:
+    """Metrics by side and adapter, the newest evaluation counting."""
+    adapter_of = _plain_contenders(home)
+    found: dict[str, dict[str, dict[str, Estimate]]] = {}
+    for entry in home.index("evaluation"):
+        evaluation = home.load(entry, Evaluation)
+        for score in evaluation.contenders.values():
+            if score.contender in adapter_of:
+                found.setdefault(evaluation.side, {})[adapter_of[score.contender]] = score.metrics
+    return found
+
+
+def _plain_contenders(home: Home) -> dict[str, str]:
+    """Adapter by the hash of the tuned contender, without a constraint, that asks it."""
+    records = [home.load(entry, Contender) for entry in home.index("contender")]
+    return {r.hash: r.adapter_hash for r in records if r.adapter_hash and r.constraint is None}
+
+
+def _decided(home: Home, run: Run) -> tuple[str, ...]:
+    """Recommendations that rest on evaluations with the run's adapter."""
+    adapter_of = _plain_contenders(home)
+    rests_on = {
+        entry.hash
+        for entry in home.index("evaluation")
+        if any(
+            adapter_of.get(score.contender) == run.adapter_hash
+            for score in home.load(entry, Evaluation).contenders.values()
+        )
+    }
+    decisions = [home.load(entry, Decision) for entry in home.index("decision")]
+    return tuple(d.recommendation for d in decisions if rests_on & set(d.inputs.values()))
+
+
+def _both(home: Home, one: AdapterEntry, other: AdapterEntry) -> dict[str, dict[str, tuple[float, float]]]:
+    """Metrics on each side, of the newest evaluations that looked at the same examples of it."""
+    adapter_of = _plain_contenders(home)
+    seen: dict[tuple[Any, ...], dict[str, dict[str, Estimate]]] = {}
+    for entry in home.index("evaluation"):
+        evaluation = home.load(entry, Evaluation)
+        rows = evaluation.side, evaluation.split, evaluation.sample, evaluation.seed
+        for score in evaluation.contenders.values():
+            if score.contender in adapter_of:
+                seen.setdefault(rows, {})[adapter_of[score.contender]] = score.metrics
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for (side, *_), by in seen.items():
+        a, b = by.get(one.adapter_hash), by.get(other.adapter_hash)
+        if a is not None and b is not None:
+            found[side] = {name: (a[name].value, b[name].value) for name in sorted(a.keys() & b.keys())}
+    return found

@@ -1,0 +1,258 @@
+"""`export`: hand a tuned model on in the form another program loads, once it is proved to say the same there."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tunesmith.contenders import open_contender
+from tunesmith.contenders.kind import Predicting
+from tunesmith.contenders.tuned import retrieved
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import sync_folder
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Contender, Record, Run, Split
+from tunesmith.models.catalogue import known_models
+from tunesmith.models.opening import model_folder, model_hash
+from tunesmith.models.parity import Parity
+from tunesmith.models.pull import HUB_ID
+from tunesmith.workspace.adapters import find_run, runs, whole
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.home import Home
+
+if TYPE_CHECKING:
+    from tunesmith.tuning.export.handing import Part, Target
+    from tunesmith.tuning.export.source import Asked, Source
+
+__all__ = ["Export", "export"]
+
+OTHERS = 4
+"""Adapters of other runs that an export is told apart from: the newest."""
+
+
+class Export(Record, frozen=True, kw_only=True):
+    """An export that was made, or why there is none."""
+
+    run: str
+    to: str
+    part: str = ""
+    """What a GGUF holds: merged or adapter."""
+    path: str | None
+    """None where parity failed: then nothing was left there."""
+    parity: Parity
+    adapter_hash: str
+    base_hash: str
+    dtype: str
+    bytes: int = 0
+    files: dict[str, str] = {}
+    """SHA-256 of each file."""
+
+
+def export(
+    home: Home,
+    run: str,
+    *,
+    to: Target,
+    path: Path | None = None,
+    part: Part = "merged",
+    dtype: str = "auto",
+    prompts: int = 8,
+    progress: Progress = quiet,
+) -> Export:
+    """Write the model of ``run`` for another program, load it again as that program does, and compare.
+
+    Args:
+        home: The workspace.
+        run: Name of a run, or a tag that one run alone has.
+        to: Which program it is for.
+        path: The folder to make. Default: ``exports/RUN-TO`` in the workspace.
+        part: For gguf and ollama: the merged model, or the adapter beside its base.
+        dtype: Number format of merged weights; auto is that of the base model's files.
+        prompts: Held-out prompts that are compared: of validation, never of test.
+        progress: Told what is being done.
+
+    Raises:
+        TunesmithError: Run, adapter or base model is not there or not the same any more, or the target is taken.
+    """
+    from tunesmith.tuning.export.handing import hand_on, number_format
+
+    entry = find_run(home, run)
+    if to == "merged" and part == "adapter":
+        raise TunesmithError(
+            "--to merged holds the adapter in the base model's weights.", "leave out --part, or `--to adapter`"
+        )
+    of_a_gguf = part if to in ("gguf", "ollama") else ""
+    name = f"{entry.name}-{to}-adapter" if of_a_gguf == "adapter" else f"{entry.name}-{to}"
+    target = path or home.root / "exports" / name
+    _ask_free(home, target)
+    with home.alone("export"):
+        source, asked = _source(home, entry, prompts)
+        number = number_format(source, to, part, dtype)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
+            made = Path(temporary) / "made"
+            done = iter(range(1, 100))
+            parity = hand_on(
+                source, to, made, asked, part=part, dtype=number, others=_others(home, entry),
+                say=lambda text: progress(next(done), 3, text),
+            )  # fmt: skip
+            result = Export(
+                run=entry.name, to=to, part=of_a_gguf, path=None, parity=parity,
+                adapter_hash=entry.adapter_hash, base_hash=entry.inputs["model"], dtype=number,
+            )  # fmt: skip
+            if not parity.passed:
+                return result
+            if target.is_dir():
+                target.rmdir()  # empty, see _ask_free
+            files = {str(f.relative_to(made)): _sha256(f) for f in sorted(made.rglob("*")) if f.is_file()}
+            size = sum(f.stat().st_size for f in made.rglob("*") if f.is_file())
+            shutil.move(made, target)
+            sync_folder(target.parent)
+        result = msgspec.structs.replace(result, path=str(target.resolve()), files=files, bytes=size)
+        home.save("export", entry.name, result, {"run": entry.adapter_hash, "model": entry.inputs["model"]})
+    return result
+
+
+def _ask_free(home: Home, target: Path) -> None:
+    if target.resolve().is_relative_to(home.inside):
+        raise TunesmithError(f"{target} belongs to the workspace itself.", "name a folder beside it")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise TunesmithError(
+            f"{target} is there already; an export is not written over what is there.",
+            "name another folder (`tunesmith export RUN FOLDER`), or remove that one",
+        )
+
+
+def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
+    """The run's model, proved to be the one that was tuned, and prompts to compare it by."""
+    from tunesmith.tuning.export.source import Source
+
+    name = home.settings.model.base
+    if home.settings.model.base_url:
+        raise TunesmithError(
+            "The model is behind an address; there are no weights here to hand on.",
+            "set model.base to the local model that the run was tuned on, and take out model.base_url",
+        )
+    base = model_folder(name)
+    if (now := model_hash(name)) != run.inputs["model"]:
+        raise TunesmithError(
+            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
+            "set model.base to the model that it was tuned on",
+        )
+    if not whole(home, run):
+        raise TunesmithError(
+            f"The adapter of run {run.name} is gone or is not the one that its run made.",
+            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
+        )
+    record = _contender(home, run)
+    split = _split(home, run)
+    return Source(base, home.inside / run.adapter, _facts(home, run, record, split)), _asked(
+        home, run, record, split, base, prompts
+    )
+
+
+def _contender(home: Home, run: Run) -> Contender:
+    """The frozen way in which the run's model is asked."""
+    for entry in reversed(home.index("contender")):
+        record = home.load(entry, Contender)
+        if record.kind == "tuned" and record.adapter_hash == run.adapter_hash and record.constraint is None:
+            return record
+    raise TunesmithError(
+        f"No contender asks the model of run {run.name}.",
+        f"`tunesmith tune --name {run.name}` with the settings of that run freezes it again",
+    )
+
+
+def _split(home: Home, run: Run) -> Split:
+    entry = next((e for e in reversed(home.index("split")) if e.hash == run.inputs["split"]), None)
+    if entry is None:
+        raise TunesmithError(f"The split of run {run.name} is not in the store.", "restore .tunesmith from a copy")
+    return home.load(entry, Split)
+
+
+def _asked(home: Home, run: Run, record: Contender, split: Split, base: Path, prompts: int) -> list[Asked]:
+    """Validation examples spread evenly, asked as the contender asks them, that fit the model's context."""
+    from tunesmith.models.template import Template
+    from tunesmith.tuning.base import longest_example
+    from tunesmith.tuning.config import LoraConfig
+    from tunesmith.tuning.export.source import Asked
+
+    held_out = set(split.validation)
+    examples = [e for e in home.examples() if e.id in held_out and e.completion]
+    ready = open_contender(record, Answering(home).context(run=run))
+    assert not isinstance(ready, Predicting)  # a tuned contender asks a model
+    template, longest = Template.open(base), longest_example(base, LoraConfig(max_length=1 << 30))
+    found: list[Asked] = []
+    step = max(1, len(examples) // max(1, prompts))
+    for example in [*examples[::step], *examples]:
+        if len(found) >= prompts:
+            break
+        messages = ready.prepare(example).messages
+        ids = template.prompt_ids(messages)
+        whole_ids = (*ids, *template.completion_ids(example.completion))
+        row = Asked(messages, whole_ids, len(ids))
+        if len(whole_ids) <= longest and row not in found:
+            found.append(row)
+    if not found:
+        raise TunesmithError(
+            "No validation example is left to compare an export by.",
+            "add examples and `tunesmith split` again with a validation side",
+        )
+    return found
+
+
+def _facts(home: Home, run: Run, record: Contender, split: Split) -> Any:
+    from tunesmith.tuning.export.source import Facts
+
+    name = home.settings.model.base
+    base = model_folder(name)
+    hub = HUB_ID.fullmatch(name) and not Path(name).is_dir()
+    return Facts(
+        run=run.name,
+        task=home.task.name,
+        base=name if hub else base.name,
+        base_hash=run.inputs["model"],
+        base_licence=known_models()[name].licence if name in known_models() else _licence(base),
+        adapter_hash=run.adapter_hash,
+        snapshot=split.snapshot,
+        split=split.hash,
+        train_examples=None if "selection" in run.inputs else len(split.train),
+        validation_loss=run.validation_loss,
+        best_step=run.best_step,
+        instructions=record.instructions,
+        shows=retrieved(record.settings),
+    )
+
+
+def _licence(base: Path) -> str | None:
+    """What the base model's own card says in its first lines."""
+    file = base / "README.md"
+    if not file.is_file():
+        return None
+    head = file.read_text("utf-8", errors="replace").partition("---\n")[2].partition("\n---")[0]
+    found = re.search(r"^license:\s*['\"]?([\w.+-]+)", head, flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+def _others(home: Home, run: Run) -> dict[str, Path]:
+    """Adapters of other runs on the same base model that say something else, the newest first."""
+    found = [
+        other
+        for other in reversed(runs(home))
+        if other.name != run.name
+        and other.inputs.get("model") == run.inputs["model"]
+        and other.adapter_hash != run.adapter_hash
+        and whole(home, other)
+    ]
+    return {other.name: home.inside / other.adapter for other in found[:OTHERS]}
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
