@@ -15,7 +15,7 @@ from tests.data.files import sheet_xml, write_dataset, write_parquet
 from tests.data.rows import read_all
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.data.readers import apart
+from tunesmith.data.readers import apart, limits
 from tunesmith.data.readers.options import silent
 
 GB = 2**30
@@ -168,6 +168,16 @@ def test_rows_of_nothing_are_refused_by_what_the_file_says(tmp_path):
     path = write_parquet(tmp_path / "a.parquet", {"text": column, "label": column})
     with pytest.raises(TunesmithError, match="says that it has 3,000,000 rows; of its size, up to 1,000,000 are read"):
         read_all(path)
+
+
+def test_rows_that_share_a_text_may_not_say_far_more_than_the_file(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "a.parquet", {"text": shared("a" * 1000, 4000), "label": ["x"] * 4000})
+    monkeypatch.setattr(limits, "MOST_UNPACKED", 300_000)
+    monkeypatch.setattr(apart, "_bound_memory", lambda packed_bytes: None)
+    said = []
+    apart._answer("parquet", path, "a", said.append)
+    assert said[-1].startswith(b'["refused","The rows of a say over ')
+    assert 0 <= 100 * path.stat().st_size - sum(map(len, said[:-1])) < 1100
 
 
 # --- the process apart

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -95,6 +96,13 @@ def test_in_a_table_of_two_columns_the_known_one_tells_the_other(tmp_path, heade
     example = read_one(file(tmp_path, "a.csv", f"{header}\nHi,top_up\n"), notes=notes)
     assert (example.prompt, example.completion) == ("Hi", "top_up")
     assert any(all(repr(name) in note for name in header.split(",")) for note in notes)
+
+
+def test_a_header_of_many_columns_is_read_at_once(tmp_path):
+    names = ["text", "label", *(f"column {n}" for n in range(100_000))]
+    began = time.monotonic()
+    assert read_one(file(tmp_path, "a.csv", f"{','.join(names)}\nHi,x{',y' * 100_000}\n")).prompt == "Hi"
+    assert time.monotonic() - began < 30
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

@@ -176,6 +176,12 @@ def test_values_that_json_lacks_become_text_and_empty_ones_nothing(tmp_path):
     assert "'customer' holds bytes that are no text" in fourth.problem
 
 
+def test_a_map_is_read_as_pairs(tmp_path):
+    maps = pa.array([[("a", 1)], None, [("b", 2), ("c", 3)]], pa.map_(pa.string(), pa.int64()))
+    found = read_all(write_parquet(tmp_path / "a.parquet", {"text": ["x", "y", "z"], "label": maps}))
+    assert [getattr(row, "completion", None) for row in found] == ['[["a", 1]]', None, '[["b", 2], ["c", 3]]']
+
+
 def test_a_label_that_has_no_name_costs_its_row_only(tmp_path):
     described = {"info": {"features": label_features("label", NAMES)}}
     columns = {"text": ["a", "b", "c"], "label": [2, 7, -1]}

@@ -21,6 +21,7 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.dataset import dataset_rows
+from tunesmith.data.readers.limits import DO_NOT_TRUST, ask_volume
 from tunesmith.data.readers.options import Say
 from tunesmith.data.readers.parquet import need_pyarrow, parquet_rows
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, decode_row, too_long
@@ -30,7 +31,6 @@ __all__ = ["MOST_MEMORY", "rows_apart", "serve"]
 
 MOST_MEMORY = 2 * 2**30
 """Bytes that unpacking may take, beyond those of the file. Held on Linux; other systems do not bound a process so."""
-_DO_NOT_TRUST = "write it again with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it"
 _SERVE = "from tunesmith.data.readers.apart import serve; serve()"
 
 
@@ -63,12 +63,12 @@ def rows_apart(kind: str, path: Path, name: str, say: Say) -> Iterator[Row | Fau
                 raise TunesmithError(*rest)
             elif what == "too large":
                 raise TunesmithError(
-                    f"{name} takes more than {MOST_MEMORY // 2**30} GB of memory to unpack.", _DO_NOT_TRUST
+                    f"{name} takes more than {MOST_MEMORY // 2**30} GB of memory to unpack.", DO_NOT_TRUST
                 )
             elif what == "failed":
                 raise RuntimeError(f"reading {name} failed in its process:\n{rest[0]}")
         if not ended:
-            raise TunesmithError(f"{name} cannot be read: it crashes the library that unpacks it.", _DO_NOT_TRUST)
+            raise TunesmithError(f"{name} cannot be read: it crashes the library that unpacks it.", DO_NOT_TRUST)
     finally:
         if ended:
             _idle.append(worker)
@@ -159,9 +159,14 @@ def _answer(kind: str, path: Path, name: str, write: Callable[[bytes], Any]) -> 
     try:
         if kind != "xlsx":
             _prepare_pyarrow(name)
-        _bound_memory(path)
+        packed = max((part.stat().st_size for part in (path, *path.rglob("*")) if part.exists()), default=0)
+        _bound_memory(packed)
+        unpacked = 0
         for row in _rows(kind, path, name, lambda note: tell("say", note)):
-            write(_line(row))
+            line = _line(row)
+            unpacked += len(line)
+            ask_volume(name, packed, unpacked)
+            write(line)
         tell("end")
     except TunesmithError as error:
         tell("too large") if isinstance(error.__cause__, MemoryError) else tell("refused", error.problem, error.mend)
@@ -203,14 +208,13 @@ def _line(row: Row | Fault) -> bytes:
     return msgspec.json.encode(["fault", *row]) + b"\n"
 
 
-def _bound_memory(path: Path) -> None:
+def _bound_memory(packed_bytes: int) -> None:
     """Let this process take so much more than it has, and more than the largest file that it reads."""
     import psutil
 
-    packed = max(part.stat().st_size for part in (path, *path.rglob("*")) if part.exists())
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        most = psutil.Process().memory_info().vms + MOST_MEMORY + packed
+        most = psutil.Process().memory_info().vms + MOST_MEMORY + packed_bytes
         hard = resource.getrlimit(resource.RLIMIT_AS)[1]
         resource.setrlimit(resource.RLIMIT_AS, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -120,7 +121,10 @@ def _unpacked_bytes(data: Any) -> int:
         return int(pc.sum(lengths).as_py() or 0) + len(data) * _VALUE
     if isinstance(data, pa.StructArray):
         return sum(_unpacked_bytes(part) for part in data.flatten()) + len(data) * _OBJECT
-    if isinstance(data, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray | pa.MapArray):
+    if isinstance(data, pa.MapArray):  # pyarrow 26 flattens lists, but no maps
+        pairs = pa.struct([data.type.key_field, data.type.item_field])
+        return _unpacked_bytes(data.cast(pa.list_(pairs)))
+    if isinstance(data, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray):
         return _unpacked_bytes(data.flatten()) + len(data) * _VALUE
     return max(int(data.nbytes), len(data) * _VALUE)
 
@@ -142,7 +146,7 @@ def ask_columns(names: Sequence[str], name: str) -> None:
     Raises:
         TunesmithError: They do.
     """
-    twice = sorted({column for column in names if list(names).count(column) > 1})
+    twice = sorted(column for column, count in Counter(names).items() if count > 1)
     if twice:
         raise TunesmithError(f"{name} has two columns named {twice[0]!r}.", "rename one of them")
 

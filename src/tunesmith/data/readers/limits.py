@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["MOST_UNPACKED", "ask_rows", "ask_unpacked"]
+__all__ = ["DO_NOT_TRUST", "MOST_UNPACKED", "ask_rows", "ask_unpacked", "ask_volume"]
 
+DO_NOT_TRUST = "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it"
 MOST_UNPACKED = 4 * 2**30
 """Bytes that the columns of a Parquet file may have, unpacked."""
 _MOST_ROWS = 100_000_000
@@ -44,5 +45,20 @@ def ask_rows(name: str, packed_bytes: int, rows: int) -> None:
     if rows > most:
         raise TunesmithError(
             f"{name} says that it has {rows:,} rows; of its size, up to {most:,} are read.",
-            "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it",
+            DO_NOT_TRUST,
+        )
+
+
+def ask_volume(name: str, packed_bytes: int, row_bytes: int) -> None:
+    """Refuse to go on where the rows read so far say more than ``MOST_UNPACKED``, and far more than the file's size.
+
+    Rows may share texts, so they may say more than the file holds.
+
+    Raises:
+        TunesmithError: They do.
+    """
+    if row_bytes > max(MOST_UNPACKED, _LARGEST_RATIO * packed_bytes):
+        raise TunesmithError(
+            f"The rows of {name} say over {row_bytes / 2**20:,.0f} MB; the file has {packed_bytes / 2**20:.1f} MB.",
+            DO_NOT_TRUST,
         )

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.arrow_rows import BATCH_ROWS, ask_columns, batch_rows, described_features, label_names
-from tunesmith.data.readers.limits import MOST_UNPACKED, ask_rows, ask_unpacked
+from tunesmith.data.readers.limits import DO_NOT_TRUST, MOST_UNPACKED, ask_rows, ask_unpacked
 from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["need_pyarrow", "parquet_rows"]
@@ -99,8 +99,7 @@ def _is_plain_text(column: Any) -> bool:
 
 def _ask_size(footer: Any, size: int, name: str) -> None:
     """Refuse what would unpack to too much, by what the file says of itself."""
-    mend = "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it"
     # Only what a group says as a whole: asked for a damaged column, pyarrow 26 ends the process.
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
-    ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, mend)
+    ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, DO_NOT_TRUST)
     ask_rows(name, size, footer.num_rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -37,7 +38,7 @@ def _header(record: TableRecord | Fault | None, name: str) -> list[str]:
     if isinstance(record, Fault):
         raise TunesmithError(f"The header of {name} cannot be read: {record.problem}.", record.mend)
     columns = [str(cell).strip() for cell in record.cells]
-    twice = sorted({column for column in columns if column and columns.count(column) > 1})
+    twice = sorted(column for column, count in Counter(columns).items() if column and count > 1)
     if twice:
         raise TunesmithError(f"{name} has two columns named {twice[0]!r}.", "rename one of them in the header")
     return columns
