@@ -23,6 +23,9 @@ def tune(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
     ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End an interrupted or diverged run with the best adapter it has.")
+    ] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Tune though it is too early; the dossier will say so.")
     ] = False,
@@ -56,7 +59,9 @@ def tune(
         show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
         return
     with progress("tuning") as told:
-        run = workspace.tune(name=name, anyway=anyway, selection=selection, progress=told, say=say, **changes)
+        run = workspace.tune(
+            name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
+        )
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -72,10 +77,12 @@ def tune(
         "mixture": run.mixture,
         "general_validation_loss": run.general_validation_loss,
         "start_general_validation_loss": run.start_general_validation_loss,
+        "warnings": run.warnings,
     }
     lines = [
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
         *_mixed_in(run),
+        *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
         "Next: tunesmith evaluate tuned",

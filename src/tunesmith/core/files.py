@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "file_hash", "open_whole", "sync_folder", "write_whole"]
+__all__ = ["cache_folder", "cannot_write", "file_hash", "open_whole", "sync_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -25,10 +25,13 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         TunesmithError: The disk is full or the folder cannot be written; nothing half-written stays.
     """
     try:
+        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            sync_folder(folder.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -39,7 +42,7 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -79,7 +82,8 @@ def cache_folder() -> Path:
     return Path(home) if home else Path.home() / ".cache" / "tunesmith"
 
 
-def _cannot_write(path: Path, error: OSError) -> TunesmithError:
+def cannot_write(path: Path, error: OSError) -> TunesmithError:
+    """Why ``path`` was not written, in words, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TunesmithError(
             f"The disk is full: {path} could not be written; nothing half-written was left.",

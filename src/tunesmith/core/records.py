@@ -420,6 +420,16 @@ class MixtureCounts(Record, frozen=True, kw_only=True):
     """The same with the task's own examples."""
 
 
+class TuningWarning(Record, frozen=True, kw_only=True):
+    """What a run's losses or gradients showed while it went on; it did not stop for it."""
+
+    name: str
+    step: int
+    """When it was noticed."""
+    problem: str
+    mend: str
+
+
 class Run(Record, frozen=True, kw_only=True):
     """One tuning run: what went in, what came out."""
 
@@ -451,6 +461,7 @@ class Run(Record, frozen=True, kw_only=True):
     """On the general rows held out, at the best step; None where there are none."""
     start_general_validation_loss: float | None = None
     """Before the first step. What the loss has risen since is forgotten."""
+    warnings: tuple[TuningWarning, ...] = ()
 
 
 class Decision(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import torch
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import TuningWarning
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
@@ -35,6 +36,7 @@ from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.tuned import Tuned
+from tunesmith.tuning.warning_signs import check_rate, warning_signs
 
 __all__ = ["Row", "Tuned", "tune"]
 
@@ -46,7 +48,8 @@ TRAIN, GENERAL = "train_loss", "general_train_loss"
 
 def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
-    general: GeneralRows | None = None, progress: Progress = quiet,
+    general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
+    say: Callable[[str], None] = lambda _text: None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -55,12 +58,16 @@ def tune(
     Args:
         general: What is mixed in where ``config.mixture`` is set. The best checkpoint is still that of the lowest
             validation loss; the loss on the general rows held out is measured beside it.
+        finish: End the run that was interrupted, or diverged, with the best adapter it has.
+        say: Told once of each warning.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
-        TunesmithError: A row is too long or has nothing to learn, the folder is another run's, or tuning diverged.
+        TunesmithError: A row is too long or has nothing to learn, the learning rate cannot work, the folder is another
+            run's, tuning diverged, the disk is full, or there is nothing to finish. What was kept stays.
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
+    check_rate(config)
     template, limit = Template.open(base), longest_example(base, config)
     learnt = encode_rows(template, train, "train", limit, config.too_long)
     watched = encode_rows(template, validation, "validation", limit, config.too_long)
@@ -71,6 +78,8 @@ def tune(
     run.claim(_inputs(base, learnt, watched, mixed, config))
     if done := run.finished():
         return done
+    if finish and not run.begun():
+        raise _nothing_to_finish(run)
     with (
         Interrupt() as interrupt,
         keep_freed_memory(),
@@ -78,7 +87,7 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress).run()
+        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say).run(finish)
 
 
 def _inputs(
@@ -94,6 +103,13 @@ def _inputs(
     }
 
 
+def _nothing_to_finish(run: RunFolder) -> TunesmithError:
+    return TunesmithError(
+        f"There is no interrupted run to finish in {run.folder.name}.",
+        "give the settings and --name it was begun with, or run `tunesmith tune` without --finish",
+    )
+
+
 def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
     """All ``examples`` at once, to be measured."""
     return make_batch(examples, shared_prefix(examples), config.pack_tokens)
@@ -104,9 +120,10 @@ class _Tuning:
 
     def __init__(
         self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
-        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress,
+        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self.config, self.folder, self.interrupt, self.peak, self.progress = config, run, interrupt, peak, progress
+        self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
+        self.progress, self.say = progress, say
         self.base, self.too_long = base.name, learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
@@ -120,12 +137,15 @@ class _Tuning:
         found = load_checkpoint(run.folder, self.weights, self.optimizer)
         self.state = found or State()
         self.random = torch.get_rng_state()
-        run.rewind_log(self.state)
+        run.rewind(self.state)
         self.began = time.monotonic() - self.state.seconds
 
-    def run(self) -> Tuned:
+    def run(self, finish: bool = False) -> Tuned:
+        """Learn to the end, or with ``finish`` make what was kept the result."""
+        if finish and self.state.best_loss is None:  # interrupted before its first look
+            raise _nothing_to_finish(self.folder)
         try:
-            while not self._over():
+            while not finish and not self._over():
                 self._learn()
         except KeyboardInterrupt:
             self._save()  # of the last whole step: weights change only where nothing interrupts
@@ -168,6 +188,8 @@ class _Tuning:
         )
         if step % math.ceil(self.steps.count / CURVE_POINTS) == 0:
             self._add_point()
+        if step & (step - 1) == 0:  # 1, 2, 4, 8: soon at first, and never so often that it costs
+            self._warn()
         told = ", ".join(
             f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
         )
@@ -189,6 +211,7 @@ class _Tuning:
         found = {"validation_loss": loss} | ({} if general is None else {"general_validation_loss": general})
         self._add_point(**found)
         self.folder.log(step=step, **found)
+        self._warn()
         self._save()
         self.folder.drop_others(self.state.best_step)
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
@@ -209,7 +232,17 @@ class _Tuning:
         curve[-1] = curve[-1] | means | measured
         self._change(curve=tuple(curve), losses=(), general_losses=())
 
+    def _warn(self) -> None:
+        """Keep and say the warnings that the log calls for and that were not said yet."""
+        known = {warning.name for warning in self.state.warnings}
+        found = warning_signs(self.folder.lines, self.config, self.steps.count)
+        new = [warning for warning in found if warning.name not in known]
+        self._change(warnings=(*self.state.warnings, *new))
+        for warning in new:
+            self.say(f"step {warning.step}: {warning.problem}\n  To mend it: {warning.mend}")
+
     def _save(self) -> None:
+        self.folder.sync_log()
         seconds = time.monotonic() - self.began
         self._change(seconds=seconds, peak_memory_bytes=max(self.state.peak_memory_bytes, self.peak.bytes))
         save_checkpoint(self.folder.folder, self.state, self.weights, self.optimizer, self.random)
@@ -234,16 +267,28 @@ class _Tuning:
             mixture=self.steps.counts(state.step),
             general_validation_loss=state.best_general_loss,
             start_general_validation_loss=state.start_general_loss,
+            warnings=state.warnings,
         )
         self.folder.close(tuned)
         return tuned
 
     def _diverged(self, side: str, step: int) -> TunesmithError:
-        rate = self.config.learning_rate
-        return TunesmithError(
+        """The error to raise; the state is saved, so that the best adapter so far can be had."""
+        rate, state = self.config.learning_rate, self.state
+        problem = (
             f"The {side} loss or its gradient is not a finite number at step {step}: with a learning rate of {rate:g} "
-            "tuning diverged.",
-            f"set tuning.learning_rate to {rate / 5:g} and tune again",
+            "tuning diverged."
+        )
+        mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
+        if not state.best_step:
+            return TunesmithError(problem, mend)
+        if "diverged" not in {warning.name for warning in state.warnings}:
+            warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
+            self._change(warnings=(*state.warnings, warning))
+        self._save()
+        return TunesmithError(
+            f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
+            f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )
 
     def _change(self, **changes: Any) -> None:

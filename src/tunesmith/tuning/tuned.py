@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.core.records import MixtureCounts, Record
+from tunesmith.core.records import MixtureCounts, Record, TuningWarning
 
 __all__ = ["Tuned"]
 
@@ -41,3 +41,4 @@ class Tuned(Record, frozen=True, kw_only=True):
     general row is held out."""
     start_general_validation_loss: float | None = None
     """Before the first step: the base model's."""
+    warnings: tuple[TuningWarning, ...] = ()

@@ -62,6 +62,7 @@ def tune(
     name: str | None = None,
     anyway: bool = False,
     selection: str | None = None,
+    finish: bool = False,
     progress: Progress = quiet,
     say: Say = silent,
     **changes: Any,
@@ -72,7 +73,8 @@ def tune(
 
     With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
-    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was.
+    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
+    ``finish``, it ends that run with the best adapter it has.
 
     Raises:
         TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
@@ -102,7 +104,9 @@ def tune(
         train, validation = _rows(home, answering, config, chosen)
         general = mixture.rows if mixture else None
         folder = home.inside / "runs" / name
-        tuned = train_adapter(base, train, validation, config, folder, general=general, progress=progress)
+        tuned = train_adapter(
+            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say
+        )
         run = Run(
             name=name,
             config=config.model_dump(mode="json"),
@@ -124,6 +128,7 @@ def tune(
             mixture=tuned.mixture,
             general_validation_loss=tuned.general_validation_loss,
             start_general_validation_loss=tuned.start_general_validation_loss,
+            warnings=tuned.warnings,
         )
         home.save("run", name, run, inputs)
         answering.home.store.write_ledger("run", {"name": name})

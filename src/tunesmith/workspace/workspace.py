@@ -228,17 +228,22 @@ class Workspace:
         name: str | None = None,
         anyway: bool = False,
         selection: str | None = None,
+        finish: bool = False,
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
         """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``.
 
+        ``finish``: end an interrupted or diverged run with the best adapter it has.
+
         Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
-        is told what there is to say about them.
+        is told what there is to say about them, and of each warning of the run.
         """
         from tunesmith.workspace.tune import tune
 
-        return tune(self.home, name=name, anyway=anyway, selection=selection, progress=progress, **settings)
+        return tune(
+            self.home, name=name, anyway=anyway, selection=selection, finish=finish, progress=progress, **settings
+        )
 
     def evaluate(
         self,
