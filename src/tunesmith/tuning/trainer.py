@@ -31,6 +31,7 @@ from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
+from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
@@ -128,6 +129,7 @@ class _Tuning:
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
         self.steps = Steps(learnt.examples, mixed, config)
+        self.memory = check_memory(base, learnt.examples, mixed, self.steps, config)
         self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
         self.network = Network(add_adapter(load_base(base, config.dtype), config))
         choose_way(self.network)
@@ -147,6 +149,11 @@ class _Tuning:
         try:
             while not finish and not self._over():
                 self._learn()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise TunesmithError(
+                f"The memory ran out at step {self.state.step + 1}.",
+                "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+            ) from error
         except KeyboardInterrupt:
             self._save()  # of the last whole step: weights change only where nothing interrupts
             raise
@@ -236,6 +243,7 @@ class _Tuning:
         """Keep and say the warnings that the log calls for and that were not said yet."""
         known = {warning.name for warning in self.state.warnings}
         found = warning_signs(self.folder.lines, self.config, self.steps.count)
+        found += [self.memory] if self.memory else []
         new = [warning for warning in found if warning.name not in known]
         self._change(warnings=(*self.state.warnings, *new))
         for warning in new:
