@@ -461,6 +461,11 @@ class Run(Record, frozen=True, kw_only=True):
     """On the general rows held out, at the best step; None where there are none."""
     start_general_validation_loss: float | None = None
     """Before the first step. What the loss has risen since is forgotten."""
+    validation_score: float | None = None
+    """By the bar's metric on the validation rows that were answered at each look, at the best step; None where none
+    were."""
+    start_validation_score: float | None = None
+    """Before the first step."""
     warnings: tuple[TuningWarning, ...] = ()
 
 

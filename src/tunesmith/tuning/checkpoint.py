@@ -32,7 +32,10 @@ class State(Record, frozen=True, kw_only=True):
     """Looks in a row that brought no lower loss."""
     best_step: int = 0
     best_loss: float | None = None
+    best_score: float | None = None
+    """At the best step, by the task's metric."""
     start_loss: float | None = None
+    start_score: float | None = None
     best_general_loss: float | None = None
     """At the best step, of the general rows held out."""
     start_general_loss: float | None = None

@@ -10,6 +10,8 @@ from tunesmith.core.config import Config
 
 __all__ = ["LoraConfig", "MixtureConfig"]
 
+ADDED = ("mixture", "score_rows", "best_by")
+
 
 class MixtureConfig(Config):
     """General-purpose examples mixed into the train side."""
@@ -57,7 +59,13 @@ class LoraConfig(Config):
     evaluate_every: int | None = Field(None, ge=1)
     """Steps between two looks at the validation loss, each with a checkpoint. None: twice per epoch."""
     patience: int = Field(3, ge=1)
-    """Tuning stops after this many looks in a row without a lower validation loss."""
+    """Tuning stops after this many looks in a row that brought nothing better."""
+    score_rows: int = Field(0, ge=0)
+    """Validation rows answered at each look and scored by the bar's metric. 0: none. Costs the answers' time, and the
+    memory of the base model once more."""
+    best_by: Literal["loss", "metric"] = "loss"
+    """What the best checkpoint is best by: the validation loss, or the metric on `score_rows`, and the loss where it is
+    the same."""
     max_seconds: float | None = Field(None, gt=0)
     """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
     balance: Literal["fields", "tokens"] = "fields"
@@ -82,6 +90,8 @@ class LoraConfig(Config):
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
 
     @model_serializer(mode="wrap")
-    def _without_unset_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run without a mixture says nothing of it, so that its name and hashes are those of earlier releases."""
-        return {key: value for key, value in dump(self).items() if key != "mixture" or value is not None}
+    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Settings added since the first release stand there only where they are set, so that a run without them has
+        the name and hashes it had."""
+        unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        return {key: value for key, value in dump(self).items() if key not in unset}

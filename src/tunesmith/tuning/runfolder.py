@@ -83,8 +83,9 @@ class RunFolder:
         """Whether there is a state to go on with."""
         return (self.folder / CHECKPOINT).exists()
 
-    def keep_best(self, model: Any, base: str, step: int) -> None:
-        save_adapter(model, base, self._best(step))
+    def keep(self, model: Any, base: str, step: int) -> Path:
+        """Save the adapter as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
+        return save_adapter(model, base, self._best(step))
 
     def drop_others(self, best_step: int) -> None:
         """Remove adapters that are no longer the best."""

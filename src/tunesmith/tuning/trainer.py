@@ -50,7 +50,7 @@ TRAIN, GENERAL = "train_loss", "general_train_loss"
 def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
     general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
-    say: Callable[[str], None] = lambda _text: None,
+    say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -61,6 +61,7 @@ def tune(
             validation loss; the loss on the general rows held out is measured beside it.
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
+        score: The task's metric of the adapter in a folder, higher is better, asked at each look.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -69,6 +70,10 @@ def tune(
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
     check_rate(config)
+    if config.best_by == "metric" and score is None:
+        raise TunesmithError(
+            "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
+        )
     template, limit = Template.open(base), longest_example(base, config)
     learnt = encode_rows(template, train, "train", limit, config.too_long)
     watched = encode_rows(template, validation, "validation", limit, config.too_long)
@@ -88,7 +93,7 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say).run(finish)
+        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score).run(finish)
 
 
 def _inputs(
@@ -122,9 +127,10 @@ class _Tuning:
     def __init__(
         self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
         run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
+        score: Callable[[Path], float] | None,
     ) -> None:  # fmt: skip
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
-        self.progress, self.say = progress, say
+        self.progress, self.say, self.score = progress, say, score
         self.base, self.too_long = base.name, learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
@@ -208,21 +214,41 @@ class _Tuning:
         step = self.state.step
         loss = self._measured(self.watched, "validation")
         general = self._measured(self.general_watched, "general validation") if self.general_watched else None
-        best = self.state.best_loss is None or loss < self.state.best_loss
+        score = self._scored()
+        best = self._is_best(loss, score)
         if best:
-            self.folder.keep_best(self.network.model, self.base, step)
-            self._change(best_loss=loss, best_general_loss=general, best_step=step)
+            if score is None:
+                self.folder.keep(self.network.model, self.base, step)
+            self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
-            self._change(start_loss=loss, start_general_loss=general)
-        found = {"validation_loss": loss} | ({} if general is None else {"general_validation_loss": general})
+            self._change(start_loss=loss, start_general_loss=general, start_score=score)
+        measured = {"validation_loss": loss, "general_validation_loss": general, "validation_score": score}
+        found = {name: value for name, value in measured.items() if value is not None}
         self._add_point(**found)
         self.folder.log(step=step, **found)
         self._warn()
         self._save()
         self.folder.drop_others(self.state.best_step)
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
+        told += "" if score is None else f", score {score:.3f}"
         self.progress(step, self.steps.count, told)
+
+    def _scored(self) -> float | None:
+        """The task's metric of the adapter as it is now, which is kept for that."""
+        if self.score is None:
+            return None
+        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        with torch.random.fork_rng():
+            return self.score(adapter)
+
+    def _is_best(self, loss: float, score: float | None) -> bool:
+        best_loss, best_score = self.state.best_loss, self.state.best_score
+        if best_loss is None:
+            return True
+        if self.config.best_by == "metric" and score is not None and best_score is not None:
+            return (score, -loss) > (best_score, -best_loss)
+        return loss < best_loss
 
     def _measured(self, batch: Batch, side: str) -> float:
         loss = self.network.loss_sum(batch, self.interrupt.check) / batch.weight
@@ -275,6 +301,8 @@ class _Tuning:
             mixture=self.steps.counts(state.step),
             general_validation_loss=state.best_general_loss,
             start_general_validation_loss=state.start_general_loss,
+            validation_score=state.best_score,
+            start_validation_score=state.start_score,
             warnings=state.warnings,
         )
         self.folder.close(tuned)

@@ -41,4 +41,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     general row is held out."""
     start_general_validation_loss: float | None = None
     """Before the first step: the base model's."""
+    validation_score: float | None = None
+    """By the task's metric, on the rows that ``LoraConfig.score_rows`` asks for, at the best step."""
+    start_validation_score: float | None = None
     warnings: tuple[TuningWarning, ...] = ()

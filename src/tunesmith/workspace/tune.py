@@ -7,7 +7,7 @@ import os
 import platform
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -29,8 +29,12 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import general_rows, tuning_config
 from tunesmith.workspace.select import chosen_ids
+from tunesmith.workspace.watching import scorer
 
-__all__ = ["PlanReport", "plan", "too_early", "tune"]
+if TYPE_CHECKING:
+    from tunesmith.tuning.range_test import RangeTest
+
+__all__ = ["PlanReport", "plan", "range_test", "too_early", "tune"]
 
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
@@ -54,6 +58,19 @@ def plan(home: Home, *, selection: str | None = None, say: Say = silent, **chang
     mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
     made = make_plan(_base(home), train, validation, config, general=mixture.rows if mixture else None)
     return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
+
+
+def range_test(
+    home: Home, *, selection: str | None = None, progress: Progress = quiet, **changes: Any
+) -> RangeTest:  # fmt: skip
+    """Which learning rate suits the base model and the train side; nothing is kept. Leaves a mixture out."""
+    from tunesmith.tuning.range_test import range_test as ramp
+
+    config = tuning_config(home, changes)
+    answering = Answering(home)
+    chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
+    train, _ = _rows(home, answering, config, chosen)
+    return ramp(_base(home), train, config, progress=progress)
 
 
 def tune(
@@ -105,8 +122,9 @@ def tune(
         general = mixture.rows if mixture else None
         folder = home.inside / "runs" / name
         tuned = train_adapter(
-            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say
-        )
+            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
+            score=scorer(home, answering, config, inputs),
+        )  # fmt: skip
         run = Run(
             name=name,
             config=config.model_dump(mode="json"),
@@ -128,6 +146,8 @@ def tune(
             mixture=tuned.mixture,
             general_validation_loss=tuned.general_validation_loss,
             start_general_validation_loss=tuned.start_general_validation_loss,
+            validation_score=tuned.validation_score,
+            start_validation_score=tuned.start_validation_score,
             warnings=tuned.warnings,
         )
         home.save("run", name, run, inputs)

@@ -11,6 +11,7 @@ from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.add import AddReport
     from tunesmith.workspace.baseline import BaselineReport
     from tunesmith.workspace.check import CheckReport
@@ -221,6 +222,12 @@ class Workspace:
         from tunesmith.workspace.tune import plan
 
         return plan(self.home, selection=selection, **settings)
+
+    def range_test(self, *, selection: str | None = None, progress: Progress = quiet, **settings: Any) -> RangeTest:
+        """Which learning rate suits the base model and the train side. Settings: those under `tuning`."""
+        from tunesmith.workspace.tune import range_test
+
+        return range_test(self.home, selection=selection, progress=progress, **settings)
 
     def tune(
         self,
