@@ -41,6 +41,9 @@ def tune(
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples per optimizer step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Adapter's start and order of examples.")] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Also tell tensorboard, trackio, mlflow or wandb; repeatable.")
+    ] = None,
     mixture: Annotated[
         Path | None, typer.Option(help="File or data set of general examples to mix in, against forgetting.")
     ] = None,
@@ -56,6 +59,7 @@ def tune(
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "seed": seed,
+        "report_to": report_to or None,
         "mixture": {"path": _beside(workspace.home.root, mixture), "share": mixture_share},
     }
     if plan:

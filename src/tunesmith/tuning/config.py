@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from tunesmith.core.config import Config
 
@@ -85,13 +85,16 @@ class LoraConfig(Config):
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
+    report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
+    """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
 
     @model_serializer(mode="wrap")
-    def _without_unset(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Settings added since the first release stand there only where they are set, so that a run without them has
-        the name and hashes it had."""
+        the name and hashes it had. Who is told stands in no hash: JSON leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        unset |= {"report_to"} if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}

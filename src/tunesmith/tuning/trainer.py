@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate, warning_signs
 
@@ -70,6 +72,7 @@ def tune(
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
     check_rate(config)
+    check_installed(config.report_to)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
@@ -146,24 +149,27 @@ class _Tuning:
         self.state = found or State()
         self.random = torch.get_rng_state()
         run.rewind(self.state)
+        settings = config.model_dump(mode="json")
+        self.trackers = Trackers(config.report_to, run.folder, settings, self.state.step, say)
         self.began = time.monotonic() - self.state.seconds
 
     def run(self, finish: bool = False) -> Tuned:
         """Learn to the end, or with ``finish`` make what was kept the result."""
         if finish and self.state.best_loss is None:  # interrupted before its first look
             raise _nothing_to_finish(self.folder)
-        try:
-            while not finish and not self._over():
-                self._learn()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise TunesmithError(
-                f"The memory ran out at step {self.state.step + 1}.",
-                "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
-            ) from error
-        except KeyboardInterrupt:
-            self._save()  # of the last whole step: weights change only where nothing interrupts
-            raise
-        return self._finish()
+        with closing(self.trackers):
+            try:
+                while not finish and not self._over():
+                    self._learn()
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                raise TunesmithError(
+                    f"The memory ran out at step {self.state.step + 1}.",
+                    "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+                ) from error
+            except KeyboardInterrupt:
+                self._save()  # of the last whole step: weights change only where nothing interrupts
+                raise
+            return self._finish()
 
     def _over(self) -> bool:
         """Whether this was the last step; looks at validation where that is due."""
@@ -191,7 +197,7 @@ class _Tuning:
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
-        self.folder.log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
+        self._log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
         self._change(
             step=step,
             losses=(*self.state.losses, *([losses[TRAIN]] if now.train else [])),
@@ -226,7 +232,7 @@ class _Tuning:
         measured = {"validation_loss": loss, "general_validation_loss": general, "validation_score": score}
         found = {name: value for name, value in measured.items() if value is not None}
         self._add_point(**found)
-        self.folder.log(step=step, **found)
+        self._log(step=step, **found)
         self._warn()
         self._save()
         self.folder.drop_others(self.state.best_step)
@@ -264,6 +270,10 @@ class _Tuning:
         means = {name: sum(losses) / len(losses) for name, losses in since.items() if losses}
         curve[-1] = curve[-1] | means | measured
         self._change(curve=tuple(curve), losses=(), general_losses=())
+
+    def _log(self, **entry: float) -> None:
+        self.folder.log(**entry)
+        self.trackers.log(entry)
 
     def _warn(self) -> None:
         """Keep and say the warnings that the log calls for and that were not said yet."""
