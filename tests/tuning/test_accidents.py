@@ -14,9 +14,11 @@ from pathlib import Path
 import pytest
 from tests.models.tiny import build_tiny
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
+from torch.optim import AdamW
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.trainer import tune
 
 processes = multiprocessing.get_context("forkserver")
@@ -128,6 +130,28 @@ def test_a_disk_that_has_no_room_for_a_line_of_the_log_ends_with_its_mend(base, 
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", full)
         with pytest.raises(TunesmithError, match=r"disk is full: .*log.jsonl"):
+            tune(base, TRAIN, VALIDATION, QUICK, tmp_path / "run")
+    ends_alike(base, tmp_path / "run", QUICK, quick)
+
+
+@pytest.mark.parametrize("where", [(AdamW, "step"), (RunFolder, "log"), (RunFolder, "keep")], ids=lambda w: w[1])
+@pytest.mark.parametrize("time", [1, 3])
+def test_an_interrupt_between_weights_and_state_ends_with_the_same_bytes(
+    base, tmp_path, quick, monkeypatch, where, time
+):
+    """As a second Ctrl-C, or SIGTERM, may come: at once, wherever the program is."""
+    owner, name = where
+    method, count = getattr(owner, name), iter(range(1, 1000))
+
+    def interrupted(*args: object, **more: object) -> object:
+        done = method(*args, **more)
+        if next(count) == time:
+            raise KeyboardInterrupt
+        return done
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
             tune(base, TRAIN, VALIDATION, QUICK, tmp_path / "run")
     ends_alike(base, tmp_path / "run", QUICK, quick)
 

@@ -42,6 +42,8 @@ def test_the_suggested_rate_trains_well_and_ten_times_it_worse(base, ramp, tmp_p
         config = CONFIG.model_copy(update={"learning_rate": rate * times})
         losses.append(tune(base, rows(48), rows(16, 101), config, tmp_path / f"run-{times}"))
     good, high, low = losses
+    assert good.warnings == ()
+    assert {"unusual_rate"} <= {warning.name for warning in high.warnings}
     assert good.validation_loss < good.start_validation_loss / 4
     assert high.curve[-1]["validation_loss"] > 1.5 * good.curve[-1]["validation_loss"]
     assert low.validation_loss > 1.5 * good.validation_loss

@@ -148,6 +148,8 @@ class _Tuning:
         found = load_checkpoint(run.folder, self.weights, self.optimizer)
         self.state = found or State()
         self.random = torch.get_rng_state()
+        self.whole = True
+        """Whether weights and state are those of the same step."""
         run.rewind(self.state)
         settings = config.model_dump(mode="json")
         self.trackers = Trackers(config.report_to, run.folder, settings, self.state.step, say)
@@ -167,7 +169,8 @@ class _Tuning:
                     "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
                 ) from error
             except KeyboardInterrupt:
-                self._save()  # of the last whole step: weights change only where nothing interrupts
+                if self.whole:  # else the last checkpoint is where to go on
+                    self._save()
                 raise
             return self._finish()
 
@@ -194,6 +197,7 @@ class _Tuning:
         rate = step_size(self.config, step, self.steps.count)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self.whole = False
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
@@ -209,6 +213,7 @@ class _Tuning:
             self._add_point()
         if step & (step - 1) == 0:  # 1, 2, 4, 8: soon at first, and never so often that it costs
             self._warn()
+        self.whole = True
         told = ", ".join(
             f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
         )
@@ -222,6 +227,7 @@ class _Tuning:
         general = self._measured(self.general_watched, "general validation") if self.general_watched else None
         score = self._scored()
         best = self._is_best(loss, score)
+        self.whole = False
         if best:
             if score is None:
                 self.folder.keep(self.network.model, self.base, step)
@@ -234,6 +240,7 @@ class _Tuning:
         self._add_point(**found)
         self._log(step=step, **found)
         self._warn()
+        self.whole = True
         self._save()
         self.folder.drop_others(self.state.best_step)
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
