@@ -62,6 +62,14 @@ def test_one_that_fails_is_let_go_and_the_run_goes_on(base, tmp_path, monkeypatc
     assert said == ["tensorboard failed and is told no more of this run, which goes on: the server is gone"]
 
 
+def test_what_a_tracker_prints_leaves_stdout_to_the_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(TRACKERS, "wandb", lambda *_: Tracker(lambda *_: print("synced"), lambda: print("done")))
+    tracked = Trackers(("wandb",), tmp_path, {}, 0, print)
+    tracked.log({"step": 1, "train_loss": 1.0})
+    tracked.close()
+    assert capsys.readouterr() == ("", "synced\ndone\n")
+
+
 def test_an_unknown_tracker_is_refused():
     with pytest.raises(ValueError, match="tensorboard"):
         LoraConfig(report_to=("tensorbord",))
@@ -85,6 +93,7 @@ def test_tensorboard_holds_the_losses_of_a_run_that_was_interrupted_once_each(ba
     )
 
 
+@pytest.mark.filterwarnings("ignore")  # theirs
 @pytest.mark.parametrize("name", ["trackio", "mlflow", "wandb"])
 def test_a_tracker_that_is_installed_takes_what_it_is_told(name, tmp_path, monkeypatch):
     pytest.importorskip(name)

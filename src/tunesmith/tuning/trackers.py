@@ -5,7 +5,9 @@ Each is imported only when asked for. One that fails on the way is let go: it mu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -83,28 +85,28 @@ class Trackers:
         self._say = say
         self._open: dict[str, Tracker] = {}
         for name in names:
-            try:
+            with self._guarded(name):
                 self._open[name] = TRACKERS[name](folder, settings, done)
-            except Exception as error:  # somebody else's program, which can fail in any way
-                self._failed(name, error)
 
     def log(self, values: Mapping[str, float]) -> None:
         """Tell a line of the log."""
         told = {name: value for name, value in values.items() if name != "step"}
         for name, tracker in list(self._open.items()):
-            try:
+            with self._guarded(name):
                 tracker.log(told, int(values["step"]))
-            except Exception as error:  # as above
-                del self._open[name]
-                self._failed(name, error)
 
     def close(self) -> None:
-        for name, tracker in self._open.items():
-            try:
+        for name, tracker in list(self._open.items()):
+            with self._guarded(name):
                 tracker.close()
-            except Exception as error:  # as above
-                self._failed(name, error)
         self._open = {}
 
-    def _failed(self, name: str, error: Exception) -> None:
-        self._say(f"{name} failed and is told no more of this run, which goes on: {error}")
+    @contextmanager
+    def _guarded(self, name: str) -> Iterator[None]:
+        """Let go of a tracker that fails; what it prints goes to stderr, for stdout is the result's."""
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        except Exception as error:  # somebody else's program, which can fail in any way
+            self._open.pop(name, None)
+            self._say(f"{name} failed and is told no more of this run, which goes on: {error}")
