@@ -77,11 +77,18 @@ class RunFolder:
                 f"The adapter in {self.folder.name} is not the one that its run made.",
                 f"delete the folder {self.folder.name} and tune again, or put its adapter back from a copy",
             )
+        self._tidy()
         return tuned
 
     def begun(self) -> bool:
         """Whether there is a state to go on with."""
         return (self.folder / CHECKPOINT).exists()
+
+    def _tidy(self) -> None:
+        """Remove what only a run that goes on needs. A power cut can bring it back."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        for old in self.folder.glob("best-*"):
+            shutil.rmtree(old)
 
     def keep(self, model: Any, base: str, step: int) -> Path:
         """Save the adapter as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
@@ -107,7 +114,7 @@ class RunFolder:
         """Keep the result; nothing is left to go on with."""
         kept = msgspec.structs.replace(tuned, adapter="adapter")  # the folder may move
         write_whole(self.folder / "result.json", codec.encode(kept) + b"\n")
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        self._tidy()
 
     def log(self, **entry: float) -> None:
         """Add a line to the log.
