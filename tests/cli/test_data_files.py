@@ -83,6 +83,38 @@ def test_the_sides_of_the_split_are_written_apart(desk, tmp_path):
     assert counts == {"all": 60} | {side: split[side] for side in ("train", "validation", "test")}
 
 
+def test_a_data_set_has_a_file_a_side_and_is_there_already_when_it_is_added(desk, tmp_path):
+    path = tmp_path / "set"
+    out = typed("-C", desk, "data", "export", path, "--format", "dataset", "--json").json
+    split = typed("-C", desk, "split", "--verify", "--json").json
+    assert out["splits"] == {side: split[side] for side in ("train", "validation", "test")}
+    assert out["examples"] == sum(out["splits"].values()) == 60
+    assert sorted(file.name for file in path.rglob("*.*")) == [
+        "README.md",
+        *(f"{side}-00000-of-00001.parquet" for side in ("test", "train", "validation")),
+    ]
+    back = typed("-C", desk, "add", path, "--json").json
+    assert (back["read"], back["added"], back["duplicates"], back["rejected"]) == (60, 0, 60, [])
+
+
+def test_a_side_alone_and_what_was_never_split_are_one_file_of_a_data_set(desk, tmp_path):
+    ended = typed("-C", desk, "data", "export", tmp_path / "set", "--format", "dataset", "--side", "test")
+    assert "as dataset: test" in ended.out
+    assert [file.name for file in tmp_path.glob("set/data/*")] == ["test-00000-of-00001.parquet"]
+    Workspace.init(tmp_path / "new", source=write_csv(tmp_path / "examples.csv"))
+    ended = typed("-C", tmp_path / "new", "data", "export", tmp_path / "whole", "--format", "dataset")
+    assert "as dataset: train 60" in ended.out
+
+
+def test_a_data_set_leaves_out_what_is_on_no_side_and_says_so(desk, tmp_path):
+    rows = tmp_path / "more.csv"
+    rows.write_text("text,topic\nadded later,shipping\n")
+    assert typed("-C", desk, "add", rows).status == 0
+    ended = typed("-C", desk, "data", "export", tmp_path / "set", "--format", "dataset", "--json")
+    assert ended.json["examples"] == 60
+    assert "on no side of the split: 1 examples" in ended.err and "tunesmith split" in ended.err
+
+
 def test_what_the_format_cannot_carry_is_told(desk, tmp_path):
     rows = tmp_path / "more.csv"
     rows.write_text("text,topic,customer\nmine alone,shipping,c1\n")
@@ -103,6 +135,9 @@ def test_what_the_format_cannot_carry_is_told(desk, tmp_path):
         (("desk/tunesmith.yaml", "--format", "csv"), "belongs to the workspace"),
         (("desk/.tunesmith/store.db", "--format", "csv"), "belongs to the workspace"),
         (("out.csv", "--side", "nowhere"), "nowhere"),
+        (("desk", "--format", "dataset"), "is there already"),
+        (("desk/tunesmith.yaml", "--format", "dataset"), "is there already"),
+        (("desk/.tunesmith/set", "--format", "dataset"), "belongs to the workspace"),
     ],
 )
 def test_an_export_that_cannot_be_is_refused(desk, tmp_path, arguments, says):
@@ -132,15 +167,18 @@ def test_a_workspace_without_examples_says_what_to_type(tmp_path):
     assert "tunesmith add" in refused(typed("-C", tmp_path / "desk", "data", "export", tmp_path / "a.csv"))
 
 
-@pytest.mark.parametrize("name", ["openai", "csv", "xlsx", "parquet"])
+@pytest.mark.parametrize("name", ["openai", "csv", "xlsx", "parquet", "dataset"])
 def test_a_full_disk_leaves_the_file_that_was_there(desk, tmp_path, name):
     """A file-size limit stands in for the disk."""
     texts = random.Random(0)
     rows = tmp_path / "more.csv"
     rows.write_text("text,topic\n" + "".join(f"{texts.randbytes(3000).hex()},shipping\n" for _ in range(100)))
     assert typed("-C", desk, "add", rows).status == 0
+    assert typed("-C", desk, "split", "--anyway").status == 0
     path = tmp_path / f"out{SUFFIX.get(name, '.jsonl')}"
-    path.write_text("what was there")
+    there = name != "dataset"  # a data set takes the place of nothing
+    if there:
+        path.write_text("what was there")
 
     def limited():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -150,8 +188,8 @@ def test_a_full_disk_leaves_the_file_that_was_there(desk, tmp_path, name):
     ended = subprocess.run(line, capture_output=True, text=True, preexec_fn=limited, check=False)
     assert ended.returncode == 2, ended.stderr
     assert "Traceback" not in ended.stderr and "To mend it" in ended.stderr
-    assert path.read_text() == "what was there"
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(["desk", "more.csv", path.name])
+    assert not there or path.read_text() == "what was there"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(["desk", "more.csv", *[path.name] * there])
 
 
 # --- files that are not what they should be

@@ -2,10 +2,14 @@
 
 import builtins
 import datetime
+import io
 import json
+import re
 import time
 import zipfile
+from functools import partial
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from tests.data.files import label_features, sheet_xml, write_dataset, write_parquet, write_sheet
@@ -15,6 +19,9 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Rejected
 from tunesmith.data.infer import infer_task
 from tunesmith.data.readers import LARGEST_ROW
+from tunesmith.data.readers.options import silent
+from tunesmith.data.readers.parquet import parquet_rows
+from tunesmith.data.readers.workbook import workbook_rows
 
 PAIRS = {"text": ["Where is my card?", "Link it", "Top up"], "label": [0, 1, 2]}
 NAMES = ["card_arrival", "card_linking", "top_up"]
@@ -195,6 +202,29 @@ def test_a_long_text_that_many_rows_share_is_set_aside_and_not_multiplied(tmp_pa
     assert found[-1].prompt == "short"
 
 
+@pytest.mark.parametrize("row_group_size", [None, 230])
+def test_each_row_is_read_once_where_long_texts_begin_and_end(tmp_path, row_group_size):
+    values = [*(f"short {n}" for n in range(220)), "a" * 2**20]
+    order = [*range(170), *[220] * 130, *range(170, 220)]  # 64 MB and more in a hundred rows
+    texts = pa.DictionaryArray.from_arrays(pa.array(order, pa.int32()), values)
+    columns = {"text": texts, "label": [str(n) for n in range(len(order))]}
+    path = write_parquet(tmp_path / "a.parquet", columns, row_group_size=row_group_size)
+    assert [(row.prompt, row.completion) for row in read_all(path)] == [
+        (values[place], str(n)) for n, place in enumerate(order)
+    ]
+
+
+def test_a_parquet_file_of_texts_of_their_own_is_read_in_little_memory(tmp_path):
+    random, count = np.random.default_rng(0), 40_000
+    path = write_parquet(
+        tmp_path / "a.parquet", {"text": [random.bytes(1000).hex() for _ in range(count)], "label": ["x"] * count}
+    )
+    with path.open("rb") as file:
+        before = pa.total_allocated_bytes()
+        for _ in parquet_rows(file, "a"):
+            assert pa.total_allocated_bytes() - before < 20 * 2**20
+
+
 def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused_unread(tmp_path):
     texts = pa.array(["a" * 50_000_000]).take(pa.array([0] * 8))
     path = write_parquet(
@@ -272,6 +302,55 @@ def test_a_broken_data_set_says_what_is_wrong(tmp_path, file, content, problem):
         read_all(folder)
 
 
+def write_shards(folder, **files):
+    (folder / "data").mkdir(parents=True)
+    for number, (name, rows) in enumerate(files.items()):
+        columns = {"text": [f"{number} {row}" for row in range(rows)], "label": ["x"] * rows}
+        write_parquet(folder / "data" / f"{name.replace('__', '-')}.parquet", columns)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    return folder
+
+
+def test_a_folder_of_the_hub_is_read_through_all_its_splits_without_its_card(tmp_path):
+    files = {"test__00000__of__00001": 2, "train__00000__of__00002__ab12": 1, "train__00001__of__00002__cd34": 2}
+    folder = write_shards(tmp_path / "all/set", **files, extra__00000__of__00001=1)
+    notes = []
+    found = read_all(folder, notes)
+    assert [(row.prompt, row.origin.line) for row in found] == [
+        (text, line) for line, text in enumerate(["1 0", "2 0", "2 1", "0 0", "0 1", "3 0"], 1)
+    ]
+    assert any("train, test, extra together" in note and "--side" in note for note in notes)
+    assert not any("leaves out" in note for note in notes)
+    assert [row.prompt for row in read_all(tmp_path / "all")] == [row.prompt for row in found]
+    assert infer_task(folder).mapping == {"prompt": "text", "completion": "label"}
+
+
+def test_what_stands_beside_the_files_of_a_hub_folder_is_named(tmp_path):
+    folder = write_shards(tmp_path / "set", train__00000__of__00001=1)
+    (folder / "more.csv").write_text("text,label\na,x\n")
+    (folder / "data/notes.txt").touch()
+    (folder / ".gitattributes").touch()
+    notes = []
+    assert len(read_all(folder, notes)) == 1
+    assert any(re.search(r"leaves out data.notes\.txt, more\.csv;", note) for note in notes)
+
+
+@pytest.mark.parametrize("lacking", [0, 1, 2])
+def test_a_hub_folder_that_lacks_a_file_is_refused(tmp_path, lacking):
+    names = [f"train__0000{number}__of__00003" for number in range(3) if number != lacking]
+    folder = write_shards(tmp_path / "set", **dict.fromkeys(names, 1))
+    with pytest.raises(TunesmithError, match=r"(?s)each file of the split 'train' once.*copy the whole folder"):
+        read_all(folder)
+
+
+def test_a_hub_folder_does_not_lead_out_of_itself(tmp_path):
+    outside = write_shards(tmp_path / "outside", train__00000__of__00001=1)
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/a.csv").write_text("text,label\na,x\n")
+    (tmp_path / "set/data").symlink_to(outside / "data")
+    assert [row.prompt for row in read_all(tmp_path / "set")] == ["a"]
+
+
 # --- what they share
 
 
@@ -294,13 +373,9 @@ def test_a_file_that_is_not_what_its_suffix_says_is_refused(tmp_path, name, cont
         read_all(tmp_path / name)
 
 
-@pytest.mark.parametrize(("suffix", "package"), [(".xlsx", "openpyxl"), (".parquet", "pyarrow.parquet")])
-def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch, suffix, package):
-    path = tmp_path / f"a{suffix}"
-    if suffix == ".xlsx":
-        write_sheet(path, ["text", "label"], ["Hi", "x"])
-    else:
-        write_parquet(path, PAIRS)
+@pytest.mark.parametrize("package", ["openpyxl", "pyarrow.parquet"])
+def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(tmp_path, monkeypatch, package):
+    read = partial(workbook_rows, say=silent) if package == "openpyxl" else parquet_rows
     real = builtins.__import__
 
     def without(name, *rest):
@@ -309,8 +384,8 @@ def test_a_package_that_is_missing_is_named_with_the_extra_that_brings_it(tmp_pa
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(TunesmithError, match=r"(?s)needs the package.*tunesmith\[tables\]"):
-        read_all(path)
+    with pytest.raises(TunesmithError, match=r"(?s)Reading a needs the package.*tunesmith\[tables\]"):
+        list(read(io.BytesIO(), "a"))
 
 
 def test_chats_in_several_row_groups_and_long_columns_are_read_to_the_end(tmp_path):

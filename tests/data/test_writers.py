@@ -3,10 +3,13 @@
 import csv
 import json
 import re
+import shutil
 from datetime import UTC, date, datetime
 
 import msgspec
+import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openpyxl import load_workbook
@@ -17,7 +20,7 @@ from tunesmith.core.records import Example, Message, Origin
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers.formulas import GUARD
 from tunesmith.data.readers.tools import with_calls, with_tools
-from tunesmith.data.writers import file_formats, format_for, write_examples
+from tunesmith.data.writers import DATASET, dataset, file_formats, format_for, write_dataset, write_examples
 
 SUFFIX = {"csv": ".csv", "xlsx": ".xlsx", "parquet": ".parquet"}
 RISKY = "=+-@\t\r"
@@ -114,6 +117,70 @@ def test_what_goes_out_comes_in_again_equal(folder, name, data):
     weights = file_formats[name].weights
     assert [said(row) for row in back] == [said(row, weights=weights) for row in rows]
     assert left_out.keys() <= (set() if weights else {"weight"})
+
+
+splits = st.dictionaries(st.sampled_from(["train", "validation", "test"]), examples(), min_size=1)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(splits=splits)
+def test_a_data_set_comes_in_again_equal_split_by_split(folder, splits):
+    path = folder / "set"
+    shutil.rmtree(path, ignore_errors=True)
+    assert write_dataset(path, splits) == {}
+    usual = [name for name in ("train", "validation", "test") if name in splits]
+    assert [said(row) for row in read_all(path)] == [said(row) for name in usual for row in splits[name]]
+    for name in usual:
+        back = read_all(path / f"data/{name}-00000-of-00001.parquet")
+        assert [said(row) for row in back] == [said(row) for row in splits[name]]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+@given(splits=splits)
+def test_the_card_of_a_data_set_tells_its_files_columns_and_counts(folder, splits):
+    path = folder / "set"
+    shutil.rmtree(path, ignore_errors=True)
+    write_dataset(path, splits)
+    _, card, rest = (path / "README.md").read_text().split("---\n")
+    described = yaml.safe_load(card)
+    (config,) = described["configs"]
+    for part, counted in zip(config["data_files"], described["dataset_info"]["splits"], strict=True):
+        (file,) = path.glob(part["path"])
+        table = pq.read_table(file)
+        assert counted == {"name": part["split"], "num_bytes": table.nbytes, "num_examples": len(table)}
+        assert [feature["name"] for feature in described["dataset_info"]["features"]] == table.column_names
+    assert rest == ""
+
+
+def test_the_same_examples_give_the_same_data_set(tmp_path):
+    rows = [made((Message(role="user", content=f"{n}"),), "x", {"group": "g"}) for n in range(30)]
+    for path in ("a", "b"):
+        write_dataset(tmp_path / path, {"train": rows[:20], "test": rows[20:]})
+    one, other = (
+        {file.relative_to(tmp_path / path): file.read_bytes() for file in (tmp_path / path).rglob("*.*")}
+        for path in ("a", "b")
+    )
+    assert one == other and len(one) == 3
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_data_set_that_is_interrupted_leaves_nothing(tmp_path, monkeypatch, there):
+    row = made((Message(role="user", content="Hi"),), "x", {})
+    if there:
+        (tmp_path / "set").mkdir()
+    monkeypatch.setattr(dataset, "_card", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        write_dataset(tmp_path / "set", {"train": [row]})
+    assert list(tmp_path.rglob("*")) == ([tmp_path / "set"] if there else [])
+
+
+def test_a_data_set_takes_no_place_of_another(tmp_path):
+    row = made((Message(role="user", content="Hi"),), "x", {})
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/mine").touch()
+    with pytest.raises(TunesmithError, match="could not be written"):
+        write_dataset(tmp_path / "set", {"train": [row]})
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["mine", "set"]
 
 
 @pytest.mark.parametrize("name", ["openai", "gemini", "bedrock"])
@@ -245,6 +312,7 @@ def test_openai_s_file_holds_calls_and_tools_as_openai_takes_them(tmp_path):
         ("a.parquet", None, "parquet"),
         ("a", "prompt_completion", "prompt-completion"),
         ("a.json", "chat", "openai"),
+        ("a", "dataset", "dataset"),
     ],
 )
 def test_the_suffix_says_the_format_unless_one_is_named(tmp_path, path, wanted, format):
@@ -263,4 +331,4 @@ def test_every_format_is_named_where_people_look_for_it():
 
     page = (ROOT / "docs/examples.md").read_text(encoding="utf-8")
     written = re.findall(r"^\| `([a-z-]+)` \|", page.partition("## Writing them out")[2], flags=re.MULTILINE)
-    assert set(file_formats) <= set(written)
+    assert {*file_formats, DATASET} <= set(written)

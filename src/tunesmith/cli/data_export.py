@@ -13,11 +13,13 @@ __all__ = ["export"]
 
 
 def export(
-    path: Annotated[Path, typer.Argument(help="File to write; one of that name is replaced.")],
+    path: Annotated[
+        Path, typer.Argument(help="File to write; one of that name is replaced. A data set is a new folder.")
+    ],
     format: Annotated[
         str | None,
         typer.Option(
-            help="openai, prompt-completion, alpaca, sharegpt, gemini, bedrock, csv, xlsx or parquet; "
+            help="openai, prompt-completion, alpaca, sharegpt, gemini, bedrock, csv, xlsx, parquet or dataset; "
             "default: by the suffix."
         ),
     ] = None,
@@ -31,8 +33,9 @@ def export(
         ),
     ] = False,
 ) -> None:
-    """Write the examples into a file that `tunesmith add` and other programs read."""
+    """Write the examples into a file or a data set folder that `tunesmith add` and other programs read."""
     report = open_workspace().export_data(path, format=format, side=side, tags=tags)
     for note in report.said:
         say(note)
-    show(report, f"wrote {report.examples} examples to {report.path} as {report.format}")
+    splits = ", ".join(f"{split} {count}" for split, count in report.splits.items())
+    show(report, f"wrote {report.examples} examples to {report.path} as {report.format}{splits and f': {splits}'}")

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written to a temporary name, synced, then renamed. And the hash of one."""
+"""Files and folders that are whole or absent: written to a temporary name, synced, then renamed. And a file's hash."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from functools import cache
@@ -14,7 +15,7 @@ from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "cannot_write", "file_hash", "open_whole", "sync_folder", "write_whole"]
+__all__ = ["cache_folder", "cannot_write", "file_hash", "open_whole", "sync_folder", "whole_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -46,6 +47,30 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A folder to fill with whole files, that takes ``path``'s name when the block ends well.
+
+    Raises:
+        TunesmithError: The disk is full, the folder cannot be written, or anything but an empty folder has the name;
+            nothing stays.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        temporary.replace(path)
+        sync_folder(path.parent)
+    except OSError as error:
+        raise cannot_write(path, error) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_whole(path: Path, content: bytes) -> Path:

@@ -1,4 +1,4 @@
-"""`data export`: write the examples, or those of one side, into a file that other programs read."""
+"""`data export`: write the examples, or those of one side, into a file or folder that other programs read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Record, Split
-from tunesmith.data.writers import format_for, write_examples
+from tunesmith.data.writers import DATASET, format_for, write_dataset, write_examples
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.settings import FILE
 from tunesmith.workspace.split import inputs
@@ -24,6 +24,8 @@ class DataExport(Record, frozen=True, kw_only=True):
     format: str
     side: Part
     examples: int
+    splits: dict[str, int] = msgspec.field(default_factory=dict)
+    """How many of them stand in each split of a data set folder."""
     left_out: dict[str, int] = msgspec.field(default_factory=dict)
     """How many examples have a part that the file does not carry, by the part."""
     said: tuple[str, ...] = ()
@@ -36,50 +38,73 @@ def export_data(
 
     Args:
         home: The workspace.
-        path: The file; one that is there is replaced, unless examples were read from it.
+        path: The file; one that is there is replaced, unless examples were read from it. A data set is a folder, and
+            takes no place of another.
         format: As `--format` takes it; by default what the suffix says.
-        side: A side of the frozen split, or all examples, split or not.
+        side: A side of the frozen split, or all examples, split or not. In a data set each side is a file of its own.
         tags: Write tags also in the formats of providers.
     """
     name = format_for(path, format)
     said: list[str] = []
-    examples = home.examples() if side == "all" else _of_side(home, side, said)
+    parts = _parts(home, side, said, apart=name == DATASET)
+    examples = [example for part in parts.values() for example in part]
     if not examples:
         where = "in the workspace" if side == "all" else f"on the {side} side"
         raise TunesmithError(f"There are no examples {where}.", "add some with `tunesmith add FILE`")
-    _ask_free(home, path, examples)
-    left_out = write_examples(path, examples, name, tags=tags)
+    _ask_free(home, path, examples, folder=name == DATASET)
+    left_out = write_dataset(path, parts) if name == DATASET else write_examples(path, examples, name, tags=tags)
     if left_out:
-        parts = ", ".join(f"{part} ({count:,})" for part, count in left_out.items())
-        said.append(f"{name} does not carry all: left out, with the number of examples that have it: {parts}")
+        told = ", ".join(f"{part} ({count:,})" for part, count in left_out.items())
+        said.append(f"{name} does not carry all: left out, with the number of examples that have it: {told}")
     return DataExport(
-        path=str(path), format=name, side=side, examples=len(examples), left_out=left_out, said=tuple(said)
+        path=str(path),
+        format=name,
+        side=side,
+        examples=len(examples),
+        splits={part: len(its) for part, its in parts.items()} if name == DATASET else {},
+        left_out=left_out,
+        said=tuple(said),
     )
 
 
-def _of_side(home: Home, side: Literal["train", "validation", "test"], said: list[str]) -> list[Example]:
+def _parts(home: Home, side: Part, said: list[str], *, apart: bool) -> dict[str, list[Example]]:
+    """What is written, by side where the sides are written apart; what was never split is for training."""
+    examples = home.examples()
     found = home.latest("split", "split", Split)
-    if found is None:
+    if side != "all" and found is None:
         raise TunesmithError(
             f"There is no split yet, so no {side} side.", "make one with `tunesmith split`, or leave out --side"
         )
+    if found is None or (side == "all" and not apart):
+        return {"train": examples}
     split, entry = found
-    examples = home.examples()
     if entry.inputs.get("examples") != inputs(home, examples)["examples"]:
         said.append("the examples have changed since the split was made; `tunesmith split` makes it anew")
-    wanted = set(getattr(split, side))
-    return [example for example in examples if example.id in wanted]
+    side_of = split.side_of()
+    if side == "all" and (nowhere := sum(example.id not in side_of for example in examples)):
+        said.append(f"left out, as they are on no side of the split: {nowhere:,} examples")
+    parts = {
+        name: [example for example in examples if side_of.get(example.id) == name]
+        for name in ("train", "validation", "test")
+        if side in (name, "all")
+    }
+    return {name: part for name, part in parts.items() if part}
 
 
-def _ask_free(home: Home, path: Path, examples: list[Example]) -> None:
-    """Refuse to write over what the workspace lives on.
+def _ask_free(home: Home, path: Path, examples: list[Example], *, folder: bool) -> None:
+    """Refuse to write over what the workspace lives on, and a folder over anything.
 
     Raises:
-        TunesmithError: The path is a folder, the workspace's own, or a file that examples were read from.
+        TunesmithError: The path is taken by a folder, the workspace's own, or a file that examples were read from.
     """
     target = path.resolve()
-    if target.is_dir():
-        raise TunesmithError(f"{path} is a folder.", "name a file in it")
+    if folder and target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise TunesmithError(
+            f"{path} is there already; a data set is written into a folder of its own.",
+            "name one that is not there, or empty it",
+        )
+    if target.is_dir() and not folder:
+        raise TunesmithError(f"{path} is a folder.", "name a file in it, or give --format dataset and a new folder")
     if target.is_relative_to(home.inside) or target == home.root / FILE:
         raise TunesmithError(f"{path} belongs to the workspace itself.", "name a file beside it")
     sources = {Path(example.origin.file) for example in examples if example.origin}

@@ -97,7 +97,7 @@ class Workspace:
     def export_data(
         self, path: str | Path, *, format: str | None = None, side: Part = "all", tags: bool = False
     ) -> DataExport:
-        """Write the examples, or those of one side, into a file that other programs read."""
+        """Write the examples, or those of one side, into a file or folder that other programs read."""
         from tunesmith.workspace.data_export import export_data
 
         return export_data(self.home, Path(path), format=format, side=side, tags=tags)

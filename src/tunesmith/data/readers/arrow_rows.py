@@ -1,7 +1,7 @@
 """Batches of Arrow, which Parquet files and data set folders are read as, as rows of plain values.
 
-A text that stands once in a file can be named by many rows. So what a batch would take is counted before it is
-unpacked, and a row above the limit is set aside unseen.
+A text that stands once in a file can be named by many rows, and a thousand million nulls take no byte. So batches are
+small, what one would take is counted before it is unpacked, and a row above the limit is set aside unseen.
 """
 
 from __future__ import annotations
@@ -17,10 +17,15 @@ import msgspec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, RowFault, too_long
 
-__all__ = ["ask_columns", "batch_rows", "described_features", "label_names"]
+__all__ = ["BATCH_ROWS", "ask_columns", "batch_rows", "described_features", "label_names"]
 
+BATCH_ROWS = 100
+"""Rows that are looked at together."""
 _AT_ONCE = 4 * LARGEST_ROW
 """Bytes of rows that are unpacked together; a batch above that is unpacked row by row."""
+
+_VALUE, _OBJECT = 8, 64
+"""Bytes that Python needs to hold a value, a null too, and an object without its values."""
 
 
 def batch_rows(batch: Any, line: int, labels: Mapping[str, Sequence[str]]) -> Iterator[Row | Fault]:
@@ -31,11 +36,13 @@ def batch_rows(batch: Any, line: int, labels: Mapping[str, Sequence[str]]) -> It
         line: Number of its first row.
         labels: Names of a column's values, where they are numbers that stand for names.
     """
-    contents = _together(batch)
-    if contents is None:
-        yield from (_single(batch.slice(place, 1), line + place, labels) for place in range(batch.num_rows))
-        return
-    yield from (_row(number, content, labels) for number, content in enumerate(contents, line))
+    for begin in range(0, batch.num_rows, BATCH_ROWS):
+        part = batch.slice(begin, BATCH_ROWS)
+        contents = _together(part)
+        if contents is None:
+            yield from (_single(part.slice(place, 1), line + begin + place, labels) for place in range(part.num_rows))
+        else:
+            yield from (_row(number, content, labels) for number, content in enumerate(contents, line + begin))
 
 
 def _together(batch: Any) -> list[dict[str, Any]] | None:
@@ -66,6 +73,8 @@ def _row(line: int, content: dict[str, Any], labels: Mapping[str, Sequence[str]]
         return Row(line, {name: _plain(name, value) for name, value in named.items()})
     except RowFault as fault:
         return Fault(line, fault.problem, fault.mend)
+    except RecursionError:
+        return Fault(line, "the row is nested too deeply to be read", "flatten it")
 
 
 def _named(column: str, value: Any, names: Sequence[str] | None) -> Any:
@@ -100,7 +109,7 @@ def _plain(column: str, value: Any) -> Any:
 
 
 def _unpacked_bytes(data: Any) -> int:
-    """Bytes that a batch or an array takes once each text is written as often as it is named."""
+    """About the bytes that a batch or an array takes as values of Python, each text as often as it is named."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -108,12 +117,12 @@ def _unpacked_bytes(data: Any) -> int:
         return sum(_unpacked_bytes(column) for column in data.columns)
     if isinstance(data, pa.DictionaryArray) and _is_text(data.dictionary.type):
         lengths = pc.binary_length(data.dictionary).cast(pa.int64()).take(data.indices)
-        return int(pc.sum(lengths).as_py() or 0) + len(data)
+        return int(pc.sum(lengths).as_py() or 0) + len(data) * _VALUE
     if isinstance(data, pa.StructArray):
-        return sum(_unpacked_bytes(part) for part in data.flatten()) + len(data)
+        return sum(_unpacked_bytes(part) for part in data.flatten()) + len(data) * _OBJECT
     if isinstance(data, pa.ListArray | pa.LargeListArray | pa.FixedSizeListArray | pa.MapArray):
-        return _unpacked_bytes(data.flatten()) + len(data)
-    return int(data.nbytes)
+        return _unpacked_bytes(data.flatten()) + len(data) * _VALUE
+    return max(int(data.nbytes), len(data) * _VALUE)
 
 
 def _is_text(type: Any) -> bool:

@@ -1,11 +1,14 @@
-"""A data set folder as the `datasets` library saves it to disk: Arrow files, and JSON that describes them.
+"""A data set folder: as the `datasets` library saves it to disk, Arrow files and JSON that describes them; or as the
+Hugging Face hub lays it out, Parquet files named after their split.
 
-What its JSON names is looked for inside the folder and nowhere else.
+What the JSON names is looked for inside the folder and nowhere else.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +16,22 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.data.readers.arrow_rows import ask_columns, batch_rows, described_features, label_names
-from tunesmith.data.readers.limits import MOST_ROWS
+from tunesmith.data.readers.limits import ask_rows
 from tunesmith.data.readers.options import Say
-from tunesmith.data.readers.parquet import need_pyarrow
+from tunesmith.data.readers.parquet import need_pyarrow, parquet_rows
 from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["dataset_rows", "is_dataset"]
 
 _STATE, _SPLITS, _INFO = "state.json", "dataset_dict.json", "dataset_info.json"
 _LARGEST_JSON = 16 * 2**20
+_SHARD = re.compile(r"(?P<split>\w+(?:\.\w+)*)-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-\w+)?\.parquet")
+_CARD = "README.md"
 
 
 def is_dataset(folder: Path) -> bool:
-    """Whether the folder is one that the `datasets` library saved, of one split or of several."""
-    return (folder / _STATE).is_file() or (folder / _SPLITS).is_file()
+    """Whether the folder is a data set, of one split or of several."""
+    return (folder / _STATE).is_file() or (folder / _SPLITS).is_file() or bool(_shards(folder))
 
 
 def dataset_rows(folder: Path, name: str, say: Say) -> Iterator[Row | Fault]:
@@ -36,6 +41,53 @@ def dataset_rows(folder: Path, name: str, say: Say) -> Iterator[Row | Fault]:
         TunesmithError: A file is missing, broken, or named as one outside the folder; or pyarrow is not installed.
     """
     need_pyarrow(f"Reading {name}")
+    if (folder / _STATE).is_file() or (folder / _SPLITS).is_file():
+        yield from _saved_rows(folder, name, say)
+        return
+    for line, row in enumerate(chain.from_iterable(map(_shard_rows, _whole_shards(folder, name, say))), 1):
+        yield row._replace(line=line)
+
+
+def _shards(folder: Path) -> dict[str, list[Path]]:
+    """The Parquet files of each split, in the order in which splits are named."""
+    found: dict[str, list[Path]] = {}
+    inside = folder / "data"
+    for path in [] if inside.is_symlink() else sorted(inside.glob("*.parquet")):
+        if (shard := _SHARD.fullmatch(path.name)) and path.is_file():
+            found.setdefault(shard["split"], []).append(path)
+    usual = ("train", "validation", "test")
+    return dict(sorted(found.items(), key=lambda one: (usual.index(one[0]) if one[0] in usual else 3, one[0])))
+
+
+def _whole_shards(folder: Path, name: str, say: Say) -> list[Path]:
+    """All shards, none of them missing. Says what is read together, and what stands beside it."""
+    found = _shards(folder)
+    for split, paths in found.items():
+        shards = [shard for path in paths if (shard := _SHARD.fullmatch(path.name))]
+        if [(int(shard["number"]), int(shard["count"])) for shard in shards] != [
+            (n, len(shards)) for n in range(len(shards))
+        ]:
+            raise TunesmithError(
+                f"{name} does not hold each file of the split {split!r} once: "
+                f"there {'is' if len(paths) == 1 else 'are'} {', '.join(path.name for path in paths[:5])}.",
+                "copy the whole folder again",
+            )
+    paths = list(chain.from_iterable(found.values()))
+    if len(found) > 1:
+        say(f"reads the splits {', '.join(list(found)[:10])} together; to pin one, add its file with --side")
+    beside = {*folder.iterdir(), *(folder / "data").iterdir()} - {folder / "data", folder / _CARD, *paths}
+    left_out = sorted(str(path.relative_to(folder)) for path in beside if not path.name.startswith("."))
+    if left_out:
+        say(f"leaves out {', '.join(left_out[:10])}; add what is wanted by its name")
+    return paths
+
+
+def _shard_rows(path: Path) -> Iterator[Row | Fault]:
+    with path.open("rb") as file:
+        yield from parquet_rows(file, str(path))
+
+
+def _saved_rows(folder: Path, name: str, say: Say) -> Iterator[Row | Fault]:
     line = 1
     for split in _splits(folder, name, say):
         state = _json(split / _STATE)
@@ -46,11 +98,11 @@ def dataset_rows(folder: Path, name: str, say: Say) -> Iterator[Row | Fault]:
             )
         labels = label_names(_json(split / _INFO).get("features")) if (split / _INFO).is_file() else {}
         for path in _data_files(split, state):
+            first = line
             for batch in _batches(path):
+                ask_rows(str(path), path.stat().st_size, line + batch.num_rows - first)
                 yield from batch_rows(batch, line, labels or label_names(described_features(batch.schema.metadata)))
                 line += batch.num_rows
-                if line > MOST_ROWS:
-                    raise TunesmithError(f"{name} has more than {MOST_ROWS:,} rows.", "save it in several folders")
 
 
 def _splits(folder: Path, name: str, say: Say) -> list[Path]:

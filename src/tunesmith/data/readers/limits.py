@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["MOST_ROWS", "MOST_UNPACKED", "ask_unpacked"]
+__all__ = ["MOST_UNPACKED", "ask_rows", "ask_unpacked"]
 
 MOST_UNPACKED = 4 * 2**30
 """Bytes that the columns of a Parquet file may have, unpacked."""
-MOST_ROWS = 100_000_000
+_MOST_ROWS = 100_000_000
+_ALWAYS_ROWS = 1_000_000
+"""Rows that may always be there; of more, each takes at least a byte of the file, or it was made to be unpacked."""
 _SMALL = 64 * 2**20
 """Bytes that may always be unpacked: even packed to nothing, they do no harm."""
 _LARGEST_RATIO = 100
@@ -30,3 +32,17 @@ def ask_unpacked(name: str, packed_bytes: int, unpacked_bytes: int, most_bytes: 
         f"up to {most_bytes // 2**20:,} MB are read, and {_LARGEST_RATIO} times its size.",
         mend,
     )
+
+
+def ask_rows(name: str, packed_bytes: int, rows: int) -> None:
+    """Refuse a file that says it has more rows than are read, or far more than honest files of its size.
+
+    Raises:
+        TunesmithError: It does.
+    """
+    most = min(_MOST_ROWS, max(_ALWAYS_ROWS, packed_bytes))
+    if rows > most:
+        raise TunesmithError(
+            f"{name} says that it has {rows:,} rows; of its size, up to {most:,} are read.",
+            "write it with fewer rows a file, or as JSON lines; if it came from elsewhere, do not trust it",
+        )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.data.readers.arrow_rows import ask_columns, batch_rows, described_features, label_names
-from tunesmith.data.readers.limits import MOST_ROWS, MOST_UNPACKED, ask_unpacked
+from tunesmith.data.readers.arrow_rows import BATCH_ROWS, ask_columns, batch_rows, described_features, label_names
+from tunesmith.data.readers.limits import MOST_UNPACKED, ask_rows, ask_unpacked
 from tunesmith.data.readers.rows import Fault, Row
 
 __all__ = ["need_pyarrow", "parquet_rows"]
 
-_BATCH_ROWS = 100
+_LARGE_BATCH = 64 * 2**20
 
 
 def need_pyarrow(what: str) -> None:
@@ -52,17 +53,43 @@ def _rows(file: BinaryIO, name: str) -> Iterator[Row | Fault]:
     size = os.fstat(file.fileno()).st_size
     footer = pq.ParquetFile(file).metadata
     _ask_size(footer, size, name)
+    schema = footer.schema.to_arrow_schema()
+    ask_columns(schema.names, name)
+    labels = label_names(described_features(schema.metadata))
+    line = 1
+    for group in range(footer.num_row_groups):
+        for batch in _batches(file, footer, group):
+            batch.validate()
+            yield from batch_rows(batch, line, labels)
+            line += batch.num_rows
+
+
+def _batches(file: BinaryIO, footer: Any, group: int) -> Iterator[Any]:
+    """The batches of one row group. From where they are large on, a text that many rows share stays one text.
+
+    Not from the start: pyarrow 26 would keep every text of the group, and look through all of them for each batch. Nor
+    within lists, where it cannot.
+    """
+    import pyarrow.parquet as pq
+
     columns = [footer.schema.column(place) for place in range(footer.num_columns)]
     texts = [column.path for column in columns if _is_plain_text(column)]
-    # A text that many rows share stays one text until its row is asked for; within lists, pyarrow 26 cannot keep it so.
-    table = pq.ParquetFile(file, read_dictionary=texts, pre_buffer=False)
-    ask_columns(table.schema_arrow.names, name)
-    labels = label_names(described_features(table.schema_arrow.metadata))
-    line = 1
-    for batch in table.iter_batches(batch_size=_BATCH_ROWS):
-        batch.validate()
-        yield from batch_rows(batch, line, labels)
-        line += batch.num_rows
+    rows_read = 0
+    with contextlib.suppress(MemoryError):
+        table = pq.ParquetFile(file, metadata=footer, pre_buffer=False)
+        for batch in table.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+            if batch.nbytes > _LARGE_BATCH:
+                break
+            yield batch
+            rows_read += batch.num_rows
+        else:
+            return
+    table = pq.ParquetFile(file, metadata=footer, pre_buffer=False, read_dictionary=texts)
+    for batch in table.iter_batches(batch_size=BATCH_ROWS, row_groups=[group]):
+        again = min(rows_read, batch.num_rows)
+        rows_read -= again
+        if again < batch.num_rows:
+            yield batch.slice(again)
 
 
 def _is_plain_text(column: Any) -> bool:
@@ -76,5 +103,4 @@ def _ask_size(footer: Any, size: int, name: str) -> None:
     # Only what a group says as a whole: asked for a damaged column, pyarrow 26 ends the process.
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
     ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, mend)
-    if footer.num_rows > MOST_ROWS:
-        raise TunesmithError(f"{name} says that it has {footer.num_rows:,} rows; up to {MOST_ROWS:,} are read.", mend)
+    ask_rows(name, size, footer.num_rows)

@@ -16,7 +16,8 @@ import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Document, Example, Rejected
-from tunesmith.data.readers.dataset import dataset_rows, is_dataset
+from tunesmith.data.readers.apart import rows_apart
+from tunesmith.data.readers.dataset import is_dataset
 from tunesmith.data.readers.documents import read_document
 from tunesmith.data.readers.formats import Draft, row_formats
 from tunesmith.data.readers.mapped import Tell, untold
@@ -145,7 +146,7 @@ def _planned(
         say(f"{name}: {note}")
 
     if is_dataset(path):
-        yield planned_rows(dataset_rows(path, name, say_here), name, options, say_here, tell, whole=True)
+        yield planned_rows(rows_apart("dataset", path, name, say_here), name, options, say_here, tell, whole=True)
         return
     with open_source(path, options.format) as file:
         try:

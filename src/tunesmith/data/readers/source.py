@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.data.readers.apart import rows_apart
 from tunesmith.data.readers.json_lines import json_lines
 from tunesmith.data.readers.json_list import json_list
 from tunesmith.data.readers.options import Say
-from tunesmith.data.readers.parquet import parquet_rows
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, decode_row
 from tunesmith.data.readers.tables import sniff_delimiter, table_rows
-from tunesmith.data.readers.workbook import workbook_rows
 
 __all__ = ["DOCUMENT_SUFFIXES", "KINDS", "TABLES", "kind_of", "open_source", "rows_in", "shown"]
 
@@ -146,10 +145,8 @@ def rows_in(kind: str, file: BinaryIO, name: str, say: Say) -> Iterator[Row | Fa
         return json_lines(file)
     if kind == "json":
         return json_list(file)
-    if kind == "parquet":
-        return parquet_rows(file, name)
-    if kind == "xlsx":
-        return workbook_rows(file, name, say)
+    if kind in _BINARY:
+        return rows_apart(kind, Path(file.name), name, say)
     start = file.tell()
     head = file.read(_HEAD)
     file.seek(start)

@@ -13,7 +13,7 @@ from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Example
 from tunesmith.core.registry import Registry
 
-__all__ = ["ALIASES", "FileFormat", "Writing", "file_format", "file_formats", "format_for"]
+__all__ = ["ALIASES", "DATASET", "FileFormat", "Writing", "file_format", "file_formats", "format_for"]
 
 
 class Writing(NamedTuple):
@@ -46,6 +46,8 @@ class FileFormat(NamedTuple):
 
 file_formats: Registry[FileFormat] = Registry("format")
 ALIASES = {"chat": "openai"}
+DATASET = "dataset"
+"""The one format that is a folder, a file a side: ``dataset.write_dataset`` writes it. It carries what Parquet does."""
 
 
 def file_format(
@@ -74,12 +76,12 @@ def format_for(path: Path, wanted: str | None) -> str:
     if wanted is not None:
         name = wanted.replace("_", "-")
         name = ALIASES.get(name, name)
-        if name not in file_formats:
-            raise UnknownName.among("format", wanted, [*file_formats, *ALIASES])
+        if name not in (*file_formats, DATASET):
+            raise UnknownName.among("format", wanted, [*file_formats, DATASET, *ALIASES])
         return name
     found = next((name for name, form in file_formats.items() if path.suffix.lower() in form.suffixes), None)
     if found is None:
         raise TunesmithError(
-            f"{path.name} does not say its format.", f"name one with --format: {', '.join(file_formats)}"
+            f"{path.name} does not say its format.", f"name one with --format: {', '.join([*file_formats, DATASET])}"
         )
     return found

@@ -8,7 +8,18 @@ from typing import Any
 
 from tunesmith.core.records import Example, Message
 
-__all__ = ["TAGS", "is_pair", "is_single_turn", "lost", "system_of", "tags_of", "turns_of"]
+__all__ = [
+    "TAGS",
+    "cell_of",
+    "columns_of",
+    "is_pair",
+    "is_single_turn",
+    "lost",
+    "system_of",
+    "tags_of",
+    "tags_there",
+    "turns_of",
+]
 
 TAGS = ("group", "category", "edge_case", "time", "id")
 
@@ -40,6 +51,23 @@ def is_single_turn(example: Example) -> bool:
 def is_pair(example: Example) -> bool:
     """Whether a prompt and a system message, as texts, say all that the messages do."""
     return is_single_turn(example) and not _weighted(example)
+
+
+def columns_of(examples: Sequence[Example]) -> tuple[str, ...]:
+    """The columns of texts that pairs take."""
+    has_system = any(system_of(example) is not None for example in examples)
+    return ("system", "prompt", "completion") if has_system else ("prompt", "completion")
+
+
+def cell_of(example: Example, column: str) -> str | None:
+    """What stands in one of ``columns_of``."""
+    return {"system": system_of(example), "prompt": example.prompt, "completion": example.completion}[column]
+
+
+def tags_there(examples: Sequence[Example]) -> list[str]:
+    """The tags that some example has."""
+    there = {tag for example in examples for tag in tags_of(example)}
+    return [tag for tag in TAGS if tag in there]
 
 
 def lost(examples: Sequence[Example], *, weights: bool, tags: bool) -> dict[str, int]:

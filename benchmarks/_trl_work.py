@@ -1,0 +1,88 @@
+"""Run by TRL's own Python: `python _trl_work.py FILE` learns the steps that FILE describes; one line of JSON.
+
+FILE holds tokens and labels of each row in the order they are learnt, the folder of the base model, that of an adapter
+to begin with, and settings. Imports nothing of Tunesmith.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+def main(file: str) -> None:
+    import torch
+    from datasets import Dataset
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    task = json.loads(Path(file).read_text(encoding="utf-8"))
+    torch.set_num_threads(task["threads"])
+    halved = task["dtype"] == "bfloat16"
+    model = AutoModelForCausalLM.from_pretrained(task["base"], dtype=getattr(torch, task["dtype"]))
+    model = PeftModel.from_pretrained(model, task["adapter"], is_trainable=True)
+    rows = [(row["ids"], row["labels"]) for row in task["rows"]]
+    data = Dataset.from_dict({"input_ids": [ids for ids, _ in rows], "labels": [labels for _, labels in rows]})
+    seconds: list[float] = []
+    losses: list[float] = []
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        def on_step_begin(self, *_: Any, **__: Any) -> None:
+            self.began = time.perf_counter()
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            seconds.append(time.perf_counter() - self.began)
+
+        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
+            losses.extend([logs["loss"]] if "loss" in logs else [])
+
+    trainer = SFTTrainer(
+        model=model,
+        args=SFTConfig(
+            output_dir=task["folder"],
+            max_steps=task["steps"],
+            per_device_train_batch_size=task["at_once"],
+            gradient_accumulation_steps=task["per_step"] // task["at_once"],
+            learning_rate=task["rate"],
+            lr_scheduler_type="constant",
+            warmup_steps=0,
+            weight_decay=0.0,
+            max_grad_norm=1.0,
+            optim="adamw_torch_fused",
+            gradient_checkpointing=False,
+            bf16=halved,
+            use_cpu=True,
+            max_length=2048 if task.get("packing") else None,
+            packing=task.get("packing", False),
+            train_sampling_strategy="sequential",
+            logging_steps=1,
+            save_strategy="no",
+            report_to="none",
+            disable_tqdm=True,
+        ),
+        train_dataset=data,
+        processing_class=AutoTokenizer.from_pretrained(task["base"]),
+        callbacks=[Clock()],
+    )
+    with contextlib.redirect_stdout(sys.stderr):  # TRL prints its log
+        trainer.train()
+    print(json.dumps({"seconds": seconds, "losses": losses, "version": version("trl"), "peak_kb": peak_kb()}))
+
+
+def peak_kb() -> int:
+    """Peak resident memory of this process."""
+    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

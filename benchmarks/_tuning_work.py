@@ -1,0 +1,84 @@
+"""Steps of `tuning` that run in a process of their own: `python -m benchmarks._tuning_work STEP ...`, a line of JSON.
+
+`learn FILE` does the steps that FILE describes as `tune` does them, apart from looks at validation and the log.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._peers import peak_kb
+from tunesmith.models.template import Encoded
+from tunesmith.tuning.adapters import adapter_weights, save_adapter
+from tunesmith.tuning.base import add_adapter, load_base, threads
+from tunesmith.tuning.batches import make_batch, shared_prefix
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.memory import keep_freed_memory
+
+REPEATED = 20
+
+
+def begin(base: str, folder: str, rank: str) -> dict[str, Any]:
+    """Write the adapter that all programs begin with."""
+    model = add_adapter(load_base(Path(base)), LoraConfig(rank=int(rank), alpha=2.0 * int(rank)))
+    return {"adapter": str(save_adapter(model, Path(base).name, Path(folder)))}
+
+
+def learn(file: str) -> dict[str, Any]:
+    task = json.loads(Path(file).read_text(encoding="utf-8"))
+    config = LoraConfig(
+        rank=task["rank"], alpha=2.0 * task["rank"], learning_rate=task["rate"], batch_size=task["per_step"],
+        dtype=task["dtype"],
+    )  # fmt: skip
+    rows = [Encoded(row["ids"], [float(label != -100) for label in row["labels"]]) for row in task["rows"]]
+    shared, losses, seconds, tokens = shared_prefix(rows), [], [], []
+    with keep_freed_memory(), threads():
+        network = Network(add_adapter(load_base(Path(task["base"]), config.dtype), config))
+        way = choose_way(network)
+        weights = adapter_weights(network.model)
+        optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
+        for step in range(task["steps"]):
+            began = time.perf_counter()
+            at = step * config.batch_size % len(rows)
+            batch = make_batch(rows[at : at + config.batch_size], shared, config.pack_tokens)
+            optimizer.zero_grad()
+            losses.append(network.learn(batch))
+            torch.nn.utils.clip_grad_norm_(weights.values(), config.max_grad_norm)
+            optimizer.step()
+            seconds.append(time.perf_counter() - began)
+            tokens.append(batch.tokens)
+        peak, numbers = peak_kb(), sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
+        rate = matrix_rate(network, max(tokens) // 2)
+    return {
+        "seconds": seconds, "losses": losses, "tokens": tokens, "way": way, "peak_kb": peak, "parameters": numbers,
+        "matrix_flops": rate, "dtype": str(network.causal.dtype).removeprefix("torch."),
+    }  # fmt: skip
+
+
+def matrix_rate(network: Network, tokens: int) -> float:
+    """Floating-point operations a second of the products of one layer's own shapes, and of their backward pass."""
+    layer = network.causal.get_decoder().layers[0]
+    number, done, spent = network.causal.dtype, 0.0, 0.0
+    for out, into in sorted(m.weight.shape for name, m in layer.named_modules() if name.endswith("base_layer")):
+        weight, x, back = torch.randn(out, into), torch.randn(tokens, into), torch.randn(tokens, out)
+        weight, x, back = weight.to(number), x.to(number), back.to(number)
+        began = 0.0
+        for repeat in range(REPEATED + 2):
+            if repeat == 2:  # the first two warm up
+                began = time.perf_counter()
+            x @ weight.T
+            back @ weight
+        spent += time.perf_counter() - began
+        done += 4.0 * out * into * tokens * REPEATED
+    return done / spent
+
+
+if __name__ == "__main__":
+    print(json.dumps(globals()[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,203 @@
+"""Examples a second and memory of a tuning step, beside TRL's SFTTrainer at its best setting, at equal loss.
+
+The programs learn the same tokens in the same order from the same adapter, each in a process of its own, taking turns.
+TRL runs where --peers names a virtual environment of its own: `python -m venv DIR && DIR/bin/pip install trl peft`.
+The work:
+
+- prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
+- short: messages of the bundled example and their answers, without template or shared words, 32 a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import platform
+import random
+import statistics
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.million import Ran, process
+from tunesmith.core.records import Message
+from tunesmith.models.opening import model_folder
+from tunesmith.models.template import Template
+
+PER_STEP = 32
+RANK = 16
+RATE = 1e-3
+AT_ONCE = (4, 8, 16, 32)
+"""Examples that TRL computes at once, the rest of the step by gradient accumulation."""
+IGNORED = -100
+
+Rows = list[dict[str, list[int]]]
+
+
+class Setting(NamedTuple):
+    """One way of running TRL."""
+
+    dtype: str
+    at_once: int
+    packing: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.dtype}, {'packed' if self.packing else f'{self.at_once} at once'}"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks tuning", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with Banking77's train.csv")
+    parser.add_argument("--peers", type=Path, help="virtual environment with trl and peft")
+    parser.add_argument("--folder", type=Path, default=Path("tuning"), help="for files")
+    parser.add_argument("--base", default="smollm2-135m")
+    parser.add_argument("--steps", type=int, default=10, help="timed, after one that warms up")
+    parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing TRL's setting")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
+    parser.add_argument("--only", choices=("prefix", "short"))
+    options = parser.parse_args(arguments)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    base = model_folder(options.base)
+    template = Template.open(base)
+    print(
+        f"Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}; "
+        f"{os.cpu_count()} cores"
+    )
+    begun = process([sys.executable, "-m", "benchmarks._tuning_work", "begin", base, options.folder / "begun", RANK])
+    common = {
+        "base": str(base), "adapter": begun.told["adapter"], "per_step": PER_STEP, "rank": RANK, "rate": RATE,
+        "threads": os.cpu_count(), "folder": str(options.folder / "trl"),
+    }  # fmt: skip
+    works = {"prefix": lambda: prefixed(template, options.data), "short": lambda: short(template)}
+    for name in [options.only] if options.only else works:
+        work = Work(name, works[name](), common, options)
+        work.compare()
+    return 0
+
+
+def prefixed(template: Template, data: Path) -> Rows:
+    """Banking77's train rows, shuffled, each behind the list of all intents."""
+    with (data / "train.csv").open(encoding="utf-8", newline="") as file:
+        found = [(row["text"], row["category"]) for row in csv.DictReader(file)]
+    random.Random(0).shuffle(found)
+    intents = ", ".join(sorted({intent for _, intent in found}))
+    system = f"Name the intent of the customer's message. Answer with one of: {intents}"
+    rows = []
+    for text, intent in found:
+        messages = (Message(role="system", content=system), Message(role="user", content=text))
+        encoded = template.encode(messages, intent)
+        labels = [i if weight else IGNORED for i, weight in zip(encoded.ids, encoded.weights, strict=True)]
+        rows.append({"ids": encoded.ids, "labels": labels})
+    return rows
+
+
+def short(template: Template) -> Rows:
+    """The bundled example's messages and answers as plain text, in an order by seed."""
+    path = files("tunesmith.examples") / "support_desk" / "messages.jsonl"
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    random.Random(0).shuffle(found)
+    rows = []
+    for row in found:
+        answer = row["completion"] if isinstance(row["completion"], str) else json.dumps(row["completion"])
+        prompt, completion = (
+            template.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (row["prompt"] + "\n", answer)
+        )
+        ids = [*prompt, *completion, template.tokenizer.eos_token_id]
+        rows.append({"ids": ids, "labels": [*[IGNORED] * len(prompt), *ids[len(prompt) :]]})
+    return rows
+
+
+class Work:
+    """One kind of data, learnt by each program."""
+
+    def __init__(self, name: str, rows: Rows, common: dict[str, Any], options: argparse.Namespace) -> None:
+        self.name, self.rows, self.common, self.options = name, rows, common, options
+
+    def compare(self) -> None:
+        lengths = [len(row["ids"]) for row in self.rows]
+        print(f"\n{self.name}: {PER_STEP} examples a step, {min(lengths)} to {max(lengths)} tokens", flush=True)
+        best = self._best_setting() if self.options.peers else None
+        ours, theirs = [], []
+        for _ in range(self.options.rounds):
+            ours.append(self._ours())
+            if best is not None:
+                theirs.append(self._trl(best, self.options.steps))
+        print(f"{'program':<34} {'examples/s':>10} {'MB':>7} {'loss, first and last step':>26}")
+        own = told("tunesmith, " + ours[0].told["way"], ours)
+        told_rate(ours[0].told)
+        if best is not None:
+            other = told(f"trl {theirs[0].told['version']}, {best}", theirs)
+            memory = ours[0].megabytes / theirs[0].megabytes
+            apart = max(abs(a - b) for a, b in zip(ours[0].told["losses"], theirs[0].told["losses"], strict=True))
+            print(f"{own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
+
+    def _best_setting(self) -> Setting:
+        """The fastest of TRL's settings that learn the same; each is tried."""
+        tried = [Setting(dtype, many) for dtype in ("bfloat16", "float32") for many in AT_ONCE]
+        tried.append(Setting("bfloat16", 1, packing=True))
+        rates: dict[Setting, float] = {}
+        first = None
+        for setting in tried:
+            try:
+                ran = self._trl(setting, self.options.tried_steps)
+            except SystemExit as error:
+                print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
+                continue
+            loss = ran.told["losses"][0]
+            first = loss if first is None else first
+            rate = PER_STEP / statistics.median(ran.told["seconds"][1:])
+            same = abs(loss - first) < 0.05 * first
+            print(
+                f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, loss {loss:.4f}"
+                + ("" if same else ", which is another loss: left out"),
+                flush=True,
+            )
+            if same:
+                rates[setting] = rate
+        return max(rates, key=lambda setting: rates[setting])
+
+    def _ours(self) -> Ran:
+        file = self._file(self.options.steps, dtype="auto")
+        return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
+
+    def _trl(self, setting: Setting, steps: int) -> Ran:
+        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packing=setting.packing)
+        program = Path(__file__).parent / "_trl_work.py"
+        return process([self.options.peers.absolute() / "bin" / "python", program, file])
+
+    def _file(self, steps: int, **setting: Any) -> Path:
+        rows = self.rows * -(-(steps + 1) * PER_STEP // len(self.rows))
+        task = self.common | setting | {"rows": rows[: (steps + 1) * PER_STEP], "steps": steps + 1}
+        file = self.options.folder / f"{self.name}.json"
+        file.write_text(json.dumps(task), encoding="utf-8")
+        return file
+
+
+def told(name: str, runs: Sequence[Ran]) -> float:
+    """Print a program's line; examples a second, the median of all warm steps."""
+    rate = PER_STEP / statistics.median(seconds for ran in runs for seconds in ran.told["seconds"][1:])
+    losses = runs[0].told["losses"]
+    memory = max(ran.megabytes for ran in runs)
+    print(f"{name:<34} {rate:>10.2f} {memory:>7,.0f} {losses[0]:>18.4f} {losses[-1]:>7.4f}")
+    return rate
+
+
+def told_rate(ran: dict[str, Any]) -> None:
+    """Print which share of the matrix products' rate the steps reach."""
+    shares = [
+        4.0 * ran["parameters"] * tokens / seconds / ran["matrix_flops"]
+        for tokens, seconds in list(zip(ran["tokens"], ran["seconds"], strict=True))[1:]
+    ]
+    print(
+        f"  {ran['dtype']}; {statistics.median(shares):.0%} of the rate of its matrix products "
+        f"({ran['matrix_flops'] / 1e9:,.0f} GFLOP/s), 4 operations a parameter and token"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
