@@ -246,10 +246,28 @@ def test_an_interrupted_run_goes_on_where_it_was(desk, tuning, how, status):
     assert (process.returncode, "Traceback" in err) == (status, False), err
     learnt = steps(folder)
     assert learnt and not (folder / "result.json").exists()
-    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--json")
+    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--resume", "--json")
     assert ended.status == 0, ended.err
     assert steps(folder) == list(range(1, ended.json["steps"] + 1))
     assert len(learnt) < ended.json["steps"]
+    assert tunesmith("-C", desk, "tune", "--anyway", "--name", "whole").status == 0
+    whole = folder.parent / "whole" / "adapter"
+    assert {f.name: f.read_bytes() for f in whole.iterdir()} == {
+        f.name: f.read_bytes() for f in (folder / "adapter").iterdir()
+    }
+
+
+def test_an_interrupted_run_is_finished_with_what_it_has(desk, tuning):
+    process, folder = tuning
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    learnt = steps(folder)
+    refused = tunesmith("-C", desk, "tune", "--anyway", "--name", "other", "--finish")
+    assert (refused.status, "no interrupted run to finish in other" in one_message(refused)) == (2, True)
+    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--finish", "--json")
+    assert ended.status == 0, ended.err
+    assert (ended.json["steps"], ended.json["stopped_early"]) == (len(learnt), True)
+    assert ended.json["best_step"] <= len(learnt)
 
 
 def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):

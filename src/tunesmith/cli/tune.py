@@ -14,14 +14,21 @@ from tunesmith.cli.progress import clock, progress
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Run
+    from tunesmith.tuning.range_test import RangeTest
 
 
 @app.command()
 def tune(
     plan: Annotated[bool, typer.Option("--plan", help="Say what it would take; train nothing.")] = False,
+    range_test: Annotated[
+        bool, typer.Option("--range-test", help="Find a learning rate by a short run that is thrown away.")
+    ] = False,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the hash of what goes into it.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="End an interrupted or diverged run with the best adapter it has.")
     ] = False,
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Tune though it is too early; the dossier will say so.")
@@ -34,6 +41,9 @@ def tune(
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Examples per optimizer step.")] = None,
     seed: Annotated[int | None, typer.Option(help="Adapter's start and order of examples.")] = None,
+    report_to: Annotated[
+        list[str] | None, typer.Option(help="Also tell tensorboard, trackio, mlflow or wandb; repeatable.")
+    ] = None,
     mixture: Annotated[
         Path | None, typer.Option(help="File or data set of general examples to mix in, against forgetting.")
     ] = None,
@@ -49,14 +59,22 @@ def tune(
         "learning_rate": learning_rate,
         "batch_size": batch_size,
         "seed": seed,
+        "report_to": report_to or None,
         "mixture": {"path": _beside(workspace.home.root, mixture), "share": mixture_share},
     }
     if plan:
         planned = workspace.plan(selection=selection, say=say, **changes)
         show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
         return
+    if range_test:
+        with progress("range test") as told:
+            found = workspace.range_test(selection=selection, progress=told, **changes)
+        show(found, "\n".join(_ramp(found)))
+        return
     with progress("tuning") as told:
-        run = workspace.tune(name=name, anyway=anyway, selection=selection, progress=told, say=say, **changes)
+        run = workspace.tune(
+            name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
+        )
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -72,10 +90,15 @@ def tune(
         "mixture": run.mixture,
         "general_validation_loss": run.general_validation_loss,
         "start_general_validation_loss": run.start_general_validation_loss,
+        "validation_score": run.validation_score,
+        "start_validation_score": run.start_validation_score,
+        "warnings": run.warnings,
     }
     lines = [
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
+        *_scored(run),
         *_mixed_in(run),
+        *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
         "Next: tunesmith evaluate tuned",
@@ -86,6 +109,27 @@ def tune(
 def _beside(root: Path, file: Path | None) -> str | None:
     """A file named on the command line, as tunesmith.yaml would name it; where it can, without this machine's paths."""
     return None if file is None else os.path.relpath(file, root)
+
+
+def _scored(run: Run) -> list[str]:
+    if run.validation_score is None:
+        return []
+    return [
+        f"score on validation rows: {run.start_validation_score:.3f} before tuning, {run.validation_score:.3f} at the "
+        "best step"
+    ]
+
+
+def _ramp(found: RangeTest) -> list[str]:
+    """Each eighth point of the ramp, the last one, and what it suggests."""
+    shown = sorted({*range(0, len(found.points), 8), len(found.points) - 1})
+    points = [found.points[n] for n in shown]
+    return [
+        "learning rate    loss  smoothed",
+        *(f"{p.learning_rate:13.1e}  {p.loss:6.3f}  {p.smoothed_loss:8.3f}" for p in points),
+        f"suggested: {found.suggested_learning_rate:g}, {found.because}",
+        f"Next: tunesmith tune --learning-rate {found.suggested_learning_rate:g}",
+    ]
 
 
 def _mixed_in(run: Run) -> list[str]:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "file_hash", "open_whole", "sync_folder", "whole_folder", "write_whole"]
+__all__ = ["cache_folder", "cannot_write", "file_hash", "open_whole", "sync_folder", "whole_folder", "write_whole"]
 
 
 @contextlib.contextmanager
@@ -26,10 +26,13 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         TunesmithError: The disk is full or the folder cannot be written; nothing half-written stays.
     """
     try:
+        made = [folder for folder in (path.parent, *path.parent.parents) if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in made:
+            sync_folder(folder.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -40,7 +43,7 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
         sync_folder(path.parent)
     except OSError as error:
         Path(temporary).unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
@@ -58,14 +61,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     try:
         yield temporary
         temporary.chmod(0o755)
         temporary.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise _cannot_write(path, error) from error
+        raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -104,7 +107,8 @@ def cache_folder() -> Path:
     return Path(home) if home else Path.home() / ".cache" / "tunesmith"
 
 
-def _cannot_write(path: Path, error: OSError) -> TunesmithError:
+def cannot_write(path: Path, error: OSError) -> TunesmithError:
+    """Why ``path`` was not written, in words, and what to do."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TunesmithError(
             f"The disk is full: {path} could not be written; nothing half-written was left.",

@@ -420,6 +420,16 @@ class MixtureCounts(Record, frozen=True, kw_only=True):
     """The same with the task's own examples."""
 
 
+class TuningWarning(Record, frozen=True, kw_only=True):
+    """What a run's losses or gradients showed while it went on; it did not stop for it."""
+
+    name: str
+    step: int
+    """When it was noticed."""
+    problem: str
+    mend: str
+
+
 class Run(Record, frozen=True, kw_only=True):
     """One tuning run: what went in, what came out."""
 
@@ -451,6 +461,12 @@ class Run(Record, frozen=True, kw_only=True):
     """On the general rows held out, at the best step; None where there are none."""
     start_general_validation_loss: float | None = None
     """Before the first step. What the loss has risen since is forgotten."""
+    validation_score: float | None = None
+    """By the bar's metric on the validation rows that were answered at each look, at the best step; None where none
+    were."""
+    start_validation_score: float | None = None
+    """Before the first step."""
+    warnings: tuple[TuningWarning, ...] = ()
 
 
 class Decision(Record, frozen=True, kw_only=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import sync_folder, write_whole
+from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.models.engine.adapters import PREFIX, SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.folder import check_weights
 
@@ -34,16 +34,19 @@ def save_adapter(model: Any, base: str, folder: Path) -> Path:
     from safetensors.torch import save
 
     settings = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base, "inference_mode": True}
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        made = Path(temporary) / "adapter"
-        tensors = {name: p.detach().cpu().contiguous() for name, p in adapter_weights(model).items()}
-        write_whole(made / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-        text = json.dumps(settings, indent=2, sort_keys=True, default=sorted)  # sets have no order
-        write_whole(made / SETTINGS, f"{text}\n".encode())
-        if folder.exists():
-            shutil.rmtree(folder)
-        made.rename(folder)
+    tensors = {name: p.detach().cpu().contiguous() for name, p in adapter_weights(model).items()}
+    text = json.dumps(settings, indent=2, sort_keys=True, default=sorted)  # sets have no order
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+            made = Path(temporary) / "adapter"
+            write_whole(made / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+            write_whole(made / SETTINGS, f"{text}\n".encode())
+            if folder.exists():
+                shutil.rmtree(folder)
+            made.rename(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
     sync_folder(folder.parent)
     return folder
 

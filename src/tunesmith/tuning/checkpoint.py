@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
 from tunesmith.core import codec
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
-from tunesmith.core.records import Record
+from tunesmith.core.records import Record, TuningWarning
 
 __all__ = ["State", "load_checkpoint", "save_checkpoint"]
 
@@ -30,7 +32,10 @@ class State(Record, frozen=True, kw_only=True):
     """Looks in a row that brought no lower loss."""
     best_step: int = 0
     best_loss: float | None = None
+    best_score: float | None = None
+    """At the best step, by the task's metric."""
     start_loss: float | None = None
+    start_score: float | None = None
     best_general_loss: float | None = None
     """At the best step, of the general rows held out."""
     start_general_loss: float | None = None
@@ -44,6 +49,7 @@ class State(Record, frozen=True, kw_only=True):
     examples: int = 0
     """Examples learnt from so far, each time it was seen."""
     peak_memory_bytes: int = 0
+    warnings: tuple[TuningWarning, ...] = ()
 
 
 def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], optimizer: Any, random: Tensor) -> None:
@@ -64,18 +70,28 @@ def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], o
 
 
 def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any) -> State | None:
-    """Put weights, moments and random state back; None where there is no checkpoint."""
-    from safetensors import safe_open
+    """Put weights, moments and random state back; None where there is no checkpoint.
+
+    Raises:
+        TunesmithError: The file is not whole.
+    """
+    from safetensors import SafetensorError, safe_open
 
     if not (folder / FILE).exists():
         return None
-    with safe_open(folder / FILE, framework="pt") as file, torch.no_grad():
-        state = codec.decode(file.metadata()["state"], State)
-        for name, weight in weights.items():
-            weight.copy_(file.get_tensor(f"weight.{name}"))
-            if state.step:
-                moments = {moment: file.get_tensor(f"{moment}.{name}").to(weight.device) for moment in MOMENTS}
-                steps = torch.tensor(float(state.step), device=weight.device)
-                optimizer.state[weight] = {"step": steps, **moments}
-        torch.set_rng_state(file.get_tensor("random"))
+    try:
+        with safe_open(folder / FILE, framework="pt") as file, torch.no_grad():
+            state = codec.decode(file.metadata()["state"], State)
+            for name, weight in weights.items():
+                weight.copy_(file.get_tensor(f"weight.{name}"))
+                if state.step:
+                    moments = {moment: file.get_tensor(f"{moment}.{name}").to(weight.device) for moment in MOMENTS}
+                    steps = torch.tensor(float(state.step), device=weight.device)
+                    optimizer.state[weight] = {"step": steps, **moments}
+            torch.set_rng_state(file.get_tensor("random"))
+    except (SafetensorError, msgspec.DecodeError) as error:
+        raise TunesmithError(
+            f"The checkpoint {folder / FILE} cannot be read: {error}.",
+            f"put it back from a copy, or delete {folder} and tune again from the start",
+        ) from error
     return state

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from tunesmith.core.config import Config
 
 __all__ = ["LoraConfig", "MixtureConfig"]
+
+ADDED = ("mixture", "score_rows", "best_by")
 
 
 class MixtureConfig(Config):
@@ -57,7 +59,13 @@ class LoraConfig(Config):
     evaluate_every: int | None = Field(None, ge=1)
     """Steps between two looks at the validation loss, each with a checkpoint. None: twice per epoch."""
     patience: int = Field(3, ge=1)
-    """Tuning stops after this many looks in a row without a lower validation loss."""
+    """Tuning stops after this many looks in a row that brought nothing better."""
+    score_rows: int = Field(0, ge=0)
+    """Validation rows answered at each look and scored by the bar's metric. 0: none. Costs the answers' time, and the
+    memory of the base model once more."""
+    best_by: Literal["loss", "metric"] = "loss"
+    """What the best checkpoint is best by: the validation loss, or the metric on `score_rows`, and the loss where it is
+    the same."""
     max_seconds: float | None = Field(None, gt=0)
     """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
     balance: Literal["fields", "tokens"] = "fields"
@@ -77,11 +85,16 @@ class LoraConfig(Config):
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
+    report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
+    """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
 
     @model_serializer(mode="wrap")
-    def _without_unset_mixture(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A run without a mixture says nothing of it, so that its name and hashes are those of earlier releases."""
-        return {key: value for key, value in dump(self).items() if key != "mixture" or value is not None}
+    def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        """Settings added since the first release stand there only where they are set, so that a run without them has
+        the name and hashes it had. Who is told stands in no hash: JSON leaves it out."""
+        unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        unset |= {"report_to"} if info.mode == "json" else set()
+        return {key: value for key, value in dump(self).items() if key not in unset}

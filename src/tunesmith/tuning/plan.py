@@ -12,7 +12,8 @@ import psutil
 import torch
 from msgspec.structs import replace
 
-from tunesmith.core.records import MixtureCounts, Record
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import MixtureCounts, Record, TuningWarning
 from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import tensor_shapes
@@ -21,11 +22,12 @@ from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.memory import keep_freed_memory
-from tunesmith.tuning.mixture import GeneralRows, encode_general
+from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Step, Steps
+from tunesmith.tuning.warning_signs import check_rate
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "check_memory", "make_plan"]
 
 LOOK_SHARE = 0.4
 """Time of a token in a look at validation, as a share of its time in a step: the forward pass alone."""
@@ -88,14 +90,13 @@ def make_plan(
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
+    check_rate(config)
     steps = Steps(learnt.examples, mixed, config)
     looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
     epoch = [steps.at(step) for step in range(steps.per_epoch)]
     tokens = sum(step.train.tokens for step in epoch if step.train)
     general_tokens = sum(step.general.tokens for step in epoch if step.general)
-    at_once = [_at_once(learnt.examples, steps.shared, config)]
-    at_once += [_at_once(mixed.examples, steps.general_shared, config)] if mixed else []
-    memory, parameters, adapter = _memory(base, config, max(at_once))
+    memory, parameters, adapter = _memory(base, config, _at_once(learnt.examples, mixed, steps, config))
     free = _free_memory()
     plan = Plan(
         train_examples=len(learnt.examples), validation_examples=len(watched.examples),
@@ -124,6 +125,28 @@ def make_plan(
     )
 
 
+def check_memory(
+    base: Path, learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig
+) -> TuningWarning | None:
+    """A warning where a run will hardly fit into this machine's memory.
+
+    Raises:
+        TunesmithError: It will not fit onto the GPU, which has nowhere to turn to.
+    """
+    needed = sum(_memory(base, config, _at_once(learnt, mixed, steps, config))[0].values())
+    free, gpu = _free_memory(), fastest_device().type == "cuda"
+    if needed <= free:
+        return None
+    problem = (
+        f"tuning would take about {needed / 2**30:.2f} GiB, and {'the GPU' if gpu else 'this machine'} has "
+        f"{free / 2**30:.2f} GiB free"
+    )
+    mend = "set tuning.pack_tokens or max_length lower, choose a smaller model.base, or close what else uses the memory"
+    if gpu:
+        raise TunesmithError(f"T{problem[1:]}.", f"{mend}; `CUDA_VISIBLE_DEVICES=` in front tunes on the CPU")
+    return TuningWarning(name="memory", step=0, problem=problem, mend=mend)
+
+
 def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[float, str]:
     """Rate of the second of two steps, the first of which warms up, and the way of computing. Weights do not move."""
     with keep_freed_memory(), threads(), torch.random.fork_rng():
@@ -137,8 +160,14 @@ def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[floa
         return step.tokens / (time.perf_counter() - began), way
 
 
-def _at_once(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
-    """Most tokens that are computed at once of these examples: their prefix and one pack."""
+def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> int:
+    """Most tokens that are computed at once."""
+    own = _largest_pack(learnt, steps.shared, config)
+    return max(own, _largest_pack(mixed.examples, steps.general_shared, config)) if mixed else own
+
+
+def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
+    """Tokens of the prefix of these examples and of one pack."""
     lengths = sorted((len(example.ids) - shared for example in examples), reverse=True)
     return shared + max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
 

@@ -10,6 +10,7 @@ adapter/, result.json   once the run is finished
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ import msgspec
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import sync_folder, write_whole
+from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
 from tunesmith.tuning.tuned import Tuned
 
 __all__ = ["RunFolder"]
+
+FILES = ("inputs.json", "log.jsonl", CHECKPOINT, "result.json")
 
 
 class RunFolder:
@@ -33,6 +36,8 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._log = folder / "log.jsonl"
+        self.lines: list[dict[str, float]] = []
+        """Of the log, up to now."""
 
     def claim(self, inputs: dict[str, Any]) -> None:
         """Make the folder this run's, or see that it is.
@@ -72,10 +77,22 @@ class RunFolder:
                 f"The adapter in {self.folder.name} is not the one that its run made.",
                 f"delete the folder {self.folder.name} and tune again, or put its adapter back from a copy",
             )
+        self._tidy()
         return tuned
 
-    def keep_best(self, model: Any, base: str, step: int) -> None:
-        save_adapter(model, base, self._best(step))
+    def begun(self) -> bool:
+        """Whether there is a state to go on with."""
+        return (self.folder / CHECKPOINT).exists()
+
+    def _tidy(self) -> None:
+        """Remove what only a run that goes on needs. A power cut can bring it back."""
+        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        for old in self.folder.glob("best-*"):
+            shutil.rmtree(old)
+
+    def keep(self, model: Any, base: str, step: int) -> Path:
+        """Save the adapter as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
+        return save_adapter(model, base, self._best(step))
 
     def drop_others(self, best_step: int) -> None:
         """Remove adapters that are no longer the best."""
@@ -97,14 +114,37 @@ class RunFolder:
         """Keep the result; nothing is left to go on with."""
         kept = msgspec.structs.replace(tuned, adapter="adapter")  # the folder may move
         write_whole(self.folder / "result.json", codec.encode(kept) + b"\n")
-        (self.folder / CHECKPOINT).unlink(missing_ok=True)
+        self._tidy()
 
     def log(self, **entry: float) -> None:
-        with self._log.open("ab") as file:
-            file.write(codec.encode(entry) + b"\n")
+        """Add a line to the log.
 
-    def rewind_log(self, state: State) -> None:
-        """Drop lines from after the checkpoint, which will be written again, and a line that was cut off."""
+        Raises:
+            TunesmithError: The disk is full; the checkpoint is where it was.
+        """
+        self.lines.append(entry)
+        try:
+            with self._log.open("ab") as file:
+                file.write(codec.encode(entry) + b"\n")
+        except OSError as error:
+            raise cannot_write(self._log, error) from error
+
+    def sync_log(self) -> None:
+        """Put the log on the disk: a checkpoint must not know of steps that a power cut takes out of it."""
+        try:
+            with self._log.open("ab") as file:
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise cannot_write(self._log, error) from error
+
+    def rewind(self, state: State) -> None:
+        """Drop log lines from after the checkpoint, which will be written again, and what a kill left half-written."""
+        for left in self.folder.glob(".*"):
+            if left.is_dir() and left.name.startswith(".best-"):
+                shutil.rmtree(left)
+            elif left.name.startswith(tuple(f".{name}." for name in FILES)):
+                left.unlink()
+        self.lines = []
         if not self._log.exists():
             return
         kept = []
@@ -115,6 +155,7 @@ class RunFolder:
                 continue
             if entry["step"] <= (state.looked if "validation_loss" in entry else state.step):
                 kept.append(line)
+                self.lines.append(entry)
         write_whole(self._log, b"".join(kept))
 
     def _best(self, step: int) -> Path:

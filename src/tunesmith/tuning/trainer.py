@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ import torch
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import TuningWarning
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
@@ -30,11 +32,14 @@ from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
+from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
+from tunesmith.tuning.warning_signs import check_rate, warning_signs
 
 __all__ = ["Row", "Tuned", "tune"]
 
@@ -46,7 +51,8 @@ TRAIN, GENERAL = "train_loss", "general_train_loss"
 
 def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
-    general: GeneralRows | None = None, progress: Progress = quiet,
+    general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
+    say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -55,12 +61,22 @@ def tune(
     Args:
         general: What is mixed in where ``config.mixture`` is set. The best checkpoint is still that of the lowest
             validation loss; the loss on the general rows held out is measured beside it.
+        finish: End the run that was interrupted, or diverged, with the best adapter it has.
+        say: Told once of each warning.
+        score: The task's metric of the adapter in a folder, higher is better, asked at each look.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
-        TunesmithError: A row is too long or has nothing to learn, the folder is another run's, or tuning diverged.
+        TunesmithError: A row is too long or has nothing to learn, the learning rate cannot work, the folder is another
+            run's, tuning diverged, the disk is full, or there is nothing to finish. What was kept stays.
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
+    check_rate(config)
+    check_installed(config.report_to)
+    if config.best_by == "metric" and score is None:
+        raise TunesmithError(
+            "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
+        )
     template, limit = Template.open(base), longest_example(base, config)
     learnt = encode_rows(template, train, "train", limit, config.too_long)
     watched = encode_rows(template, validation, "validation", limit, config.too_long)
@@ -71,6 +87,8 @@ def tune(
     run.claim(_inputs(base, learnt, watched, mixed, config))
     if done := run.finished():
         return done
+    if finish and not run.begun():
+        raise _nothing_to_finish(run)
     with (
         Interrupt() as interrupt,
         keep_freed_memory(),
@@ -78,7 +96,7 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress).run()
+        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score).run(finish)
 
 
 def _inputs(
@@ -94,6 +112,13 @@ def _inputs(
     }
 
 
+def _nothing_to_finish(run: RunFolder) -> TunesmithError:
+    return TunesmithError(
+        f"There is no interrupted run to finish in {run.folder.name}.",
+        "give the settings and --name it was begun with, or run `tunesmith tune` without --finish",
+    )
+
+
 def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
     """All ``examples`` at once, to be measured."""
     return make_batch(examples, shared_prefix(examples), config.pack_tokens)
@@ -104,13 +129,16 @@ class _Tuning:
 
     def __init__(
         self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
-        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress,
+        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
+        score: Callable[[Path], float] | None,
     ) -> None:  # fmt: skip
-        self.config, self.folder, self.interrupt, self.peak, self.progress = config, run, interrupt, peak, progress
+        self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
+        self.progress, self.say, self.score = progress, say, score
         self.base, self.too_long = base.name, learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
         self.steps = Steps(learnt.examples, mixed, config)
+        self.memory = check_memory(base, learnt.examples, mixed, self.steps, config)
         self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
         self.network = Network(add_adapter(load_base(base, config.dtype), config))
         choose_way(self.network)
@@ -120,17 +148,31 @@ class _Tuning:
         found = load_checkpoint(run.folder, self.weights, self.optimizer)
         self.state = found or State()
         self.random = torch.get_rng_state()
-        run.rewind_log(self.state)
+        self.whole = True
+        """Whether weights and state are those of the same step."""
+        run.rewind(self.state)
+        settings = config.model_dump(mode="json")
+        self.trackers = Trackers(config.report_to, run.folder, settings, self.state.step, say)
         self.began = time.monotonic() - self.state.seconds
 
-    def run(self) -> Tuned:
-        try:
-            while not self._over():
-                self._learn()
-        except KeyboardInterrupt:
-            self._save()  # of the last whole step: weights change only where nothing interrupts
-            raise
-        return self._finish()
+    def run(self, finish: bool = False) -> Tuned:
+        """Learn to the end, or with ``finish`` make what was kept the result."""
+        if finish and self.state.best_loss is None:  # interrupted before its first look
+            raise _nothing_to_finish(self.folder)
+        with closing(self.trackers):
+            try:
+                while not finish and not self._over():
+                    self._learn()
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                raise TunesmithError(
+                    f"The memory ran out at step {self.state.step + 1}.",
+                    "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+                ) from error
+            except KeyboardInterrupt:
+                if self.whole:  # else the last checkpoint is where to go on
+                    self._save()
+                raise
+            return self._finish()
 
     def _over(self) -> bool:
         """Whether this was the last step; looks at validation where that is due."""
@@ -155,10 +197,11 @@ class _Tuning:
         rate = step_size(self.config, step, self.steps.count)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
+        self.whole = False
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
-        self.folder.log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
+        self._log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
         self._change(
             step=step,
             losses=(*self.state.losses, *([losses[TRAIN]] if now.train else [])),
@@ -168,6 +211,9 @@ class _Tuning:
         )
         if step % math.ceil(self.steps.count / CURVE_POINTS) == 0:
             self._add_point()
+        if step & (step - 1) == 0:  # 1, 2, 4, 8: soon at first, and never so often that it costs
+            self._warn()
+        self.whole = True
         told = ", ".join(
             f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
         )
@@ -179,20 +225,43 @@ class _Tuning:
         step = self.state.step
         loss = self._measured(self.watched, "validation")
         general = self._measured(self.general_watched, "general validation") if self.general_watched else None
-        best = self.state.best_loss is None or loss < self.state.best_loss
+        score = self._scored()
+        best = self._is_best(loss, score)
+        self.whole = False
         if best:
-            self.folder.keep_best(self.network.model, self.base, step)
-            self._change(best_loss=loss, best_general_loss=general, best_step=step)
+            if score is None:
+                self.folder.keep(self.network.model, self.base, step)
+            self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
-            self._change(start_loss=loss, start_general_loss=general)
-        found = {"validation_loss": loss} | ({} if general is None else {"general_validation_loss": general})
+            self._change(start_loss=loss, start_general_loss=general, start_score=score)
+        measured = {"validation_loss": loss, "general_validation_loss": general, "validation_score": score}
+        found = {name: value for name, value in measured.items() if value is not None}
         self._add_point(**found)
-        self.folder.log(step=step, **found)
+        self._log(step=step, **found)
+        self._warn()
+        self.whole = True
         self._save()
         self.folder.drop_others(self.state.best_step)
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
+        told += "" if score is None else f", score {score:.3f}"
         self.progress(step, self.steps.count, told)
+
+    def _scored(self) -> float | None:
+        """The task's metric of the adapter as it is now, which is kept for that."""
+        if self.score is None:
+            return None
+        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        with torch.random.fork_rng():
+            return self.score(adapter)
+
+    def _is_best(self, loss: float, score: float | None) -> bool:
+        best_loss, best_score = self.state.best_loss, self.state.best_score
+        if best_loss is None:
+            return True
+        if self.config.best_by == "metric" and score is not None and best_score is not None:
+            return (score, -loss) > (best_score, -best_loss)
+        return loss < best_loss
 
     def _measured(self, batch: Batch, side: str) -> float:
         loss = self.network.loss_sum(batch, self.interrupt.check) / batch.weight
@@ -209,7 +278,22 @@ class _Tuning:
         curve[-1] = curve[-1] | means | measured
         self._change(curve=tuple(curve), losses=(), general_losses=())
 
+    def _log(self, **entry: float) -> None:
+        self.folder.log(**entry)
+        self.trackers.log(entry)
+
+    def _warn(self) -> None:
+        """Keep and say the warnings that the log calls for and that were not said yet."""
+        known = {warning.name for warning in self.state.warnings}
+        found = warning_signs(self.folder.lines, self.config, self.steps.count)
+        found += [self.memory] if self.memory else []
+        new = [warning for warning in found if warning.name not in known]
+        self._change(warnings=(*self.state.warnings, *new))
+        for warning in new:
+            self.say(f"step {warning.step}: {warning.problem}\n  To mend it: {warning.mend}")
+
     def _save(self) -> None:
+        self.folder.sync_log()
         seconds = time.monotonic() - self.began
         self._change(seconds=seconds, peak_memory_bytes=max(self.state.peak_memory_bytes, self.peak.bytes))
         save_checkpoint(self.folder.folder, self.state, self.weights, self.optimizer, self.random)
@@ -234,16 +318,30 @@ class _Tuning:
             mixture=self.steps.counts(state.step),
             general_validation_loss=state.best_general_loss,
             start_general_validation_loss=state.start_general_loss,
+            validation_score=state.best_score,
+            start_validation_score=state.start_score,
+            warnings=state.warnings,
         )
         self.folder.close(tuned)
         return tuned
 
     def _diverged(self, side: str, step: int) -> TunesmithError:
-        rate = self.config.learning_rate
-        return TunesmithError(
+        """The error to raise; the state is saved, so that the best adapter so far can be had."""
+        rate, state = self.config.learning_rate, self.state
+        problem = (
             f"The {side} loss or its gradient is not a finite number at step {step}: with a learning rate of {rate:g} "
-            "tuning diverged.",
-            f"set tuning.learning_rate to {rate / 5:g} and tune again",
+            "tuning diverged."
+        )
+        mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
+        if not state.best_step:
+            return TunesmithError(problem, mend)
+        if "diverged" not in {warning.name for warning in state.warnings}:
+            warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
+            self._change(warnings=(*state.warnings, warning))
+        self._save()
+        return TunesmithError(
+            f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
+            f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )
 
     def _change(self, **changes: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.core.records import MixtureCounts, Record
+from tunesmith.core.records import MixtureCounts, Record, TuningWarning
 
 __all__ = ["Tuned"]
 
@@ -11,7 +11,8 @@ class Tuned(Record, frozen=True, kw_only=True):
     """The best adapter of a run and how it came to be. Losses are nats per learnt token."""
 
     best_step: int
-    """Step with the lowest validation loss; 0 is the base model itself: nothing it learnt helped."""
+    """Step with the lowest validation loss, or the best score if so configured; 0 is the base model itself: nothing it
+    learnt helped."""
     validation_loss: float
     """At the best step."""
     start_validation_loss: float
@@ -27,7 +28,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     """All of the run, without the pauses where it was interrupted."""
     steps: int
     stopped_early: bool
-    """Before the planned steps: validation got no better, or the time was over."""
+    """Before the planned steps: validation got no better, the time was over, or it was ended by hand."""
     truncated: int
     """Rows that did not fit whole, cut or left out."""
     way: str = "plain"
@@ -41,3 +42,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     general row is held out."""
     start_general_validation_loss: float | None = None
     """Before the first step: the base model's."""
+    validation_score: float | None = None
+    """By the task's metric, on the rows that ``LoraConfig.score_rows`` asks for, at the best step."""
+    start_validation_score: float | None = None
+    warnings: tuple[TuningWarning, ...] = ()

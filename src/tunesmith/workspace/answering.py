@@ -177,6 +177,10 @@ class Answering:
         found = self.home.latest("run", record.settings["run"], Run)
         return found[0] if found else None
 
+    def unsaved(self, ready: Asking, examples: Sequence[Example]) -> Iterator[Answer]:
+        """Answers of a contender that asks the model, not saved: of a model that is still learning."""
+        return self._asked([(ready, example) for example in examples], quiet)
+
     def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks no model, not saved."""
         ready.predict(examples[:1])  # the first call fits: what takes time once is not an answer's time

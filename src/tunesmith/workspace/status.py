@@ -177,7 +177,9 @@ class _Walk:
 def _losses(run: Run) -> str:
     start, best = run.start_general_validation_loss, run.general_validation_loss
     general = "" if start is None or best is None else f"; general validation loss from {start:.3f} to {best:.3f}"
-    return f", validation loss {run.validation_loss:.3f} at step {run.best_step}{general}"
+    return f", validation loss {run.validation_loss:.3f} at step {run.best_step}{general}" + "".join(
+        f"; warned: {warning.problem}" for warning in run.warnings
+    )
 
 
 NEEDS = {

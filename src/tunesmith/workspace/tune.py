@@ -7,7 +7,7 @@ import os
 import platform
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -29,8 +29,12 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import general_rows, tuning_config
 from tunesmith.workspace.select import chosen_ids
+from tunesmith.workspace.watching import scorer
 
-__all__ = ["PlanReport", "plan", "too_early", "tune"]
+if TYPE_CHECKING:
+    from tunesmith.tuning.range_test import RangeTest
+
+__all__ = ["PlanReport", "plan", "range_test", "too_early", "tune"]
 
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
@@ -56,12 +60,26 @@ def plan(home: Home, *, selection: str | None = None, say: Say = silent, **chang
     return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
 
 
+def range_test(
+    home: Home, *, selection: str | None = None, progress: Progress = quiet, **changes: Any
+) -> RangeTest:  # fmt: skip
+    """Which learning rate suits the base model and the train side; nothing is kept. Leaves a mixture out."""
+    from tunesmith.tuning.range_test import range_test as ramp
+
+    config = tuning_config(home, changes)
+    answering = Answering(home)
+    chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
+    train, _ = _rows(home, answering, config, chosen)
+    return ramp(_base(home), train, config, progress=progress)
+
+
 def tune(
     home: Home,
     *,
     name: str | None = None,
     anyway: bool = False,
     selection: str | None = None,
+    finish: bool = False,
     progress: Progress = quiet,
     say: Say = silent,
     **changes: Any,
@@ -72,7 +90,8 @@ def tune(
 
     With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
-    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was.
+    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
+    ``finish``, it ends that run with the best adapter it has.
 
     Raises:
         TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
@@ -102,7 +121,10 @@ def tune(
         train, validation = _rows(home, answering, config, chosen)
         general = mixture.rows if mixture else None
         folder = home.inside / "runs" / name
-        tuned = train_adapter(base, train, validation, config, folder, general=general, progress=progress)
+        tuned = train_adapter(
+            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
+            score=scorer(home, answering, config, inputs),
+        )  # fmt: skip
         run = Run(
             name=name,
             config=config.model_dump(mode="json"),
@@ -124,6 +146,9 @@ def tune(
             mixture=tuned.mixture,
             general_validation_loss=tuned.general_validation_loss,
             start_general_validation_loss=tuned.start_general_validation_loss,
+            validation_score=tuned.validation_score,
+            start_validation_score=tuned.start_validation_score,
+            warnings=tuned.warnings,
         )
         home.save("run", name, run, inputs)
         answering.home.store.write_ledger("run", {"name": name})

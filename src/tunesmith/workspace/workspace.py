@@ -11,6 +11,7 @@ from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
     from tunesmith.workspace.add import AddReport
     from tunesmith.workspace.baseline import BaselineReport
@@ -224,23 +225,34 @@ class Workspace:
 
         return plan(self.home, selection=selection, **settings)
 
+    def range_test(self, *, selection: str | None = None, progress: Progress = quiet, **settings: Any) -> RangeTest:
+        """Which learning rate suits the base model and the train side. Settings: those under `tuning`."""
+        from tunesmith.workspace.tune import range_test
+
+        return range_test(self.home, selection=selection, progress=progress, **settings)
+
     def tune(
         self,
         *,
         name: str | None = None,
         anyway: bool = False,
         selection: str | None = None,
+        finish: bool = False,
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
         """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``.
 
+        ``finish``: end an interrupted or diverged run with the best adapter it has.
+
         Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
-        is told what there is to say about them.
+        is told what there is to say about them, and of each warning of the run.
         """
         from tunesmith.workspace.tune import tune
 
-        return tune(self.home, name=name, anyway=anyway, selection=selection, progress=progress, **settings)
+        return tune(
+            self.home, name=name, anyway=anyway, selection=selection, finish=finish, progress=progress, **settings
+        )
 
     def evaluate(
         self,

@@ -1,0 +1,116 @@
+"""Which learning rate suits a model and its train side: a short run whose rate rises from step to step, thrown away.
+
+After L. N. Smith, "Cyclical Learning Rates for Training Neural Networks", WACV 2017, section 3.3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.records import Record
+from tunesmith.models.template import Template
+from tunesmith.tuning.adapters import adapter_weights
+from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.memory import keep_freed_memory
+from tunesmith.tuning.rows import Row, encode_rows
+from tunesmith.tuning.steps import Steps
+
+__all__ = ["RangePoint", "RangeTest", "range_test", "suggested"]
+
+LOWEST, HIGHEST, STEPS = 1e-5, 1.0, 80
+SMOOTHING = 0.8
+"""Weight of what came before in the smoothed loss: about five steps, a third of a decade of the rate."""
+RISEN = 2.0
+"""The ramp ends when the smoothed loss is so many times its lowest."""
+BELOW = 5.0
+"""A whole run takes many more steps at its rate than the ramp does, so it needs a lower one. Also the step by which an
+error about a rate that is too high lowers it."""
+
+
+class RangePoint(Record, frozen=True, kw_only=True):
+    learning_rate: float
+    loss: float
+    """Of the step's examples before the step, in nats per learnt token."""
+    smoothed_loss: float
+
+
+class RangeTest(Record, frozen=True, kw_only=True):
+    """A ramp of the learning rate and what it suggests."""
+
+    points: tuple[RangePoint, ...]
+    suggested_learning_rate: float
+    lowest_at: float
+    """Rate at which the smoothed loss was lowest."""
+    because: str
+    """The rule, in words."""
+
+
+def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress: Progress = quiet) -> RangeTest:
+    """Train ``STEPS`` steps while the rate rises from ``LOWEST`` to ``HIGHEST`` by the same factor a step.
+
+    It ends sooner where the loss has risen. Nothing is kept. The same inputs and seed give the same points.
+
+    Raises:
+        NothingToMeasure: The train side is empty.
+        TunesmithError: A row is too long or has nothing to learn, or the loss falls at no rate.
+        KeyboardInterrupt: On SIGINT.
+    """
+    template, limit = Template.open(base), longest_example(base, config)
+    steps = Steps(encode_rows(template, train, "train", limit, config.too_long).examples, None, config)
+    with Interrupt() as interrupt, keep_freed_memory(), threads(), torch.random.fork_rng():
+        network = Network(add_adapter(load_base(base, config.dtype), config))
+        choose_way(network)
+        weights = list(adapter_weights(network.model).values())
+        optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
+        torch.manual_seed(config.seed)
+        points: list[RangePoint] = []
+        mean = 0.0
+        for step in range(STEPS):
+            rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
+            batch = steps.at(step).train
+            assert batch is not None  # without a mixture every step has train rows
+            optimizer.zero_grad()
+            loss = network.learn(batch, interrupt.check)
+            norm = float(torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm))
+            if not math.isfinite(loss + norm):
+                break
+            mean = SMOOTHING * mean + (1 - SMOOTHING) * loss
+            smoothed = mean / (1 - SMOOTHING ** (step + 1))
+            points.append(RangePoint(learning_rate=rate, loss=loss, smoothed_loss=smoothed))
+            progress(step + 1, STEPS, f"rate {rate:.1e}, loss {smoothed:.3f}")
+            if smoothed > RISEN * min(point.smoothed_loss for point in points):
+                break
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            optimizer.step()
+    return suggested(points)
+
+
+def suggested(points: Sequence[RangePoint]) -> RangeTest:
+    """The rate that a ramp suggests: a fifth of the one at which the smoothed loss was lowest, to two digits.
+
+    Raises:
+        TunesmithError: The loss never fell below its start.
+    """
+    best = min(points, key=lambda point: point.smoothed_loss, default=None)
+    if best is None or best.smoothed_loss >= points[0].smoothed_loss:
+        raise TunesmithError(
+            f"At no rate between {LOWEST:g} and {HIGHEST:g} did the loss fall.",
+            "look at the train rows with `tunesmith check`; if the loss is near 0, the base model knows them already",
+        )
+    rate = float(f"{best.learning_rate / BELOW:.1e}")
+    return RangeTest(
+        points=tuple(points),
+        suggested_learning_rate=rate,
+        lowest_at=best.learning_rate,
+        because=f"a {BELOW:g}th of {best.learning_rate:.1e}, where the smoothed loss was lowest",
+    )

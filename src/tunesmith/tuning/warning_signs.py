@@ -1,0 +1,160 @@
+"""What a run's log shows that people should know while it goes on. Each rule is a pure function of the log.
+
+A rule looks at the lines so far (`log.jsonl`: steps with ``train_loss`` and ``gradient_norm``, looks with
+``validation_loss``) and answers with a warning or nothing. It stops nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from statistics import fmean, median, variance
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import TuningWarning
+from tunesmith.tuning.config import LoraConfig
+
+__all__ = ["Log", "check_rate", "warning_signs"]
+
+Log = Sequence[dict[str, float]]
+
+HIGHEST_RATE = 1.0
+"""AdamW moves each weight by about the learning rate a step; the adapter's begin far below 1."""
+USUAL_RATE = 2e-2
+"""Ten times what suits adapters on the smallest models."""
+FLAT_SHARE, FLAT_STEPS = 0.3, 30
+"""Part of the run, and fewest steps, after which its loss should have fallen."""
+FALLEN_SHARE = 0.01
+"""A validation loss this share below or above its start has moved."""
+RISEN, RISEN_STEPS = 1.3, 8
+"""The loss has risen when five steps lie this many times above the start; looked at from this step on."""
+SPIKE, SPIKES, SPIKE_FROM, SPIKE_WINDOW = 10.0, 3, 10, 50
+"""A gradient is a spike at so many times the median of the 10 to 50 steps before it; so many of them are told."""
+CLIPPED_SHARE, CLIPPED_STEPS = 0.95, 50
+"""Share of at least so many steps whose gradient was far beyond what is let through."""
+FAR_BEYOND = 10.0
+"""Times ``max_grad_norm``. AdamW hardly notices a gradient that is shortened a little each time."""
+
+
+def check_rate(config: LoraConfig) -> None:
+    """Refuse a learning rate that cannot work.
+
+    Raises:
+        TunesmithError: It is above 1.
+    """
+    rate = config.learning_rate
+    if rate > HIGHEST_RATE:
+        raise TunesmithError(
+            f"A learning rate of {rate:g} moves every weight of the adapter by about {rate:g} a step: training would "
+            "diverge.",
+            "set tuning.learning_rate between 1e-4 and 3e-3, or have one found with `tunesmith tune --range-test`",
+        )
+
+
+def warning_signs(log: Log, config: LoraConfig, steps: int) -> list[TuningWarning]:
+    """All warnings that the log of a run of ``steps`` planned steps calls for, at its last step."""
+    return [found for rule in RULES if (found := rule(log, config, steps))]
+
+
+def unusual_rate(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    if config.learning_rate <= USUAL_RATE:
+        return None
+    return _warning(
+        log,
+        "unusual_rate",
+        f"the learning rate {config.learning_rate:g} is more than ten times what suits adapters",
+        "interrupt with Ctrl-C and set tuning.learning_rate between 1e-4 and 3e-3, or have one found with "
+        "`tunesmith tune --range-test`",
+    )
+
+
+def rate_too_high(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    """Five losses in a row whose mean lies well above both the first losses and the base model's validation loss."""
+    losses, looks = _column(log, "train_loss"), _column(log, "validation_loss")
+    if len(losses) < RISEN_STEPS or not looks:
+        return None
+    start, now = max(fmean(losses[:3]), looks[0]), fmean(losses[-5:])
+    if now <= RISEN * start:
+        return None
+    return _warning(
+        log,
+        "rate_too_high",
+        f"the train loss rose from {start:.3f} at the start to {now:.3f}: the learning rate of "
+        f"{config.learning_rate:g} is too high",
+        f"set tuning.learning_rate to {config.learning_rate / 5:g}, or have one found with "
+        "`tunesmith tune --range-test`",
+    )
+
+
+def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    """The last third of the losses is not lower than the first beyond twice the standard error of the difference."""
+    losses, looks = _column(log, "train_loss"), _column(log, "validation_loss")
+    if len(losses) < max(FLAT_STEPS, FLAT_SHARE * steps):
+        return None
+    if looks and min(looks) < (1 - FALLEN_SHARE) * looks[0]:
+        return None
+    third = len(losses) // 3
+    first, last = losses[:third], losses[-third:]
+    noise = 2 * ((variance(first) + variance(last)) / third) ** 0.5
+    if fmean(first) - fmean(last) > noise:
+        return None
+    return _warning(
+        log,
+        "flat_loss",
+        f"over {len(losses)} steps the loss has not fallen beyond its noise: {fmean(first):.3f} at first, "
+        f"{fmean(last):.3f} of late",
+        f"if the loss is high, set tuning.learning_rate to {config.learning_rate * 3:g} or find one with "
+        "`tunesmith tune --range-test`; if it is near 0, the base model knows the answers already",
+    )
+
+
+def rising_validation(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    """The first two looks after the start lie above it, and the second above the first."""
+    looks = _column(log, "validation_loss")
+    if len(looks) < 3 or not looks[0] * (1 + FALLEN_SHARE) < looks[1] < looks[2]:
+        return None
+    return _warning(
+        log,
+        "rising_validation",
+        f"the validation loss has risen from the first look on: {looks[0]:.3f}, {looks[1]:.3f}, {looks[2]:.3f}",
+        f"set tuning.learning_rate to {config.learning_rate / 3:g}; if it still rises, train and validation ask for "
+        "different answers: look at both with `tunesmith check`",
+    )
+
+
+def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    """Several gradients far above the median of those before them, or nearly all far beyond ``max_grad_norm``."""
+    norms = _column(log, "gradient_norm")
+    spikes = [
+        norm
+        for at, norm in enumerate(norms)
+        if at >= SPIKE_FROM and norm > config.max_grad_norm
+        and norm > SPIKE * median(norms[max(0, at - SPIKE_WINDOW) : at])
+    ]  # fmt: skip
+    beyond = sum(norm > FAR_BEYOND * config.max_grad_norm for norm in norms)
+    if len(spikes) >= SPIKES:
+        problem = f"{len(spikes)} gradients were more than {SPIKE:g} times as long as those before them"
+    elif len(norms) >= CLIPPED_STEPS and beyond >= CLIPPED_SHARE * len(norms):
+        problem = (
+            f"{beyond} of {len(norms)} gradients were more than {FAR_BEYOND:g} times as long as "
+            f"tuning.max_grad_norm {config.max_grad_norm:g}"
+        )
+    else:
+        return None
+    return _warning(
+        log,
+        "exploding_gradients",
+        problem,
+        f"set tuning.learning_rate to {config.learning_rate / 3:g}, and look for odd rows with `tunesmith check`",
+    )
+
+
+Rule = Callable[[Log, LoraConfig, int], TuningWarning | None]
+RULES: tuple[Rule, ...] = (unusual_rate, rate_too_high, flat_loss, rising_validation, exploding_gradients)
+
+
+def _column(log: Log, name: str) -> list[float]:
+    return [line[name] for line in log if name in line]
+
+
+def _warning(log: Log, name: str, problem: str, mend: str) -> TuningWarning:
+    return TuningWarning(name=name, step=int(log[-1]["step"]) if log else 0, problem=problem, mend=mend)
