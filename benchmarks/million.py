@@ -205,7 +205,7 @@ def peers(environment: Path, folder: Path, truth_rows: int, count: int, alike: s
     for name, runs in ran.items():
         seconds = statistics.median(one.told["seconds"] for one in runs)
         steps = ", ".join(f"{step} {took:.1f}" for step, took in runs[-1].told.get("steps", {}).items())
-        label = f"{name} {runs[0].told.get('version', '')}".strip()
+        label = f"{name} {runs[0].told['version']}" if "version" in runs[0].told else name.capitalize()
         print(
             f"{label:<18} {thresholds[name]:>9} {scores[name][0]:>7.4f} {scores[name][1]:>9.4f} {seconds:>8.1f} "
             f"{max(one.megabytes for one in runs):>6,.0f} {seconds / own:>6.1f}  {steps}"

@@ -128,7 +128,7 @@ class Work:
             if best is not None:
                 theirs.append(self._trl(best, self.options.steps))
         print(f"{'program':<34} {'examples/s':>10} {'MB':>7} {'loss, first and last step':>26}")
-        own = told("tunesmith, " + ours[0].told["way"], ours)
+        own = told("Tunesmith, " + ours[0].told["way"], ours)
         told_rate(ours[0].told)
         if best is not None:
             other = told(f"trl {theirs[0].told['version']}, {best}", theirs)
