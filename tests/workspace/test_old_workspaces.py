@@ -35,9 +35,18 @@ def test_its_answers_are_scored_again_without_asking_a_model(name, tmp_path, mon
     assert workspace.decide().recommendation
 
 
-@pytest.mark.parametrize("name", MADE_BY)
-def test_its_classifier_is_asked_anew_for_what_its_answers_do_not_count(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(shutil.copytree(FIXTURES / name, tmp_path / "desk"))
+def test_its_classifier_is_asked_anew_for_what_its_answers_do_not_count(tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(FIXTURES / "workspace-0.1.0", tmp_path / "desk"))
     workspace = Workspace(".")
     before = workspace.home.index("contender", "classifier")[-1].hash
     assert workspace.baseline(["classifier"]).contenders["classifier"].contender != before
+
+
+def test_what_became_of_its_examples_is_told(tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(FIXTURES / "workspace-0.1.0-examples", tmp_path / "desk"))
+    workspace = Workspace(".")
+    assert [change.kind for change in workspace.history().changes] == ["remove", "erase", "correct", "correct"]
+    (again,) = [example for example in workspace.home.examples() if example.was]
+    assert (again.prompt, again.completion) == ("where is my parcel", "shipping")
+    assert all(example.time and example.time >= "2026-01-01" for example in workspace.home.examples())
+    assert workspace.verify_split().certificate.time is not None
