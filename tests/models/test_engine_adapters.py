@@ -10,8 +10,8 @@ from transformers import AutoModelForCausalLM
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.models.engine import Engine
-from tunesmith.models.engine.adapters import adapter_hash
 
 HEAD = Message(role="system", content="You answer for the support desk. " * 2)
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import cannot_write, sync_folder, write_whole
-from tunesmith.models.engine.adapters import PREFIX, SETTINGS, WEIGHTS, adapter_hash
+from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
+from tunesmith.models.engine.adapters import PREFIX
 from tunesmith.models.folder import check_weights
 
 __all__ = ["adapter_hash", "adapter_weights", "check_adapter", "save_adapter", "tensor_shapes"]

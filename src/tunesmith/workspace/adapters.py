@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
 from tunesmith.core.store import Derived
+from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 
@@ -129,14 +130,10 @@ def find_run(home: Home, name: str) -> Run:
 
 def whole(home: Home, run: Run) -> bool:
     """Whether the run's folder holds the adapter that it made."""
-    from tunesmith.core.codec import digest_bytes
-
-    folder = home.inside / run.adapter
     try:
-        content = (folder / "adapter_model.safetensors").read_bytes() + (folder / "adapter_config.json").read_bytes()
+        return adapter_hash(home.inside / run.adapter) == run.adapter_hash
     except OSError:
         return False
-    return digest_bytes(content) == run.adapter_hash
 
 
 def adapters(home: Home) -> list[AdapterEntry]:
@@ -194,7 +191,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
     at = {entry.name: entry.at for entry in home.index("run")}
     splits = {entry.hash: home.load(entry, Split).snapshot for entry in home.index("split")}
     tags, now = _tags(home), _now(home)
-    found = _evaluations(home)
+    found, decided = _evaluations(home), _decided(home)
     for run in wanted:
         made = [_exported(home, e) for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
         mine = {side: metrics for side, by in found.items() if (metrics := by.get(run.adapter_hash)) is not None}
@@ -220,7 +217,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             overrides=run.overrides,
             tags=tags.get((run.name, run.adapter_hash), ()),
             evaluated=mine,
-            decided=_decided(home, run),
+            decided=decided.get(run.adapter_hash, ()),
             exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
         )
 
@@ -253,7 +250,7 @@ def _now(home: Home) -> dict[str, str]:
 
 def _base_name(home: Home, run: Run) -> str:
     try:
-        settings = json.loads((home.inside / run.adapter / "adapter_config.json").read_bytes())
+        settings = json.loads((home.inside / run.adapter / SETTINGS).read_bytes())
     except (OSError, ValueError):
         return home.settings.model.base
     return str(settings.get("base_model_name_or_path") or home.settings.model.base)
@@ -277,19 +274,24 @@ def _plain_contenders(home: Home) -> dict[str, str]:
     return {r.hash: r.adapter_hash for r in records if r.adapter_hash and r.constraint is None}
 
 
-def _decided(home: Home, run: Run) -> tuple[str, ...]:
-    """Recommendations that rest on evaluations with the run's adapter."""
+def _decided(home: Home) -> dict[str, tuple[str, ...]]:
+    """By adapter: recommendations that rest on evaluations with it, oldest first."""
     adapter_of = _plain_contenders(home)
-    rests_on = {
-        entry.hash
-        for entry in home.index("evaluation")
-        if any(
-            adapter_of.get(score.contender) == run.adapter_hash
+    measured = {
+        entry.hash: {
+            adapter_of[score.contender]
             for score in home.load(entry, Evaluation).contenders.values()
-        )
+            if score.contender in adapter_of
+        }
+        for entry in home.index("evaluation")
     }
-    decisions = [home.load(entry, Decision) for entry in home.index("decision")]
-    return tuple(d.recommendation for d in decisions if rests_on & set(d.inputs.values()))
+    found: dict[str, tuple[str, ...]] = {}
+    for entry in home.index("decision"):
+        decision = home.load(entry, Decision)
+        asked = {adapter for value in decision.inputs.values() for adapter in measured.get(value, ())}
+        for adapter in asked:
+            found[adapter] = (*found.get(adapter, ()), decision.recommendation)
+    return found
 
 
 def _both(home: Home, one: AdapterEntry, other: AdapterEntry) -> dict[str, dict[str, tuple[float, float]]]:

@@ -12,7 +12,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Run
 from tunesmith.evaluation.metrics import default_names, find
 from tunesmith.evaluation.scores import score
-from tunesmith.models.engine.adapters import adapter_hash
+from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home

@@ -17,13 +17,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tunesmith.core.codec import digest_bytes
 from tunesmith.core.errors import TunesmithError
+from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.attention import current_pass
 
-__all__ = ["PREFIX", "SETTINGS", "WEIGHTS", "Adapter", "AdapterShelf", "adapter_hash", "open_adapter"]
+__all__ = ["PREFIX", "Adapter", "AdapterShelf", "open_adapter"]
 
-WEIGHTS, PICKLED, SETTINGS = "adapter_model.safetensors", "adapter_model.bin", "adapter_config.json"
+PICKLED = "adapter_model.bin"
 PREFIX = "base_model.model."
 KEPT = 32
 """Adapters of one model that stay loaded."""
@@ -107,11 +107,6 @@ class AdapterShelf:
             holder = self._model.get_submodule(parent)
             setattr(holder, child, AdaptedLinear(getattr(holder, child), layer))
             self._wrapped.add(layer)
-
-
-def adapter_hash(folder: Path) -> str:
-    """Name of an adapter: the hash of its weights and settings."""
-    return digest_bytes((folder / WEIGHTS).read_bytes() + (folder / SETTINGS).read_bytes())
 
 
 def open_adapter(folder: Path, model: nn.Module, model_name: str, device: torch.device, dtype: torch.dtype) -> Adapter:

@@ -19,8 +19,9 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import sync_folder, write_whole
+from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
 from tunesmith.models.convert import NAMES, TOP
-from tunesmith.models.engine.adapters import PREFIX, SETTINGS, WEIGHTS
+from tunesmith.models.engine.adapters import PREFIX
 from tunesmith.models.template import Template
 from tunesmith.tuning.export.source import Source, one_scale
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tunesmith.core.files import write_whole
-from tunesmith.models.engine.adapters import SETTINGS, WEIGHTS
+from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
 from tunesmith.tuning.export.source import Source, copy_tokenizer
 
 __all__ = ["write_adapter"]

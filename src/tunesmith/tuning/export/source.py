@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.records import Message, Record
-from tunesmith.models.engine.adapters import SETTINGS, WEIGHTS
+from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
 
 __all__ = ["TOKENIZER_FILES", "Asked", "Facts", "Source", "copy_tokenizer", "one_scale", "untouched"]
 
