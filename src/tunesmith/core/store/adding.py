@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from sqlalchemy import Connection, Table, bindparam, select, update
 from tunesmith.core import codec
 from tunesmith.core.records import Document, Example
 from tunesmith.core.store import tables
+from tunesmith.core.store.moments import now
 
 __all__ = ["Added", "Adding", "add_documents"]
 
@@ -131,7 +131,7 @@ class Adding:
         self._counts["new"] -= 1
         self._counts["back"] += 1
         self._replaced.discard(back.id)
-        change = {"at": _now(), "batch": self._batch, "kind": "restore", "by": "add", "new": back.id, "reason": ""}
+        change = {"at": now(), "batch": self._batch, "kind": "restore", "by": "add", "new": back.id, "reason": ""}
         self._connection.execute(tables.changes.insert(), change)
         return back
 
@@ -188,8 +188,8 @@ class Adding:
 
     def _standing_for(self, gone: Sequence[_Stored]) -> list[str]:
         """What stands in the place of these."""
-        now = (self._successors.get(one.id) for one in gone)
-        return [example for example in now if example is not None]
+        standing = (self._successors.get(one.id) for one in gone)
+        return [example for example in standing if example is not None]
 
 
 @dataclass
@@ -224,10 +224,6 @@ def _write(connection: Connection, insert: Callable[..., Any], table: Table, row
     """Insert rows; of one that is there, what it says and that it is in use."""
     if rows:
         statement = insert(table)
-        now = {name: statement.excluded[name] for name in rows[0] if name != "id"} | {"removed_at": None}
-        upsert = statement.on_conflict_do_update(index_elements=["id"], set_=now)
-        connection.execute(upsert, [row | {"added_at": _now()} for row in rows])
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+        changed = {name: statement.excluded[name] for name in rows[0] if name != "id"} | {"removed_at": None}
+        upsert = statement.on_conflict_do_update(index_elements=["id"], set_=changed)
+        connection.execute(upsert, [row | {"added_at": now()} for row in rows])

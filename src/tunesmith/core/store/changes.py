@@ -9,7 +9,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import UTC, datetime
 from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, select, update
@@ -18,6 +17,7 @@ from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Example, Record
 from tunesmith.core.store import tables
+from tunesmith.core.store.moments import now
 
 __all__ = ["Change", "ChangeKind", "Changes", "Edit"]
 
@@ -121,16 +121,16 @@ class Changes:
 
     def successors(self) -> dict[str, str | None]:
         """What stands in the place of each example that was changed: an id, or None where nothing does."""
-        now: dict[str, str | None] = {}
+        found: dict[str, str | None] = {}
         stands_for: dict[str, set[str]] = {}
         for change in self.all():
             if change.old is None:
                 continue
             whose = {change.old, *stands_for.pop(change.old, ())}
-            now.update(dict.fromkeys(whose, change.new))
+            found.update(dict.fromkeys(whose, change.new))
             if change.new is not None:
                 stands_for.setdefault(change.new, set()).update(whose)
-        return {old: new for old, new in now.items() if old != new}
+        return {old: new for old, new in found.items() if old != new}
 
     def erase(self, ids: Sequence[str], by: str, reason: str = "", within: Connection | None = None) -> str:
         """Take examples out of use and forget what they said, for good; returns the batch's name. The ids stay.
@@ -141,12 +141,12 @@ class Changes:
         with self._inside(within) as connection:
             table = tables.examples
             for example_id in ids:
-                values = {"record": "", "removed_at": _now()}
+                values = {"record": "", "removed_at": now()}
                 if not connection.execute(update(table).where(table.c.id == example_id).values(values)).rowcount:
                     raise TunesmithError(f"There is no example {example_id}.", "name it by its whole id")
                 connection.execute(
                     tables.changes.insert(),
-                    {"at": _now(), "batch": batch, "kind": "erase", "by": by, "old": example_id, "reason": reason},
+                    {"at": now(), "batch": batch, "kind": "erase", "by": by, "old": example_id, "reason": reason},
                 )
         return batch
 
@@ -159,7 +159,7 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
     if edit.new is not None and edit.old == edit.new.id:
         raise ValueError(f"example {edit.old} would take its own place")
     if edit.old is not None:
-        taken = update(table).where(table.c.id == edit.old, table.c.removed_at.is_(None)).values(removed_at=_now())
+        taken = update(table).where(table.c.id == edit.old, table.c.removed_at.is_(None)).values(removed_at=now())
         if not connection.execute(taken).rowcount:
             raise TunesmithError(
                 f"Example {edit.old} is not in use any more: another change was faster. Nothing was changed.",
@@ -169,11 +169,11 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
     if new is not None:
         row = {"record": codec.encode(new).decode(), "said": new.said, "removed_at": None}
         if not connection.execute(update(table).where(table.c.id == new.id).values(row)).rowcount:
-            connection.execute(table.insert(), row | {"id": new.id, "added_at": _now()})
+            connection.execute(table.insert(), row | {"id": new.id, "added_at": now()})
     connection.execute(
         tables.changes.insert(),
         {
-            "at": _now(), "batch": batch, "kind": kind, "by": by, "old": edit.old,
+            "at": now(), "batch": batch, "kind": kind, "by": by, "old": edit.old,
             "new": new.id if new is not None else None, "reason": edit.reason,
         },
     )  # fmt: skip
@@ -189,7 +189,3 @@ def _record(connection: Connection, example_id: str) -> Example | None:
         select(tables.examples.c.record).where(tables.examples.c.id == example_id)
     ).scalar_one_or_none()
     return codec.decode(found, Example) if found else None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

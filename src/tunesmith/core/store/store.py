@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, delete, func, select
@@ -18,6 +17,7 @@ from tunesmith.core.store import tables
 from tunesmith.core.store.adding import Added, Adding, add_documents
 from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
+from tunesmith.core.store.moments import now
 from tunesmith.core.store.reviews import Reviews
 
 __all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
@@ -149,7 +149,7 @@ class Store:
         if not answers:
             return
         rows = [
-            {"contender": a.contender, "example": a.example, "record": codec.encode(a).decode(), "at": _now()}
+            {"contender": a.contender, "example": a.example, "record": codec.encode(a).decode(), "at": now()}
             for a in answers
         ]
         insert = self._insert(tables.answers)
@@ -183,7 +183,7 @@ class Store:
     def write_ledger(self, kind: str, detail: dict[str, Any]) -> None:
         with self.writing() as connection:
             connection.execute(
-                tables.ledger.insert(), {"at": _now(), "kind": kind, "detail": codec.encode(detail).decode()}
+                tables.ledger.insert(), {"at": now(), "kind": kind, "detail": codec.encode(detail).decode()}
             )
 
     def ledger(self, kind: str | None = None) -> list[LedgerEntry]:
@@ -198,7 +198,7 @@ class Store:
     # The index of derived records, which only grows too: the newest of a name is the current one.
 
     def save_derived(self, kind: str, name: str, record_hash: str, inputs: dict[str, str]) -> None:
-        row = {"at": _now(), "kind": kind, "name": name, "hash": record_hash, "inputs": codec.encode(inputs).decode()}
+        row = {"at": now(), "kind": kind, "name": name, "hash": record_hash, "inputs": codec.encode(inputs).decode()}
         with self.writing() as connection:
             connection.execute(tables.derived.insert(), row)
 
@@ -279,7 +279,3 @@ def _in_words(error: DatabaseError) -> TunesmithError:
             "wait for it to end, then run the same command again",
         )
     return TunesmithError(f"The store could not be written: {text}.", "see that the workspace's folder can be written")
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
