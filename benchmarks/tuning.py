@@ -32,9 +32,13 @@ from tunesmith.models.template import Template
 PER_STEP = 32
 RANK = 16
 RATE = 1e-3
-AT_ONCE = (4, 8, 16, 32)
-"""Examples that TRL computes at once, the rest of the step by gradient accumulation."""
+AT_ONCE = (1, 2, 4, 8, 16, 32)
+"""Examples that TRL computes at once, the rest of the step by gradient accumulation. Tried upwards while it pays."""
+TRIED = 8
+"""Examples a step, where more are not computed at once, while TRL's setting is chosen: their rate is that of 32."""
 IGNORED = -100
+PACKED = 2048
+"""Tokens of TRL's packed rows."""
 
 Rows = list[dict[str, list[int]]]
 
@@ -47,7 +51,7 @@ class Setting(NamedTuple):
     packing: bool = False
 
     def __str__(self) -> str:
-        return f"{self.dtype}, {'packed' if self.packing else f'{self.at_once} at once'}"
+        return f"{self.dtype}, {f'packed to {PACKED} tokens' if self.packing else f'{self.at_once} at once'}"
 
 
 def main(arguments: list[str]) -> int:
@@ -137,42 +141,45 @@ class Work:
             print(f"{own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
 
     def _best_setting(self) -> Setting:
-        """The fastest of TRL's settings that learn the same; each is tried."""
-        tried = [Setting(dtype, many) for dtype in ("bfloat16", "float32") for many in AT_ONCE]
-        tried.append(Setting("bfloat16", 1, packing=True))
+        """The fastest of TRL's settings that learn the same."""
         rates: dict[Setting, float] = {}
-        first = None
-        for setting in tried:
-            try:
-                ran = self._trl(setting, self.options.tried_steps)
-            except SystemExit as error:
-                print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
-                continue
-            loss = ran.told["losses"][0]
-            first = loss if first is None else first
-            rate = PER_STEP / statistics.median(ran.told["seconds"][1:])
-            same = abs(loss - first) < 0.05 * first
-            print(
-                f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, loss {loss:.4f}"
-                + ("" if same else ", which is another loss: left out"),
-                flush=True,
-            )
-            if same:
+        for dtype in ("bfloat16", "float32"):
+            for many in AT_ONCE:
+                setting = Setting(dtype, many)
+                rate = self._tried(setting)
+                if rate is None or rate < 0.95 * max(rates.values(), default=0.0):
+                    break  # more at once would be slower still, and run out of memory in the end
                 rates[setting] = rate
+        # on a CPU packed examples see one another, so this is told and never chosen
+        self._tried(Setting("bfloat16", 1, packing=True))
         return max(rates, key=lambda setting: rates[setting])
+
+    def _tried(self, setting: Setting) -> float | None:
+        """Examples a second of a few warm steps, told; None where it fails."""
+        try:
+            ran = self._trl(setting, self.options.tried_steps, per_step=max(TRIED, setting.at_once))
+        except SystemExit as error:
+            print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
+            return None
+        rate: float = ran.told["per_step"] / statistics.median(ran.told["seconds"][1:])
+        about = "one example sees another, so left out" if setting.packing else f"loss {ran.told['losses'][0]:.4f}"
+        print(f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, {about}", flush=True)
+        return rate
 
     def _ours(self) -> Ran:
         file = self._file(self.options.steps, dtype="auto")
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
 
-    def _trl(self, setting: Setting, steps: int) -> Ran:
-        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packing=setting.packing)
+    def _trl(self, setting: Setting, steps: int, per_step: int = PER_STEP) -> Ran:
+        packed = PACKED if setting.packing else None
+        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packed=packed, per_step=per_step)
         program = Path(__file__).parent / "_trl_work.py"
         return process([self.options.peers.absolute() / "bin" / "python", program, file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
-        rows = self.rows * -(-(steps + 1) * PER_STEP // len(self.rows))
-        task = self.common | setting | {"rows": rows[: (steps + 1) * PER_STEP], "steps": steps + 1}
+        task = self.common | setting | {"steps": steps + 1}
+        many = task["steps"] * task["per_step"]
+        task["rows"] = (self.rows * -(-many // len(self.rows)))[:many]
         file = self.options.folder / f"{self.name}.json"
         file.write_text(json.dumps(task), encoding="utf-8")
         return file

@@ -83,7 +83,7 @@ class LoraConfig(Config):
     0. Validation loss counts the last turn alone."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
-    pack_tokens: int = Field(768, ge=1)
+    pack_tokens: int = Field(1280, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
     report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
     """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""

@@ -1,4 +1,4 @@
-"""The parts of a step that are worth their own gradients: adapted linear layers, gated activations, the token loss.
+"""The parts of a step that are worth their own gradients: adapted linear layers, gated activations, norms, token loss.
 
 Each equals what PyTorch would compute, with fewer passes over memory and less kept for the backward pass: base weights
 are frozen, so only the adapter and the activations get gradients. A layer with dropout stays PEFT's.
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 __all__ = ["fuse", "token_loss", "unfuse"]
 
-LOGITS_AT_ONCE = 2**22
-"""Logits that exist at one time: 16 MB in float32, small enough for the cache to keep most of them."""
+LOGITS_AT_ONCE = 2**24
+"""Logits that exist at one time: 64 MB in float32. Fewer, and the output layer is read too often."""
 
 
 def fuse(model: nn.Module) -> None:
@@ -29,12 +29,14 @@ def fuse(model: nn.Module) -> None:
             module.forward = MethodType(_adapted_linear, module)
         elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
             module.forward = MethodType(_gated, module)
+        elif type(module).__name__.endswith("RMSNorm") and _is_rms_norm(module):
+            module.forward = MethodType(_rms_norm, module)
 
 
 def unfuse(model: nn.Module) -> None:
     """Give the layers that ``fuse`` switched over their own forward again."""
     for module in model.modules():
-        if getattr(vars(module).get("forward"), "__func__", None) in (_adapted_linear, _gated):
+        if getattr(vars(module).get("forward"), "__func__", None) in (_adapted_linear, _gated, _rms_norm):
             del module.forward
 
 
@@ -63,6 +65,16 @@ def _is_silu(module: Any) -> bool:
     return isinstance(activation, nn.SiLU) or type(activation).__name__ == "SiLUActivation"
 
 
+@torch.no_grad()
+def _is_rms_norm(module: Any) -> bool:
+    """Whether a frozen norm is x / rms(x) * weight with no more to it; some add 1 to the weight."""
+    weight, least = getattr(module, "weight", None), getattr(module, "variance_epsilon", None)
+    if weight is None or least is None or weight.requires_grad or weight.dtype == torch.float64:
+        return False
+    x = torch.linspace(-1, 2, len(weight), dtype=weight.dtype, device=weight.device)[None]
+    return torch.allclose(module(x), _rms_norm(module, x), rtol=0.01, atol=0.0)
+
+
 def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
     if layer.disable_adapters or layer.merged:
         return layer.base_layer(x)  # type: ignore[no-any-return]
@@ -73,6 +85,10 @@ def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
 
 def _gated(module: Any, x: Tensor) -> Tensor:
     return module.down_proj(_Gated.apply(module.gate_proj(x), module.up_proj(x)))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _rms_norm(module: Any, x: Tensor) -> Tensor:
+    return _RMSNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
 
 
 class _AdaptedLinear(torch.autograd.Function):
@@ -116,6 +132,24 @@ class _Gated(torch.autograd.Function):
         gate, up = context.saved_tensors
         d_up = nn.functional.silu(gate).mul_(d)
         return torch.ops.aten.silu_backward(d * up, gate), d_up
+
+
+class _RMSNorm(torch.autograd.Function):
+    """x / rms(x) * weight, in float32 up to the product with the weight as in transformers; keeps x alone."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, least: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = norm.square_().div_(x.shape[-1]).add_(least).rsqrt_()
+        context.save_for_backward(x, weight, scale)
+        return x.float().mul(scale).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None]:
+        x, weight, scale = context.saved_tensors
+        unit, d_unit = x.float() * scale, (d * weight).float()
+        along = torch.linalg.vecdot(d_unit, unit).unsqueeze_(-1).div_(-x.shape[-1])
+        return d_unit.addcmul(unit, along).mul_(scale).to(d.dtype), None, None
 
 
 class _TokenLoss(torch.autograd.Function):

@@ -175,9 +175,7 @@ def choose_way(network: Network) -> Way:
     batch = _made_up(network.causal.config.get_text_config().vocab_size)
     network.switch("plain")
     expected = _measured(network, batch)
-    possible: list[Way] = ["packed"]
-    if network.device.type == "cpu" and attention.available():
-        possible.insert(0, "segments")
+    possible: tuple[Way, ...] = ("segments", "packed")
     for way in possible:
         try:
             network.switch(way)
