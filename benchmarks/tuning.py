@@ -6,6 +6,8 @@ The work:
 
 - prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
+
+With --growth Tunesmith alone learns 1,000 steps of `short`, 8 examples each, to show that its memory stays level.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 
 PER_STEP = 32
+LONG = 1000
+"""Steps over which memory has to stay level."""
 RANK = 16
 RATE = 1e-3
 AT_ONCE = (1, 2, 4, 8, 16, 32)
@@ -64,6 +68,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing TRL's setting")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
     parser.add_argument("--only", choices=("prefix", "short"))
+    parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without TRL")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     base = model_folder(options.base)
@@ -78,6 +83,9 @@ def main(arguments: list[str]) -> int:
         "threads": os.cpu_count(), "folder": str(options.folder / "trl"),
     }  # fmt: skip
     works = {"prefix": lambda: prefixed(template, options.data), "short": lambda: short(template)}
+    if options.growth:
+        Work("short", short(template), common, options).grow()
+        return 0
     for name in [options.only] if options.only else works:
         work = Work(name, works[name](), common, options)
         work.compare()
@@ -140,16 +148,25 @@ class Work:
             apart = max(abs(a - b) for a, b in zip(ours[0].told["losses"], theirs[0].told["losses"], strict=True))
             print(f"{own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
 
+    def grow(self) -> None:
+        """Print the resident memory after some steps of 8 examples of unlike lengths."""
+        file = self._file(LONG - 1, dtype="auto", per_step=8)
+        resident = process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file]).told["resident"]
+        for step in (10, 50, 100, 200, 500, LONG):
+            print(f"  step {step:>5}: {resident[step - 1] / 2**20:,.0f} MB")
+        print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
+
     def _best_setting(self) -> Setting:
         """The fastest of TRL's settings that learn the same."""
         rates: dict[Setting, float] = {}
         for dtype in ("bfloat16", "float32"):
+            best = 0.0
             for many in AT_ONCE:
                 setting = Setting(dtype, many)
                 rate = self._tried(setting)
-                if rate is None or rate < 0.95 * max(rates.values(), default=0.0):
+                if rate is None or rate < 0.95 * best:
                     break  # more at once would be slower still, and run out of memory in the end
-                rates[setting] = rate
+                rates[setting], best = rate, max(best, rate)
         # on a CPU packed examples see one another, so this is told and never chosen
         self._tried(Setting("bfloat16", 1, packing=True))
         return max(rates, key=lambda setting: rates[setting])

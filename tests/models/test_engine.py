@@ -130,8 +130,9 @@ def test_long_prompts_are_read_in_pieces_and_say_the_same(engine, plain, monkeyp
     assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
 
 
-def test_without_the_flash_kernel_of_the_cpu_the_tokens_are_the_same(engine, plain, monkeypatch):
-    monkeypatch.setattr(attention, "_FLASH", None)
+@pytest.mark.parametrize("block", [1, 5])
+def test_queries_computed_block_by_block_say_the_same(engine, plain, monkeypatch, block):
+    monkeypatch.setattr(attention, "BLOCK", block)
     requests = some_requests(5)
     assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
 

@@ -1,7 +1,7 @@
 """Attention of segments that lie side by side: each sees the shared prefix and, causally, itself; no mask is built.
 
 Segments of like length that follow one another are computed together, a block of their queries at a time, against the
-prefix and the keys up to the block's end. So the cost grows with prefix times tokens plus half the squares of the single
+prefix and the keys up to the block's end. So the cost grows with prefix times tokens plus half the squares of the
 segments, never with the square of a pack. A block is a softmax between matrix products, which read each key-value head
 once for all query heads on it: on CPUs that is faster than PyTorch's flash kernel, several times so in bfloat16. What
 the softmax gave is kept for the backward pass up to ``MOST_KEPT``, and else computed again.

@@ -15,13 +15,13 @@ from msgspec.structs import replace
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import MixtureCounts, Record, TuningWarning
 from tunesmith.models.engine.loading import fastest_device
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.base import add_adapter, load_base, longest_example, number_format, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
-from tunesmith.tuning.memory import keep_freed_memory
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Step, Steps

@@ -14,13 +14,13 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Record
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_weights
 from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.memory import keep_freed_memory
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Steps
 

@@ -21,6 +21,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
@@ -30,7 +31,7 @@ from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+from tunesmith.tuning.memory import PeakMemory
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.rows import EncodedRows, Row, encode_rows

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,10 +27,14 @@ from tunesmith.models.engine.memory import PrefixShelf
 from tunesmith.models.engine.prefixes import SHORTEST, Together, share
 from tunesmith.models.engine.rows import Group, Row
 from tunesmith.models.fitting import Fitted, fit
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.reply import Reply
 from tunesmith.models.template import Template, common_prefix
 
 __all__ = ["Engine"]
+
+MANY = 16
+"""Requests from which on it pays to keep memory between steps and give it back at the end."""
 
 
 class Engine:
@@ -85,11 +90,12 @@ class Engine:
         for at, refused in enumerate(too_long, 1):
             progress(at, len(requests))
             yield refused
-        while batch.busy:
-            for row in batch.step():
-                done, written = done + 1, written + len(row.out)
-                progress(done, len(requests), f"{written} tokens")
-                yield row.index, row.reply(self.template)
+        with keep_freed_memory() if len(rows) >= MANY else nullcontext():
+            while batch.busy:
+                for row in batch.step():
+                    done, written = done + 1, written + len(row.out)
+                    progress(done, len(requests), f"{written} tokens")
+                    yield row.index, row.reply(self.template)
 
     def _rows(self, requests: Sequence[Request]) -> tuple[list[tuple[Row, list[int]]], list[tuple[int, Reply]]]:
         """A row and its prompt for each request that fits the context, and replies to those that do not."""
