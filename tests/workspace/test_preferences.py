@@ -219,6 +219,7 @@ def test_a_fresh_adapter_learns_from_pairs_too(place):
     record = Workspace(place / "desk").home.latest("run", run["run"], Run)[0]
     assert (run["start"], record.config["learning_rate"], record.config["dpo_beta"]) == (None, 0.004, 0.5)
     assert "start adapter" not in record.inputs
+    assert [w["name"] for w in run["warnings"]] == ["unusual_dpo_rate"]  # far above what suits DPO
 
 
 def test_the_model_is_stale_once_a_pair_it_learnt_stands_no_more(place):

@@ -22,6 +22,8 @@ __all__ = ["WATCHED_SHARE", "Place", "on_sides"]
 Place = Literal["train", "validation", "test", "set_aside"]
 WATCHED_SHARE = 0.1
 """Least share of the pairs that is watched and not learnt."""
+PROTECTED: tuple[Place, ...] = ("test", "validation", "set_aside")
+"""What is not learnt, the more protected first."""
 MOST_HELD_OUT = 200
 """Beyond so many watched pairs, more say little more."""
 
@@ -103,9 +105,9 @@ def _stands(split: Split, examples: Sequence[Example]) -> dict[str, Place]:
     for example in examples:
         versions = (example.id, *example.was)
         held = {side_of[i] for i in versions if i in side_of}
-        held |= {"set_aside"} if aside.intersection(versions) else set()
-        order: tuple[Place, ...] = ("test", "validation", "set_aside", "train")
-        found[example.id] = next((place for place in order if place in held), "train")
+        if aside.intersection(versions):
+            held.add("set_aside")
+        found[example.id] = next((place for place in PROTECTED if place in held), "train")
     return found
 
 

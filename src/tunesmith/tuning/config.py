@@ -117,8 +117,10 @@ class LoraConfig(Config):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Settings added since the first release stand there only where they are set, so that a run without them has
-        the name and hashes it had. Who is told stands in no hash: JSON leaves it out."""
+        the name and hashes it had; those of preferences stand in every run on such. Who is told stands in no hash: JSON
+        leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        unset -= set(IDLE["sft"]) if self.objective == "dpo" else set()
         unset |= {"report_to"} if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}
 

@@ -229,7 +229,7 @@ def _made_up(vocabulary: int) -> Batch:
 
 def _by_segment(losses_N: Tensor, count: Sequence[int]) -> Tensor:
     """Sums (S,) over the tokens of each segment."""
-    return torch.stack([losses.sum() for losses in losses_N.split(list(count))])
+    return torch.stack([losses.sum() for losses in torch.split(losses_N, list(count))])
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:

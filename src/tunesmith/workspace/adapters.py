@@ -16,6 +16,7 @@ from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.preferences import ids_there, standing
 
 __all__ = [
     "AdapterComparison",
@@ -262,10 +263,8 @@ def _now(home: Home) -> dict[str, str]:
 
 
 def _pairs_now(home: Home, run: Run) -> dict[str, str]:
-    from tunesmith.workspace.preferences import standing
-
     learnt = run.inputs.get("preferences")
-    return {"preferences": standing(home, learnt)} if learnt else {}
+    return {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
 
 
 def _base_name(home: Home, run: Run) -> str:

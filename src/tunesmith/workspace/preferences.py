@@ -23,7 +23,16 @@ if TYPE_CHECKING:
     from tunesmith.contenders.retrieval import Finder
     from tunesmith.tuning.pairs import PairRow
 
-__all__ = ["PreferenceReport", "all_pairs", "as_rows", "preference_set", "preferences", "remove", "standing"]
+__all__ = [
+    "PreferenceReport",
+    "all_pairs",
+    "as_rows",
+    "ids_there",
+    "preference_set",
+    "preferences",
+    "remove",
+    "standing",
+]
 
 ADD = "correct examples with `tunesmith review`, or add a file of pairs with `tunesmith add FILE --as preference`"
 SHORTEST_NAME = 4
@@ -126,13 +135,17 @@ def all_pairs(home: Home) -> Pairs:
     return Pairs([found[key] for key in sorted(found)], disputed)
 
 
-def standing(home: Home, learnt: str) -> str:
-    """The hash of the set that a run learnt from, as long as each of its pairs still stands; else nothing."""
+def ids_there(home: Home) -> frozenset[str]:
+    """Ids of all pairs that stand."""
+    return frozenset(pair.id for pair in all_pairs(home).found)
+
+
+def standing(home: Home, learnt: str, there: frozenset[str]) -> str:
+    """The hash of the set that a run learnt from, as long as each of its pairs is among those there; else nothing."""
     entry = next((entry for entry in home.index("preferences") if entry.hash == learnt), None)
     if entry is None:
         return ""
     made = home.load(entry, PreferenceSet)
-    there = {pair.id for pair in all_pairs(home).found}
     return learnt if all(pair.id in there for pair in (*made.train, *made.validation)) else ""
 
 

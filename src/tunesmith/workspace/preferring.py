@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_pairs", "preferring"]
 
-ASKED = ("retrieved_examples", "retrieved_documents")
-"""What a prompt shows beside the message: an adapter learnt with that goes on with it."""
+KEPT = (*SHAPE, "retrieved_examples", "retrieved_documents")
+"""What a start says: which matrices there are, and what a prompt shows beside the message."""
 
 
 def preferring(
@@ -61,10 +61,10 @@ def preferring(
         return config.model_copy(update=made), None
     run = find_run(home, start)
     _ask_usable(home, run)
-    kept = {name: run.config[name] for name in (*SHAPE, *ASKED) if name in run.config}
-    kept = LoraConfig.model_validate(kept).model_dump(include=set(kept))
+    then = LoraConfig.model_validate({name: run.config[name] for name in KEPT if name in run.config})
+    kept = {name: getattr(then, name) for name in KEPT}
     for name, value in kept.items():
-        if changes.get(name) not in (None, value):
+        if changes.get(name) is not None and getattr(config, name) != value:
             raise TunesmithError(
                 f"The adapter of {run.name} has tuning.{name} {value}, so it cannot go on with {changes[name]}.",
                 "leave that out, or leave out --from to begin with a fresh adapter",
