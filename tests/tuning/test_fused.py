@@ -21,7 +21,7 @@ def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
     weight = torch.rand(23, dtype=torch.float64)
     expected = nn.functional.cross_entropy(hidden @ output.T, target, reduction="none") @ weight
     (wanted,) = torch.autograd.grad(expected * 0.3, hidden)
-    ours = fused.token_loss(hidden, output, target, weight)
+    ours = fused.token_losses(hidden, output, target, weight).sum()
     assert ours.item() == pytest.approx(expected.item(), rel=1e-13)
     torch.testing.assert_close(torch.autograd.grad(ours * 0.3, hidden)[0], wanted, rtol=1e-12, atol=1e-14)
 
@@ -29,7 +29,7 @@ def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
 def test_the_token_loss_of_a_token_that_seems_impossible_is_finite():
     # logits 0 and 2000: softmax of the first underflows to 0, its loss is 2000 nats
     hidden, output = torch.tensor([[1.0]]), torch.tensor([[0.0], [2000.0]])
-    assert fused.token_loss(hidden, output, torch.tensor([0]), torch.ones(1)).item() == pytest.approx(2000.0)
+    assert fused.token_losses(hidden, output, torch.tensor([0]), torch.ones(1)).item() == pytest.approx(2000.0)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -15,6 +15,7 @@ from tunesmith.tuning.base import add_adapter, load_base
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.trainer import Row, tune
 
 SYSTEM = Message(role="system", content="Answer with the colour that the customer's fruit has, and nothing else.")
@@ -45,6 +46,22 @@ def test_a_few_steps_teach_the_real_model_what_its_start_did_not_know(base, tmp_
     assert (tuned.way, tuned.steps) == ("segments", 4)
     assert tuned.validation_loss < tuned.start_validation_loss / 4
     assert 600e6 < tuned.peak_memory_bytes < 8e9  # at least the weights
+
+
+@pytest.mark.slow
+def test_a_few_steps_teach_the_real_model_to_prefer(base, tmp_path):
+    colours = sorted(set(FRUITS.values()))
+
+    def pairs(asked: tuple[str, ...]) -> list[PairRow]:
+        said = {colour: colours[(n + 1) % len(colours)] for n, colour in enumerate(colours)}
+        return [PairRow(row.messages, row.completion, said[row.completion]) for row in rows(asked)]
+
+    config = LoraConfig(objective="dpo", epochs=3, batch_size=9, evaluate_every=3, learning_rate=3e-4)
+    tuned = tune(base, pairs(ASKED[:3]), pairs(ASKED[3:]), config, tmp_path / "run")
+    assert (tuned.way, tuned.steps) == ("segments", 6)
+    assert tuned.start_validation_loss == pytest.approx(0.6931, abs=1e-4)
+    assert tuned.validation_loss < 0.5
+    assert tuned.validation_reward_accuracy > 0.8
 
 
 @pytest.mark.slow

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from msgspec.structs import asdict
 
 from tunesmith.cli.app import app, open_workspace, say, show
+from tunesmith.cli.data_preferences import counted
 from tunesmith.cli.progress import clock, progress
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Run
     from tunesmith.tuning.range_test import RangeTest
+
+PLANNED = "each pair counts as two examples above"
 
 
 @app.command()
@@ -36,6 +39,16 @@ def tune(
     selection: Annotated[
         str | None, typer.Option(help="Train on this selection alone (`tunesmith select`). Default: the train side.")
     ] = None,
+    objective: Annotated[
+        Literal["sft", "dpo"] | None,
+        typer.Option(help="sft learns completions; dpo learns from pairs which of two is preferred."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="With dpo: go on from this run's adapter. Default: a fresh one.")
+    ] = None,
+    dpo_beta: Annotated[
+        float | None, typer.Option(help="How firmly dpo holds to the model it began with; 0.01 to 0.5 is usual.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
     rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
@@ -54,6 +67,8 @@ def tune(
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
     workspace = open_workspace()
     changes: dict[str, Any] = {
+        "objective": objective,
+        "dpo_beta": dpo_beta,
         "epochs": epochs,
         "rank": rank,
         "learning_rate": learning_rate,
@@ -63,8 +78,10 @@ def tune(
         "mixture": {"path": _beside(workspace.home.root, mixture), "share": mixture_share},
     }
     if plan:
-        planned = workspace.plan(selection=selection, say=say, **changes)
-        show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
+        planned = workspace.plan(selection=selection, start=start, say=say, **changes)
+        pairs = [*counted(planned.preferences), PLANNED] if planned.preferences else []
+        early = [f"too early: {reason}" for reason in planned.too_early]
+        show(planned, "\n".join([*_told(planned.plan), *pairs, *early]))
         return
     if range_test:
         with progress("range test") as told:
@@ -73,7 +90,7 @@ def tune(
         return
     with progress("tuning") as told:
         run = workspace.tune(
-            name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
+            name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=told, say=say, **changes
         )
     result = {
         "run": run.name,
@@ -93,11 +110,17 @@ def tune(
         "validation_score": run.validation_score,
         "start_validation_score": run.start_validation_score,
         "warnings": run.warnings,
+        "objective": run.config.get("objective", "sft"),
+        "start": run.start,
+        "preferences": run.preferences,
+        "validation_reward_margin": run.validation_reward_margin,
+        "validation_reward_accuracy": run.validation_reward_accuracy,
     }
     lines = [
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
         *_scored(run),
         *_mixed_in(run),
+        *_preferred(run),
         *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
@@ -118,6 +141,17 @@ def _scored(run: Run) -> list[str]:
         f"score on validation rows: {run.start_validation_score:.3f} before tuning, {run.validation_score:.3f} at the "
         "best step"
     ]
+
+
+def _preferred(run: Run) -> list[str]:
+    if run.preferences is None:
+        return []
+    began = f"went on from {run.start}" if run.start else "began with a fresh adapter"
+    margin, accuracy = run.validation_reward_margin, run.validation_reward_accuracy
+    lines = [*counted(run.preferences), began]
+    if margin is not None and accuracy is not None:
+        lines.append(f"on watched pairs: reward accuracy {accuracy:.3f}, margin {margin:.3f}")
+    return lines
 
 
 def _ramp(found: RangeTest) -> list[str]:

@@ -52,10 +52,10 @@ class Tuned:
             | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
             | passages,
         )
-        if run.mixture is None:
-            return record
-        # its general rows were kept away from the test and validation prompts of that split alone
-        return replace(record, inputs=record.inputs | {"split": run.inputs["split"]})
+        # general rows and pairs were kept away from the test and validation prompts of that split alone
+        apart = {"split"} if run.mixture or run.preferences else set()
+        apart |= {"preferences"} if run.preferences else set()
+        return replace(record, inputs=record.inputs | {name: run.inputs[name] for name in sorted(apart)})
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example), self._adapter)

@@ -15,7 +15,7 @@ from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.adapters import PREFIX
 from tunesmith.models.folder import check_weights
 
-__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "save_adapter", "tensor_shapes"]
+__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "load_adapter", "save_adapter", "tensor_shapes"]
 
 
 def adapter_weights(model: Any) -> dict[str, Any]:
@@ -50,6 +50,24 @@ def save_adapter(model: Any, base: str, folder: Path) -> Path:
         raise cannot_write(folder, error) from error
     sync_folder(folder.parent)
     return folder
+
+
+def load_adapter(weights: dict[str, Any], folder: Path) -> None:
+    """Put the adapter in ``folder`` into ``weights``, as ``adapter_weights`` names them.
+
+    Raises:
+        TunesmithError: It has other matrices.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / WEIGHTS)
+    if {name: tuple(w.shape) for name, w in weights.items()} != {name: tuple(t.shape) for name, t in tensors.items()}:
+        raise TunesmithError(
+            f"The adapter in {folder} has other matrices than the one that is to be trained.",
+            "set tuning.rank and tuning.targets to those of its adapter_config.json, or begin from a fresh adapter",
+        )
+    for name, weight in weights.items():
+        weight.detach().copy_(tensors[name])
 
 
 def check_adapter(folder: Path, base: Path) -> None:

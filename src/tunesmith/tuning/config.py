@@ -8,9 +8,19 @@ from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, mo
 
 from tunesmith.core.config import Config
 
-__all__ = ["LoraConfig", "MixtureConfig"]
+__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "rate_setting"]
 
-ADDED = ("mixture", "score_rows", "best_by")
+ADDED = (
+    "mixture", "score_rows", "best_by", "objective", "dpo_beta", "dpo_learning_rate", "dpo_label_smoothing",
+    "dpo_sft_weight",
+)  # fmt: skip
+SHAPE = ("rank", "alpha", "targets")
+"""Settings that an adapter which learns on keeps: they say which matrices it has."""
+IDLE = {
+    "sft": ("dpo_beta", "dpo_learning_rate", "dpo_label_smoothing", "dpo_sft_weight"),
+    "dpo": ("learning_rate", "balance", "text_weight", "earlier_turns", "mixture"),
+}
+"""Settings that do not shape a run, by its objective."""
 
 
 class MixtureConfig(Config):
@@ -87,6 +97,19 @@ class LoraConfig(Config):
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
     report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
     """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""
+    objective: Literal["sft", "dpo"] = "sft"
+    """What is learnt: the completions of the train side (supervised fine-tuning), or, from pairs, to prefer the chosen
+    completion to the rejected one (direct preference optimization, arXiv:2305.18290)."""
+    dpo_beta: float = Field(0.1, gt=0)
+    """How firmly DPO holds to the model it began with: the lower, the further a pair may move it. 0.01 to 0.5 is
+    usual."""
+    dpo_learning_rate: float = Field(1e-4, gt=0)
+    """Takes the place of learning_rate where the objective is dpo, which needs a far smaller one."""
+    dpo_label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    """Share of the pairs that is believed to be the wrong way round."""
+    dpo_sft_weight: float = Field(0.0, ge=0)
+    """How much the loss of the chosen completions, a token, counts beside that of the pairs. Above 0, such as 1, it
+    holds the chosen completions likely where DPO alone makes both less likely (arXiv:2404.19733)."""
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
@@ -94,7 +117,14 @@ class LoraConfig(Config):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Settings added since the first release stand there only where they are set, so that a run without them has
-        the name and hashes it had. Who is told stands in no hash: JSON leaves it out."""
+        the name and hashes it had; those of preferences stand in every run on such. Who is told stands in no hash: JSON
+        leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        unset -= set(IDLE["sft"]) if self.objective == "dpo" else set()
         unset |= {"report_to"} if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}
+
+
+def rate_setting(config: LoraConfig) -> str:
+    """Name of the setting that says the highest step size of a run of ``config``."""
+    return f"tuning.{'dpo_' if config.objective == 'dpo' else ''}learning_rate"

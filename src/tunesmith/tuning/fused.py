@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fuse", "token_loss", "unfuse"]
+__all__ = ["fuse", "token_losses", "unfuse"]
 
 LOGITS_AT_ONCE = 2**24
 """Logits that exist at one time: 64 MB in float32. Fewer, and the output layer is read too often."""
@@ -40,12 +40,12 @@ def unfuse(model: nn.Module) -> None:
             del module.forward
 
 
-def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
-    """Weighted sum over N tokens of the cross-entropy of ``hidden @ output.T``, in nats.
+def token_losses(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
+    """Weighted cross-entropy (N,) of ``hidden @ output.T`` at each of N tokens, in nats.
 
-    The output layer gets no gradient. The sum has the format of the weights.
+    The output layer gets no gradient. The losses have the format of the weights.
     """
-    return _TokenLoss.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
+    return _TokenLosses.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _is_plain(layer: Any) -> bool:
@@ -152,13 +152,12 @@ class _RMSNorm(torch.autograd.Function):
         return d_unit.addcmul(unit, along).mul_(scale).to(d.dtype), None, None
 
 
-class _TokenLoss(torch.autograd.Function):
+class _TokenLosses(torch.autograd.Function):
     """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
 
     @staticmethod
     def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
-        exact = weight_N.dtype
-        total = torch.zeros((), dtype=exact, device=hidden_ND.device)
+        exact, losses_N = weight_N.dtype, torch.empty_like(weight_N)
         d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None
         rows = max(1, LOGITS_AT_ONCE // len(output_VD))
         for start in range(0, len(target_N), rows):
@@ -168,14 +167,14 @@ class _TokenLoss(torch.autograd.Function):
             wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
             share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
             # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
-            total += ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1).sum()
+            losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
             if d_ND is not None:
                 share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
                 d_ND[part] = share_NV.mul_(weight_N1).to(output_VD.dtype) @ output_VD
         context.save_for_backward(d_ND)
-        return total
+        return losses_N
 
     @staticmethod
-    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(context: Any, d_N: Tensor) -> tuple[Tensor, None, None, None]:
         (d_ND,) = context.saved_tensors
-        return d_ND * d.to(d_ND.dtype), None, None, None
+        return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None

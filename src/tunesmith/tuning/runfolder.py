@@ -2,6 +2,7 @@
 
 inputs.json             hashes of base model, rows and settings: what a run is
 log.jsonl               a line per step and per look at validation
+reference.json          with preferences, what the start model says of them
 checkpoint.safetensors  where to go on; gone once the run is finished
 best-000120/            the best adapter so far, in PEFT's format
 adapter/, result.json   once the run is finished
@@ -23,11 +24,12 @@ from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
+from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
 
 __all__ = ["RunFolder"]
 
-FILES = ("inputs.json", "log.jsonl", CHECKPOINT, "result.json")
+FILES = ("inputs.json", "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
 
 
 class RunFolder:

@@ -46,3 +46,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     """By the task's metric, on the rows that ``LoraConfig.score_rows`` asks for, at the best step."""
     start_validation_score: float | None = None
     warnings: tuple[TuningWarning, ...] = ()
+    validation_reward_margin: float | None = None
+    """With preferences, at the best step: how much more the chosen completions are rewarded than the rejected ones."""
+    validation_reward_accuracy: float | None = None
+    """The share of pairs where they are, a tie counting half."""

@@ -11,11 +11,12 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
+from tunesmith.core.records import Contender, Decision, Estimate, PreferenceCounts, Record, Run, Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.preferences import ids_there, standing
 
 __all__ = [
     "AdapterComparison",
@@ -60,7 +61,8 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     snapshot: str | None
     """Of the examples that the split was made of."""
     inputs: dict[str, str]
-    """All hashes that went into the run: task, train side, split, model, config, selection, mixture."""
+    """All hashes that went into the run: task, train side, split, model, config, selection, mixture, preferences, start
+    adapter."""
     stale: str = ""
     """Which of these have changed since; empty where none has."""
     config: dict[str, Any]
@@ -70,6 +72,10 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     steps: int
     validation_loss: float
     general_validation_loss: float | None = None
+    start: str | None = None
+    """Run whose adapter it went on from."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs that it learnt, if it learnt such."""
     overrides: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     evaluated: dict[str, dict[str, Estimate]] = {}
@@ -173,7 +179,11 @@ def compare(home: Home, a: str, b: str) -> AdapterComparison:
     for key in sorted(one.config.keys() | other.config.keys()):
         if one.config.get(key) != other.config.get(key):
             differ[f"tuning.{key}"] = (one.config.get(key), other.config.get(key))
-    measure = ("model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long")
+    measure = (
+        "model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long",
+        "tuning.objective", "preferences", "tuning.dpo_beta", "tuning.dpo_label_smoothing", "tuning.dpo_sft_weight",
+        "start adapter",
+    )  # fmt: skip
     apart = [name.removeprefix("tuning.") for name in measure if name in differ]
     return AdapterComparison(
         a=one.run,
@@ -206,7 +216,9 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             split=run.inputs["split"],
             snapshot=splits.get(run.inputs["split"]),
             inputs=run.inputs,
-            stale=" and ".join(name for name, value in now.items() if run.inputs.get(name) != value),
+            stale=" and ".join(
+                name for name, value in (now | _pairs_now(home, run)).items() if run.inputs.get(name) != value
+            ),
             config=run.config,
             seed=run.seed,
             versions=run.versions,
@@ -214,6 +226,8 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             steps=run.steps,
             validation_loss=run.validation_loss,
             general_validation_loss=run.general_validation_loss,
+            start=run.start,
+            preferences=run.preferences,
             overrides=run.overrides,
             tags=tags.get((run.name, run.adapter_hash), ()),
             evaluated=mine,
@@ -246,6 +260,11 @@ def _now(home: Home) -> dict[str, str]:
         return {"task": home.task.hash}
     answering = Answering(home)
     return {"task": home.task.hash, "train side": answering.known.hash, "split": answering.split.hash}
+
+
+def _pairs_now(home: Home, run: Run) -> dict[str, str]:
+    learnt = run.inputs.get("preferences")
+    return {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
 
 
 def _base_name(home: Home, run: Run) -> str:

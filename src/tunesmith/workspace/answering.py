@@ -27,6 +27,7 @@ from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import asked_under, training_now
+from tunesmith.workspace.preferences import ids_there, standing
 from tunesmith.workspace.settings import ModelConfig, TeacherConfig
 
 __all__ = ["Answering", "current_split", "open_at"]
@@ -74,6 +75,8 @@ class Answering:
         """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
         now = {"task": self.home.task.hash, "train side": self.known.hash}
         now |= {"split": self.split.hash} if "split" in contender.inputs else {}
+        if learnt := contender.inputs.get("preferences"):
+            now["preferences"] = standing(self.home, learnt, self._pairs)
         return now | training_now(self.home, contender)
 
     def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
@@ -91,6 +94,10 @@ class Answering:
             run=run,
             root=self.home.inside,
         )
+
+    @cached_property
+    def _pairs(self) -> frozenset[str]:
+        return ids_there(self.home)
 
     @cached_property
     def model_hash(self) -> str:

@@ -212,12 +212,21 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
     seeds = {"split": split.seed, "few_shot": home.settings.contenders.few_shot.seed}
     if run is not None:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
-        hashes |= {"mixture": run.inputs["mixture"]} if "mixture" in run.inputs else {}
+        hashes |= {n: run.inputs[n] for n in ("mixture", "preferences", "start adapter") if n in run.inputs}
         seeds["tuning"] = run.seed
-    commands = ("split", "check", "baseline", "tune", "evaluate --on test", "decide", "report")
+    commands = ("split", "check", "baseline", *_tuned_by(run), "evaluate --on test", "decide", "report")
     return Reproduce(
         versions=run.versions if run else {"python": platform.python_version()},
         hashes=hashes,
         seeds=seeds,
         commands=tuple(f"tunesmith {c}" for c in commands),
     )
+
+
+def _tuned_by(run: Run | None) -> tuple[str, ...]:
+    """The commands that made a run, that of the run it went on from first."""
+    if run is None or run.preferences is None:
+        return ("tune",)
+    if run.start is None:
+        return ("tune --objective dpo",)
+    return f"tune --name {run.start}", f"tune --objective dpo --from {run.start}"

@@ -222,11 +222,13 @@ def _facts(home: Home, run: Run, record: Contender, split: Split) -> Any:
         adapter_hash=run.adapter_hash,
         snapshot=split.snapshot,
         split=split.hash,
-        train_examples=None if "selection" in run.inputs else len(split.train),
+        train_examples=None if "selection" in run.inputs or run.preferences else len(split.train),
         validation_loss=run.validation_loss,
         best_step=run.best_step,
         instructions=record.instructions,
         shows=retrieved(record.settings),
+        train_pairs=run.preferences.train if run.preferences else None,
+        start=run.start,
     )
 
 

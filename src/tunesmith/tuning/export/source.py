@@ -48,6 +48,10 @@ class Facts(Record, frozen=True, kw_only=True):
     instructions: str = ""
     shows: tuple[int, int] = (0, 0)
     """Train examples and documents that retrieval puts into each prompt."""
+    train_pairs: int | None = None
+    """Preference pairs that were learnt, where the run learnt such."""
+    start: str | None = None
+    """Run whose adapter it went on from."""
 
 
 class Source(NamedTuple):
