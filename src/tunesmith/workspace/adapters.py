@@ -14,6 +14,7 @@ from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
+from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 
@@ -21,6 +22,7 @@ __all__ = [
     "AdapterComparison",
     "AdapterEntry",
     "adapters",
+    "base_of",
     "compare",
     "find_run",
     "runs",
@@ -134,6 +136,32 @@ def whole(home: Home, run: Run) -> bool:
         return adapter_hash(home.inside / run.adapter) == run.adapter_hash
     except OSError:
         return False
+
+
+def base_of(home: Home, run: Run) -> Path:
+    """The folder of the base model that ``run`` was tuned on, once base and adapter are proved to be those of the run.
+
+    Raises:
+        TunesmithError: One of them is not there, or is not the same any more.
+    """
+    name = home.settings.model.base
+    if home.settings.model.base_url:
+        raise TunesmithError(
+            "The model is behind an address; there are no weights here.",
+            "set model.base to the local model that the run was tuned on, and take out model.base_url",
+        )
+    base = model_folder(name)
+    if (now := model_hash(name)) != run.inputs["model"]:
+        raise TunesmithError(
+            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
+            "set model.base to the model that it was tuned on",
+        )
+    if not whole(home, run):
+        raise TunesmithError(
+            f"The adapter of run {run.name} is gone or is not the one that its run made.",
+            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
+        )
+    return base
 
 
 def adapters(home: Home) -> list[AdapterEntry]:
