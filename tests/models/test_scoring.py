@@ -37,7 +37,7 @@ def questions(seed: int, count: int) -> list[Question]:
 @pytest.mark.parametrize("adapted", [False, True])
 def test_each_option_has_the_likelihood_it_has_alone(engine, adapted):
     model, adapter = engine[0].model, engine[0].adapters.get(engine[1]) if adapted else None
-    asked = questions(0, 120) + [Question((5,), (tuple(range(3, 303)),)), Question((7, 8), ((1,), (2,)))]
+    asked = [*questions(0, 120), Question((5,), (tuple(range(3, 303)),)), Question((7, 8), ((1,), (2,)))]
     for question, found in zip(asked, score(model, asked, adapter), strict=True):
         for option, scored in zip(question.options, found, strict=True):
             alone = log_probabilities(model, [*question.context, *option], len(question.context), adapter)

@@ -80,7 +80,7 @@ def test_text_without_spaces_and_a_long_file_are_read_too(tmp_path):
 def test_a_short_file_and_one_that_is_no_text_are_refused(tmp_path):
     file = tmp_path / "short.txt"
     file.write_text("a few words", encoding="utf-8")
-    with pytest.raises(NothingToMeasure, match="short.txt holds 11 bytes"):
+    with pytest.raises(NothingToMeasure, match=r"short\.txt holds 11 bytes"):
         named_text(file, "short.txt")
     file.write_bytes(b"\xff\xfe" * 5000)
     with pytest.raises(TunesmithError, match="not UTF-8"):

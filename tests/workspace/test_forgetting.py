@@ -101,6 +101,8 @@ def test_an_adapter_that_learnt_nothing_has_lost_nothing(desk):
     found = desk.forgetting(run.name)
     assert [(loss.loss, loss.low, loss.high, loss.verdict) for loss in found.losses] == [(0, 0, 0, "not_seen")]
     assert typed("-C", desk.home.root, "forgetting", "nothing", "--gate").status == 0
+    shown = typed("-C", desk.home.root, "adapter", "show", "nothing").out
+    assert "forgetting: text:general: no loss seen, from 0.001 on it would have been (bits per byte)" in shown
 
 
 def test_the_gate_closes_on_what_was_forgotten(desk, monkeypatch):
@@ -115,7 +117,7 @@ def test_the_gate_closes_on_what_was_forgotten(desk, monkeypatch):
     run = desk.tune(name="loser", anyway=True, seed=8)
     ended = typed("-C", desk.home.root, "forgetting", run.name, "--gate")
     assert ended.status == 1
-    assert "text:general: forgot 0.010 [0.010, 0.010] (bits per byte)" in ended.out
+    assert "text:general: forgot 0.010 (bits per byte)" in ended.out
     assert "tunesmith tune --mixture FILE" in ended.out
 
 

@@ -54,18 +54,12 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
 def loss_lines(found: Forgetting) -> list[str]:
     """The verdicts as sentences, and what to do about a loss."""
     lines = [f"not measured: {u.name}: {u.because}" for u in found.unmeasurable]
-    lines += [f"{loss.name}: {_verdict(loss)}" for loss in found.losses]
+    lines += [loss.in_words for loss in found.losses]
     if found.forgot:
         lines.append(
             "To mend it: mix general examples in (`tunesmith tune --mixture FILE`), or lower the learning rate"
         )
     return lines
-
-
-def _verdict(loss: Loss) -> str:
-    if loss.verdict == "forgot":
-        return f"forgot {loss.loss:.3f} [{loss.low:.3f}, {loss.high:.3f}] ({loss.unit})"
-    return f"no loss seen; one of {loss.least:.3f} ({loss.unit}) or more would have been seen with 80 %"
 
 
 def loss_table(found: Forgetting) -> str:

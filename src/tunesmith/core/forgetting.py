@@ -58,6 +58,13 @@ class Loss(Record, frozen=True, kw_only=True):
     """None for a part, which is told and not judged."""
     parts: tuple[Loss, ...] = ()
 
+    @property
+    def in_words(self) -> str:
+        """The verdict with its figure."""
+        if self.verdict == "forgot":
+            return f"{self.name}: forgot {self.loss:.3f} ({self.unit})"
+        return f"{self.name}: no loss seen, from {self.least:.3f} on it would have been ({self.unit})"
+
 
 class Unmeasurable(Record, frozen=True, kw_only=True):
     """A measure that says nothing about this base model."""
@@ -78,12 +85,16 @@ class Forgetting(Record, frozen=True, kw_only=True):
     unmeasurable: tuple[Unmeasurable, ...] = ()
     machine: str = ""
     """Number format and device that both were read with."""
-    seconds: float = 0.0
 
     @property
     def forgot(self) -> bool:
         """Whether any measure shows a loss."""
         return any(loss.verdict == "forgot" for loss in self.losses)
+
+    @property
+    def in_words(self) -> str:
+        """Its verdicts in a line."""
+        return "; ".join(loss.in_words for loss in self.losses) or "nothing could be measured of what was forgotten"
 
     def of(self, name: str) -> Loss | None:
         """The measure of that name."""

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
@@ -79,6 +80,8 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     decided: tuple[str, ...] = ()
     """Recommendations of decisions that rest on an evaluation of it, oldest first."""
     exports: tuple[_Exported, ...] = ()
+    forgetting: Forgetting | None = None
+    """What it lost of what its base model could do, as it was measured last."""
 
 
 class AdapterComparison(Record, frozen=True, kw_only=True):
@@ -247,7 +250,13 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             evaluated=mine,
             decided=decided.get(run.adapter_hash, ()),
             exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
+            forgetting=_forgotten(home, run),
         )
+
+
+def _forgotten(home: Home, run: Run) -> Forgetting | None:
+    entries = [e for e in home.index("forgetting", run.name) if e.inputs["adapter"] == run.adapter_hash]
+    return home.load(entries[-1], Forgetting) if entries else None
 
 
 def _exported(home: Home, entry: Derived) -> _Exported:

@@ -14,7 +14,7 @@ from tunesmith.workspace.baseline import baseline
 from tunesmith.workspace.check import check
 from tunesmith.workspace.decide import decide
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, evaluate, newest
-from tunesmith.workspace.forgetting import forgetting, sentence
+from tunesmith.workspace.forgetting import forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.init import init
 from tunesmith.workspace.model import pull
@@ -148,7 +148,7 @@ class _Walk:
             lost = forgetting(self.home, run.name, progress=told)
         return (
             f"best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.3f}, "
-            f"{run.examples_per_second:.2f} examples/s\n{sentence(lost)}"
+            f"{run.examples_per_second:.2f} examples/s\n{lost.in_words}"
         )
 
     def _evaluate(self) -> str:

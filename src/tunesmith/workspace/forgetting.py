@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -28,7 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.tuning.forgetting.harness import Tasks
     from tunesmith.tuning.forgetting.reading import Reader
 
-__all__ = ["current_forgetting", "forgetting", "forgetting_entry", "sentence"]
+__all__ = ["current_forgetting", "forgetting", "forgetting_entry"]
 
 ITEMS, TEXT = "general items", "general text"
 """Names of the bundled measures among the inputs of a record."""
@@ -88,7 +87,6 @@ def forgetting(
     if asked:
         limit = task_limit or settings.task_limit
         measures += _of_tasks(asked, str(folder) if folder else None, limit, trust_code)
-    began = time.perf_counter()
     with home.alone("forgetting"):
         engine = cast("Engine", open_model(home.settings.model.base))  # it is on this machine, see base_of
         who = {"": Reader(engine), entry.adapter_hash: Reader(engine, str(home.inside / entry.adapter))}
@@ -106,7 +104,6 @@ def forgetting(
             losses=losses,
             unmeasurable=left_out,
             machine=machine,
-            seconds=round(time.perf_counter() - began, 1),
         )
         inputs = {"adapter": entry.adapter_hash, "model": entry.inputs["model"]}
         home.save("forgetting", entry.name, made, inputs | {measure.name: measure.hash for measure in measures})
@@ -123,17 +120,6 @@ def current_forgetting(home: Home, run: Run) -> Forgetting | None:
     """What ``run`` forgot, where that was measured and is not stale."""
     entry = forgetting_entry(home, run)
     return home.load(entry, Forgetting) if entry else None
-
-
-def sentence(found: Forgetting) -> str:
-    """Its verdicts in a few words."""
-    return "; ".join(_words(loss) for loss in found.losses) or "nothing could be measured of what was forgotten"
-
-
-def _words(loss: Loss) -> str:
-    if loss.verdict == "forgot":
-        return f"forgot {loss.loss:.3f} of {loss.name} ({loss.unit})"
-    return f"no loss seen in {loss.name} (one of {loss.least:.3f} would have been)"
 
 
 def _now(home: Home, run: Run, entry: Derived) -> dict[str, str]:
@@ -162,7 +148,9 @@ def _of_text(path: Path, name: str) -> _Measure:
 
 
 def _of_tasks(names: Sequence[str], folder: str | None, limit: int | None, trust_code: bool) -> Iterator[_Measure]:
-    from tunesmith.tuning.forgetting.harness import Tasks, read_tasks
+    from tunesmith.tuning.forgetting.harness import Tasks, check_tasks, read_tasks
+
+    check_tasks(Tasks(names=tuple(names), folder=folder, trust_code=trust_code))
 
     def one(tasks: Tasks) -> Callable[[Reader, Progress], _Kept]:
         return lambda reader, told: _Kept(tasks=read_tasks(reader, tasks, told))

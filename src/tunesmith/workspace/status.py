@@ -13,7 +13,7 @@ from tunesmith.workspace import split as splitting
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
-from tunesmith.workspace.forgetting import current_forgetting, sentence
+from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 
@@ -128,7 +128,7 @@ class _Walk:
         if found is None:
             stale = bool(self.home.index("forgetting", run.name))
             return "; what it forgot was measured of what has changed since" if stale else ""
-        return f"; {sentence(found)}"
+        return f"; {found.in_words}"
 
     def _evaluation(self) -> tuple[State, str]:
         found = newest(self.home, "test")

@@ -9,6 +9,7 @@ import contextlib
 import io
 import logging
 import math
+import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
@@ -23,7 +24,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Decoding, Record
 from tunesmith.tuning.forgetting.reading import Reader
 
-__all__ = ["Tasks", "read_tasks"]
+__all__ = ["Tasks", "check_tasks", "read_tasks"]
 
 BITS = "bits_per_byte"
 LN2 = math.log(2)
@@ -52,17 +53,13 @@ class Tasks(Record, frozen=True, kw_only=True):
         return digest([name, self.limit, own])
 
 
-def read_tasks(reader: Reader, tasks: Tasks, progress: Progress = quiet) -> dict[str, TaskRead]:
-    """Each task's metric on each document; the first metric that is one number a document, or bits per byte.
-
-    A group of tasks gives one entry a task.
+def check_tasks(tasks: Tasks) -> Any:
+    """The harness's own table of tasks, once it is seen that all of ``tasks`` stand there.
 
     Raises:
-        TunesmithError: The harness is not installed, a task is not known, its data cannot be had, or it has no such
-            metric.
+        TunesmithError: The harness is not installed, a task is not known, or code would run that nobody trusted.
     """
     try:
-        from lm_eval import simple_evaluate
         from lm_eval.tasks import TaskManager
     except ImportError as error:
         raise TunesmithError(
@@ -77,10 +74,29 @@ def read_tasks(reader: Reader, tasks: Tasks, progress: Progress = quiet) -> dict
                 f"lm-evaluation-harness {version('lm_eval')} has no task {name!r}.",
                 f"{nearest(name, sorted(manager.all_tasks))}; task files of your own: --task-folder",
             )
+    return manager
+
+
+def read_tasks(reader: Reader, tasks: Tasks, progress: Progress = quiet) -> dict[str, TaskRead]:
+    """Each task's metric on each document; the first metric that is one number a document, or bits per byte.
+
+    A group of tasks gives one entry a task.
+
+    Raises:
+        TunesmithError: As ``check_tasks``, or its data cannot be had, or it has no such metric.
+    """
+    manager, terminal = check_tasks(tasks), sys.stderr
+
+    def shown(done: int, total: int, note: str = "") -> None:
+        with contextlib.redirect_stderr(terminal):
+            progress(done, total, note)
+
+    from lm_eval import simple_evaluate
+
     try:
         with _silent():
             found: Any = simple_evaluate(
-                model=_lent(reader, progress), tasks=list(tasks.names), task_manager=manager, limit=tasks.limit,
+                model=_lent(reader, shown), tasks=list(tasks.names), task_manager=manager, limit=tasks.limit,
                 bootstrap_iters=0, log_samples=True,
             )  # fmt: skip
     except Exception as error:
@@ -188,7 +204,8 @@ def _silent() -> Iterator[None]:
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
-        with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        nowhere = io.StringIO()
+        with contextlib.redirect_stderr(nowhere), contextlib.redirect_stdout(nowhere), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
