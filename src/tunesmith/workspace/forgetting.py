@@ -181,29 +181,32 @@ def _compare(
 
     losses: list[Loss] = []
     left_out: list[Unmeasurable] = []
+    judged = sum(len(base.tasks) or 1 for base, _ in read)
     for measure, (base, tuned) in zip(measures, read, strict=True):
         if measure.name == ITEMS:
             assert base.read and tuned.read
-            whole, parts = loss_of_sets([item.set for item in bundled_items()], base.read, tuned.read)
+            whole, parts = loss_of_sets([item.set for item in bundled_items()], base.read, tuned.read, judged)
             losses += [whole] if whole else []
             left_out += parts
         elif base.read and tuned.read:
             name = "general" if measure.name == TEXT else measure.name.removeprefix("text ")
-            losses.append(loss_of_bits(f"text:{name}", base.read, tuned.read))
+            losses.append(loss_of_bits(f"text:{name}", base.read, tuned.read, judged))
         for name, task in base.tasks.items():
-            found = _loss_of_task(name, task, tuned.tasks[name])
+            found = _loss_of_task(name, task, tuned.tasks[name], judged)
             (losses if isinstance(found, Loss) else left_out).append(found)  # type: ignore[arg-type]
     return judge(losses), tuple(left_out)
 
 
-def _loss_of_task(name: str, base: TaskRead, tuned: TaskRead) -> Loss | Unmeasurable:
+def _loss_of_task(name: str, base: TaskRead, tuned: TaskRead, judged: int) -> Loss | Unmeasurable:
     from tunesmith.tuning.forgetting.losses import loss_of_bits, loss_of_items, loss_of_means
 
     if base.kind == "items":
-        return loss_of_items(f"task:{name}", base.read, tuned.read, unit=base.metric)
+        return loss_of_items(f"task:{name}", base.read, tuned.read, base.metric, judged)
     if base.kind == "bits":
-        return loss_of_bits(f"task:{name}", base.read, tuned.read)
-    return loss_of_means(f"task:{name}", base.metric, base.read, tuned.read, higher_is_better=base.higher_is_better)
+        return loss_of_bits(f"task:{name}", base.read, tuned.read, judged)
+    return loss_of_means(
+        f"task:{name}", base.metric, base.read, tuned.read, judged, higher_is_better=base.higher_is_better
+    )
 
 
 def _beside(root: Path, file: Path) -> str:

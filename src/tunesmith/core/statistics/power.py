@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from tunesmith.core.statistics.intervals import Z95, student
+from tunesmith.core.statistics.intervals import Z95
 
 __all__ = [
     "examples_needed_for_bar",
@@ -60,8 +60,8 @@ def examples_needed_for_difference(difference: float, discordant: float, power: 
     return math.ceil((spread / difference) ** 2 - 1e-9)
 
 
-def smallest_loss_seen(n: int, gained: int, power: float = 0.8) -> float:
-    """The least share of ``n`` examples that must be lost for McNemar's test to see it at the 5 % level.
+def smallest_loss_seen(n: int, gained: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The least share of ``n`` examples that must be lost for McNemar's test to see it at ``level``, two-sided.
 
     A loss of x is one where as many are gained as here, and x n more are lost than gained.
 
@@ -76,11 +76,11 @@ def smallest_loss_seen(n: int, gained: int, power: float = 0.8) -> float:
     >>> round(smallest_loss_seen(469, 23), 2)
     0.05
     """
-    z, back = _z(power), 2 * gained / n
+    edge, z, back = NormalDist().inv_cdf(1 - level / 2), _z(power), 2 * gained / n
 
     def enough(loss: float) -> bool:
         apart = min(1.0, back + loss)
-        spread = Z95 * math.sqrt(apart) + z * math.sqrt(max(0.0, apart - loss**2))
+        spread = edge * math.sqrt(apart) + z * math.sqrt(max(0.0, apart - loss**2))
         return spread**2 <= n * loss**2
 
     low, high = 0.0, 1.0
@@ -90,15 +90,19 @@ def smallest_loss_seen(n: int, gained: int, power: float = 0.8) -> float:
     return high
 
 
-def smallest_difference_seen(standard_error: float, degrees: int, power: float = 0.8) -> float:
-    """The least true difference that a 95 % interval of this standard error then leaves zero out of.
+def smallest_difference_seen(
+    standard_error: float, degrees: int, power: float = 0.8, level: float = 0.05
+) -> float:  # fmt: skip
+    """The least true difference that a test at ``level``, two-sided, sees with this standard error.
 
     Args:
         degrees: Degrees of freedom of the standard error.
 
     Source: J. Cohen, Statistical Power Analysis (2nd ed., 1988), section 2.1, solved for the difference.
     """
-    return (student(degrees) + _z(power)) * standard_error
+    from scipy.special import stdtrit  # heavy: loaded when a statistic is asked for
+
+    return (float(stdtrit(degrees, 1 - level / 2)) + _z(power)) * standard_error
 
 
 def _z(power: float) -> float:

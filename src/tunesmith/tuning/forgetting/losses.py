@@ -36,12 +36,15 @@ TRIVIAL_BITS = 0.001
 SIGNIFICANT = 0.05
 
 
-def loss_of_sets(names: Sequence[str], base: Read, tuned: Read) -> tuple[Loss | None, list[Unmeasurable]]:
+def loss_of_sets(
+    names: Sequence[str], base: Read, tuned: Read, judged: int = 1
+) -> tuple[Loss | None, list[Unmeasurable]]:
     """The loss on all general items in sets on which the base model is shown to be well above chance, and those sets
     on which it is not.
 
     Args:
         names: The set of each item.
+        judged: Losses that are judged together: the more, the larger one must be to be seen.
     """
     parts, left_out, kept = [], [], np.zeros(len(names), dtype=bool)
     of = np.array(names)
@@ -55,11 +58,11 @@ def loss_of_sets(names: Sequence[str], base: Read, tuned: Read) -> tuple[Loss | 
             left_out.append(part)
     if not parts:
         return None, left_out
-    whole = loss_of_items("items", _only(base, kept), _only(tuned, kept))
+    whole = loss_of_items("items", _only(base, kept), _only(tuned, kept), judged=judged)
     return (replace(whole, parts=tuple(parts)), left_out) if isinstance(whole, Loss) else (None, [*left_out, whole])
 
 
-def loss_of_items(name: str, base: Read, tuned: Read, unit: str = "items") -> Loss | Unmeasurable:
+def loss_of_items(name: str, base: Read, tuned: Read, unit: str = "items", judged: int = 1) -> Loss | Unmeasurable:
     """The share of items lost: right before less right after, where the base model is well above chance.
 
     The interval is Newcombe's for paired shares, the test McNemar's (mid-p).
@@ -84,25 +87,25 @@ def loss_of_items(name: str, base: Read, tuned: Read, unit: str = "items") -> Lo
     interval = paired_interval(value, around, share, wilson_interval(share, n), correlation)
     return Loss(
         name=name, unit=unit, base=start, tuned=share, loss=value - share, low=interval.low, high=interval.high,
-        least=smallest_loss_seen(n, gained), n=n, lost=lost, gained=gained, chance=chance,
+        least=smallest_loss_seen(n, gained, level=SIGNIFICANT / judged), n=n, lost=lost, gained=gained, chance=chance,
         p_value=mcnemar(gained, lost),
     )  # fmt: skip
 
 
-def loss_of_bits(name: str, base: Read, tuned: Read) -> Loss:
+def loss_of_bits(name: str, base: Read, tuned: Read, judged: int = 1) -> Loss:
     """Bits per byte gained by a text: all its bits over all its bytes, after less before.
 
     Passages are drawn again for the interval (BCa bootstrap) and swapped for the test.
     """
     sizes = np.array(base.sizes)
     before, after = (Tally(np.column_stack([np.array(r.values), sizes]), ratio) for r in (base, tuned))
-    return _drawn(name, "bits per byte", before, after, worse=1, trivial=TRIVIAL_BITS)
+    return _drawn(name, "bits per byte", before, after, judged, worse=1, trivial=TRIVIAL_BITS)
 
 
-def loss_of_means(name: str, unit: str, base: Read, tuned: Read, *, higher_is_better: bool) -> Loss:
+def loss_of_means(name: str, unit: str, base: Read, tuned: Read, judged: int = 1, *, higher_is_better: bool) -> Loss:
     """The loss in a mean over documents."""
     before, after = (mean_tally(np.array(r.values)) for r in (base, tuned))
-    return _drawn(name, unit, before, after, worse=-1 if higher_is_better else 1)
+    return _drawn(name, unit, before, after, judged, worse=-1 if higher_is_better else 1)
 
 
 def judge(losses: Sequence[Loss]) -> tuple[Loss, ...]:
@@ -119,7 +122,7 @@ def _shown(loss: Loss) -> bool:
     return loss.low > 0 and loss.loss >= (TRIVIAL_BITS if loss.unit == "bits per byte" else 0.0)
 
 
-def _drawn(name: str, unit: str, before: Tally, after: Tally, *, worse: int, trivial: float = 0.0) -> Loss:
+def _drawn(name: str, unit: str, before: Tally, after: Tally, judged: int, *, worse: int, trivial: float = 0.0) -> Loss:
     n = len(before.counts)
     if n < 2:
         raise NothingToMeasure(f"{name} holds {n} passages, too few for an interval.", "name a longer one")
@@ -130,7 +133,7 @@ def _drawn(name: str, unit: str, before: Tally, after: Tally, *, worse: int, tri
     return Loss(
         name=name, unit=unit, base=Estimate(value=before.value(), low=start.low, high=start.high, n=n),
         tuned=after.value(), loss=both.value(), low=around.low, high=around.high,
-        least=max(trivial, smallest_difference_seen(error, n - 1)), n=n,
+        least=max(trivial, smallest_difference_seen(error, n - 1, level=SIGNIFICANT / judged)), n=n,
         lost=int((both.counts[:, 0] > 0).sum()), gained=int((both.counts[:, 0] < 0).sum()),
         p_value=swap_test(before, after, groups),
     )  # fmt: skip
