@@ -285,7 +285,8 @@ def _cheapest(case: Case) -> tuple[ContenderFacts, str]:
 def _forgotten(case: Case) -> list[str]:
     """What each run behind the tuned contenders that are told forgot, once a run."""
     simpler = [(c.name, c.kind, c.metrics[case.bar.metric]) for c in case.simpler]
-    lines, told = [], set()
+    lines: list[str] = []
+    told: set[str | None] = set()
     for contender in case.worth_telling:
         if contender.forgetting is not None and contender.run not in told:
             told.add(contender.run)

@@ -43,9 +43,10 @@ def prices(
         tuned: The contender on it.
         others: Name, kind and figure of the untuned contenders.
     """
-    there = list(others)
+    there = sorted(others, key=lambda other: other[0])  # the plain one before its constrained twin
     ranked = [(name, figure) for kind in BEFORE for name, of, figure in there if of == kind]
-    before, start = ranked[0] if ranked else ("", None)
+    before = ranked[0][0] if ranked else ""
+    start = ranked[0][1] if ranked else None
     points = _points(metric, tuned.value - start.value) if tuned is not None and start is not None else None
     return [_price(loss, before, points) for loss in found.losses]
 

@@ -193,7 +193,10 @@ def _compare(
             losses.append(loss_of_bits(f"text:{name}", base.read, tuned.read, judged))
         for name, task in base.tasks.items():
             found = _loss_of_task(name, task, tuned.tasks[name], judged)
-            (losses if isinstance(found, Loss) else left_out).append(found)  # type: ignore[arg-type]
+            if isinstance(found, Loss):
+                losses.append(found)
+            else:
+                left_out.append(found)
     return judge(losses), tuple(left_out)
 
 

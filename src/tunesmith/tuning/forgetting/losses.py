@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.forgetting import Loss, Read, Unmeasurable
@@ -46,8 +47,9 @@ def loss_of_sets(
         names: The set of each item.
         judged: Losses that are judged together: the more, the larger one must be to be seen.
     """
-    parts, left_out, kept = [], [], np.zeros(len(names), dtype=bool)
-    of = np.array(names)
+    parts: list[Loss] = []
+    left_out: list[Unmeasurable] = []
+    kept, of = np.zeros(len(names), dtype=np.bool_), np.array(names)
     for name in dict.fromkeys(names):
         mine = of == name
         part = loss_of_items(name, _only(base, mine), _only(tuned, mine))
@@ -144,5 +146,5 @@ def _error(influence: FloatArray) -> float:
     return math.sqrt(float(influence @ influence) / (n * (n - 1)))
 
 
-def _only(read: Read, mask: np.ndarray) -> Read:  # type: ignore[type-arg]
+def _only(read: Read, mask: NDArray[np.bool_]) -> Read:
     return Read(values=tuple(np.array(read.values)[mask].tolist()), sizes=tuple(np.array(read.sizes)[mask].tolist()))
