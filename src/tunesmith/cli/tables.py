@@ -64,7 +64,7 @@ def loss_lines(found: Forgetting) -> list[str]:
 
 def loss_table(found: Forgetting) -> str:
     """One row a measure, its parts below it: before, after, the paired loss and the least that would have been seen."""
-    rows = [("measure", "unit", "n", "before", "after", "loss", "95 % interval", "seen from")]
+    rows: list[tuple[str, ...]] = [("measure", "unit", "n", "before", "after", "loss", "95 % interval", "seen from")]
     for loss in found.losses:
         rows.append(_row(loss.name, loss))
         rows += [_row(f"  {part.name}", part) for part in loss.parts]
