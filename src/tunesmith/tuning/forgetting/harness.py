@@ -60,14 +60,14 @@ def check_tasks(tasks: Tasks) -> Any:
         TunesmithError: The harness is not installed, a task is not known, or code would run that nobody trusted.
     """
     try:
-        from lm_eval.tasks import TaskManager
+        from lm_eval import tasks as known
     except ImportError as error:
         raise TunesmithError(
             "Tasks need lm-evaluation-harness, which is not installed.", "pip install 'tunesmith[lm-eval]'"
         ) from error
     _check_folder(tasks)
     with _silent():
-        manager = TaskManager(include_path=tasks.folder)
+        manager = known.TaskManager(include_path=tasks.folder)
     for name in tasks.names:
         if name not in manager.all_tasks:
             raise UnknownName(
