@@ -22,6 +22,7 @@ ROAD = (
     "split",
     "contenders",
     "tuning",
+    "forgetting",
     "evaluation",
     "decision",
     "dossier",

@@ -12,10 +12,14 @@ from msgspec.structs import asdict
 from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.data_preferences import counted
 from tunesmith.cli.progress import clock, progress
+from tunesmith.cli.tables import loss_lines
+from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
+    from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.records import Run
     from tunesmith.tuning.range_test import RangeTest
+    from tunesmith.workspace import Workspace
 
 PLANNED = "each pair counts as two examples above"
 
@@ -63,6 +67,9 @@ def tune(
     mixture_share: Annotated[
         float | None, typer.Option(help="Share of all examples of an epoch that are general ones, as a fraction.")
     ] = None,
+    forgetting: Annotated[
+        bool | None, typer.Option(help="Measure what was forgotten at the end. Default: `forgetting.after_tuning`.")
+    ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
     workspace = open_workspace()
@@ -92,6 +99,7 @@ def tune(
         run = workspace.tune(
             name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=told, say=say, **changes
         )
+    forgotten, because = _forgotten(workspace, run.name, forgetting)
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -115,6 +123,8 @@ def tune(
         "preferences": run.preferences,
         "validation_reward_margin": run.validation_reward_margin,
         "validation_reward_accuracy": run.validation_reward_accuracy,
+        "forgetting": forgotten,
+        "forgetting_because": because,
     }
     lines = [
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
@@ -124,9 +134,24 @@ def tune(
         *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
+        *(loss_lines(forgotten) if forgotten else []),
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
+
+
+def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forgetting | None, str | None]:
+    """What the run forgot, or why that was not measured: the run itself is done either way."""
+    if asked is None:
+        asked = workspace.home.settings.forgetting.after_tuning
+    if not asked:
+        return None, "it was not asked for (`tunesmith forgetting` measures it)"
+    try:
+        with progress("forgetting") as told:
+            return workspace.forgetting(run, progress=told), None
+    except TunesmithError as error:
+        say(f"What was forgotten was not measured: {error}")
+        return None, error.problem
 
 
 def _beside(root: Path, file: Path | None) -> str | None:

@@ -11,9 +11,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.records import Contender, Decision, Estimate, PreferenceCounts, Record, Run, Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
+from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.preferences import ids_there, standing
@@ -22,6 +24,7 @@ __all__ = [
     "AdapterComparison",
     "AdapterEntry",
     "adapters",
+    "base_of",
     "compare",
     "find_run",
     "runs",
@@ -83,6 +86,8 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     decided: tuple[str, ...] = ()
     """Recommendations of decisions that rest on an evaluation of it, oldest first."""
     exports: tuple[_Exported, ...] = ()
+    forgetting: Forgetting | None = None
+    """What it lost of what its base model could do, as it was measured last."""
 
 
 class AdapterComparison(Record, frozen=True, kw_only=True):
@@ -140,6 +145,32 @@ def whole(home: Home, run: Run) -> bool:
         return adapter_hash(home.inside / run.adapter) == run.adapter_hash
     except OSError:
         return False
+
+
+def base_of(home: Home, run: Run) -> Path:
+    """The folder of the base model that ``run`` was tuned on, once base and adapter are proved to be those of the run.
+
+    Raises:
+        TunesmithError: One of them is not there, or is not the same any more.
+    """
+    name = home.settings.model.base
+    if home.settings.model.base_url:
+        raise TunesmithError(
+            "The model is behind an address; there are no weights here.",
+            "set model.base to the local model that the run was tuned on, and take out model.base_url",
+        )
+    base = model_folder(name)
+    if (now := model_hash(name)) != run.inputs["model"]:
+        raise TunesmithError(
+            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
+            "set model.base to the model that it was tuned on",
+        )
+    if not whole(home, run):
+        raise TunesmithError(
+            f"The adapter of run {run.name} is gone or is not the one that its run made.",
+            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
+        )
+    return base
 
 
 def adapters(home: Home) -> list[AdapterEntry]:
@@ -233,7 +264,13 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             evaluated=mine,
             decided=decided.get(run.adapter_hash, ()),
             exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
+            forgetting=_forgotten(home, run),
         )
+
+
+def _forgotten(home: Home, run: Run) -> Forgetting | None:
+    entries = [e for e in home.index("forgetting", run.name) if e.inputs["adapter"] == run.adapter_hash]
+    return home.load(entries[-1], Forgetting) if entries else None
 
 
 def _exported(home: Home, entry: Derived) -> _Exported:

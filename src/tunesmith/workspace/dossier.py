@@ -14,6 +14,7 @@ from tunesmith.decision.dossier import (
     DataPart,
     DossierMaterial,
     Duel,
+    ForgottenPart,
     Iteration,
     Look,
     Reproduce,
@@ -26,6 +27,7 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, looks_at_test
+from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 
 __all__ = ["gather"]
@@ -56,6 +58,7 @@ def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
         tuning=TuningPart(run=run, base_model=home.settings.model.base, machine=run.versions.get("machine", ""))
         if run
         else None,
+        forgotten=_forgotten(home, evaluation),
         looks=_looks(home, split),
         overrides=overrides(home),
         iterations=_iterations(home),
@@ -180,6 +183,17 @@ def _run(home: Home, evaluation: Evaluation) -> Run | None:
     scored = evaluation.contenders.get("tuned")
     found = home.latest("run", scored.run, Run) if scored and scored.run else None
     return found[0] if found else None
+
+
+def _forgotten(home: Home, evaluation: Evaluation) -> tuple[ForgottenPart, ...]:
+    """What the run of each tuned contender forgot, a run once."""
+    parts: dict[str, ForgottenPart] = {}
+    for name, scored in evaluation.contenders.items():
+        run = home.latest("run", scored.run, Run) if scored.run and scored.run not in parts else None
+        found = current_forgetting(home, run[0]) if run else None
+        if found is not None and scored.run:
+            parts[scored.run] = ForgottenPart(contender=name, found=found)
+    return tuple(parts.values())
 
 
 def _looks(home: Home, split: Split) -> tuple[Look, ...]:

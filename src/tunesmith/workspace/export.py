@@ -19,10 +19,10 @@ from tunesmith.core.files import sync_folder
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Contender, Record, Run, Split
 from tunesmith.models.catalogue import known_models
-from tunesmith.models.opening import model_folder, model_hash
+from tunesmith.models.opening import model_folder
 from tunesmith.models.parity import Parity
 from tunesmith.models.pull import HUB_ID
-from tunesmith.workspace.adapters import find_run, runs, whole
+from tunesmith.workspace.adapters import base_of, find_run, runs, whole
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 
@@ -133,23 +133,7 @@ def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
     """The run's model, proved to be the one that was tuned, and prompts to compare it by."""
     from tunesmith.tuning.export.source import Source
 
-    name = home.settings.model.base
-    if home.settings.model.base_url:
-        raise TunesmithError(
-            "The model is behind an address; there are no weights here to hand on.",
-            "set model.base to the local model that the run was tuned on, and take out model.base_url",
-        )
-    base = model_folder(name)
-    if (now := model_hash(name)) != run.inputs["model"]:
-        raise TunesmithError(
-            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
-            "set model.base to the model that it was tuned on",
-        )
-    if not whole(home, run):
-        raise TunesmithError(
-            f"The adapter of run {run.name} is gone or is not the one that its run made.",
-            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
-        )
+    base = base_of(home, run)
     record = _contender(home, run)
     split = _split(home, run)
     return Source(base, home.inside / run.adapter, _facts(home, run, record, split)), _asked(

@@ -18,6 +18,7 @@ from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.forgetting.config import ForgettingConfig
 
 __all__ = [
     "FILE",
@@ -123,6 +124,8 @@ class Settings(Config):
     """How the untuned contenders are made."""
     tuning: LoraConfig = LoraConfig()
     """How the model is tuned."""
+    forgetting: ForgettingConfig = ForgettingConfig()
+    """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
     costs: CostsConfig = CostsConfig()

@@ -10,6 +10,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
+    from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.records import Decision, Example, Run, Side
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
@@ -271,6 +272,15 @@ class Workspace:
             self.home, name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=progress,
             **settings,
         )  # fmt: skip
+
+    def forgetting(self, run: str = "tuned", *, progress: Progress = quiet, **options: Any) -> Forgetting:
+        """What a run's model lost of what its base could do.
+
+        Options: texts, tasks, task_folder, task_limit, trust_code.
+        """
+        from tunesmith.workspace.forgetting import forgetting
+
+        return forgetting(self.home, run, progress=progress, **options)
 
     def evaluate(
         self,

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Request
+from tunesmith.core.records import Decoding, Request
 from tunesmith.models.engine.adapters import Adapter, AdapterShelf
 from tunesmith.models.engine.batch import Batch, Limits
 from tunesmith.models.engine.guides import Guides
@@ -86,7 +86,7 @@ class Engine:
         """
         rows, too_long = self._rows(requests)
         done, written = len(too_long), 0
-        batch = Batch(self.model, self.template, self._limits, self._shelf, self._queue(requests, rows))
+        batch = self._batch(requests, rows)
         for at, refused in enumerate(too_long, 1):
             progress(at, len(requests))
             yield refused
@@ -96,6 +96,22 @@ class Engine:
                     done, written = done + 1, written + len(row.out)
                     progress(done, len(requests), f"{written} tokens")
                     yield row.index, row.reply(self.template)
+
+    def continued(
+        self, prompts: Sequence[Sequence[int]], decodings: Sequence[Decoding], adapter: str | None = None
+    ) -> Iterator[tuple[int, Reply]]:
+        """As ``answers``, of ids with no chat template round them, each below the context."""
+        rows = [
+            (Row(index, list(ids), decoding, None, self.context), list(ids))
+            for index, (ids, decoding) in enumerate(zip(prompts, decodings, strict=True))
+        ]
+        batch = self._batch([Request(messages=(), decoding=d, adapter=adapter) for d in decodings], rows)
+        while batch.busy:
+            for row in batch.step():
+                yield row.index, row.reply(self.template)
+
+    def _batch(self, requests: Sequence[Request], rows: list[tuple[Row, list[int]]]) -> Batch:
+        return Batch(self.model, self.template, self._limits, self._shelf, self._queue(requests, rows))
 
     def _rows(self, requests: Sequence[Request]) -> tuple[list[tuple[Row, list[int]]], list[tuple[int, Reply]]]:
         """A row and its prompt for each request that fits the context, and replies to those that do not."""
