@@ -117,10 +117,18 @@ class Network:
         with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
             hidden = self._hidden(ids, positions)
         keep, target, weight = self._learnt(pack, 0)
-        head = self.causal.get_output_embeddings()
-        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
-            return token_loss(hidden[keep], head.weight, target, weight)
-        return _cross_entropy(head(hidden[keep]), target, weight)
+        head, cap = self.causal.get_output_embeddings(), self._about("final_logit_softcapping")
+        factor = (self._about("logit_scale") or 1.0) / (self._about("logits_scaling") or 1.0)  # Cohere's and Granite's
+        learnt = hidden[keep] if factor == 1 else hidden[keep] * factor
+        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad and not cap:
+            return token_loss(learnt, head.weight, target, weight)
+        logits = head(learnt)
+        return _cross_entropy(torch.tanh(logits / cap) * cap if cap else logits, target, weight)
+
+    def _about(self, setting: str) -> float | None:
+        """What the model's config says of its logits, if anything."""
+        value: float | None = getattr(self.causal.config.get_text_config(), setting, None)
+        return value
 
     def _hidden(self, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Hidden states (T, width) of the last layer."""
