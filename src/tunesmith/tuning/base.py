@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.loading import context_of, fastest_device, fastest_dtype
 from tunesmith.models.folder import check_folder
 from tunesmith.tuning.config import LoraConfig
@@ -57,6 +58,7 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
     lora = peft.LoraConfig(
         r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, task_type="CAUSAL_LM",
         target_modules=sorted(config.targets) if config.targets else "all-linear",
+        use_rslora=config.rslora, use_dora=config.dora,
     )  # fmt: skip
     known = {name.rpartition(".")[2] for name, layer in base.named_modules() if isinstance(layer, torch.nn.Linear)}
     if unknown := sorted(set(config.targets or ()) - known):
@@ -67,7 +69,19 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
         torch.manual_seed(config.seed)
-        return peft.get_peft_model(base, lora)
+        model = peft.get_peft_model(base, lora)
+    if config.dora:
+        _start_lengths(model)
+    return model
+
+
+def _start_lengths(model: Any) -> None:
+    """Give DoRA's lengths the exact ones of the base model's rows; PEFT rounds them to its number format."""
+    for layer in model.modules():
+        for name, vector in getattr(layer, "lora_magnitude_vector", {}).items():
+            down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+            with torch.no_grad():
+                vector.weight.copy_(row_lengths(layer.get_base_layer().weight, down, up, layer.scaling[name]))
 
 
 def longest_example(folder: Path, config: LoraConfig) -> int:

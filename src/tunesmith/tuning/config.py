@@ -10,7 +10,7 @@ from tunesmith.core.config import Config
 
 __all__ = ["LoraConfig", "MixtureConfig"]
 
-ADDED = ("mixture", "score_rows", "best_by")
+ADDED = ("mixture", "score_rows", "best_by", "rslora", "dora")
 
 
 class MixtureConfig(Config):
@@ -31,6 +31,12 @@ class LoraConfig(Config):
     """Inner width r of the adapter; its size and memory grow with r."""
     alpha: float = Field(32.0, gt=0)
     """Weight of the adapter: what it adds is multiplied by alpha / rank."""
+    rslora: bool = False
+    """Multiply by alpha / sqrt(rank) instead, so that a large rank learns as fast as a small one (arXiv:2312.03732).
+    With it, an alpha of 8 at rank 16 is what 32 is without."""
+    dora: bool = False
+    """Learn the length of each row of the weights apart from its direction (arXiv:2402.09353). Each step takes longer,
+    and GGUF adapters and vLLM cannot hold it; the merged model can."""
     targets: tuple[str, ...] | None = None
     """Last names of the linear layers that get an adapter, such as q_proj. None: all of them but the output layer."""
     dropout: float = Field(0.0, ge=0, lt=1)

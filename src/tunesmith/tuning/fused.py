@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tunesmith.models.engine.dora import row_lengths
+
 __all__ = ["fuse", "token_loss", "unfuse"]
 
 LOGITS_AT_ONCE = 2**22
@@ -47,13 +49,15 @@ def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N:
 
 
 def _is_plain(layer: Any) -> bool:
-    """One adapter of two matrices, no dropout, no variant."""
+    """One adapter of two matrices, no dropout, no variant but DoRA."""
+    from peft.tuners.lora.variants import DoraLinearVariant
+
     names = list(layer.lora_A)
     return (
         len(names) == 1
         and type(layer.base_layer) is nn.Linear
         and isinstance(layer.lora_dropout[names[0]], nn.Identity)
-        and not layer.lora_variant
+        and all(type(variant) is DoraLinearVariant for variant in layer.lora_variant.values())
         and layer.lora_B[names[0]].bias is None
     )
 
@@ -68,7 +72,19 @@ def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
         return layer.base_layer(x)  # type: ignore[no-any-return]
     (name,) = layer.lora_A
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
-    return _AdaptedLinear.apply(x, base.weight, base.bias, down, up, layer.scaling[name])  # type: ignore[no-any-return, no-untyped-call]
+    scale, dora = layer.scaling[name], name in layer.lora_variant
+    bias = None if dora else base.bias
+    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale)  # type: ignore[no-untyped-call]
+    return _with_lengths(out, layer, name).to(x.dtype) if dora else out
+
+
+def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
+    """What DoRA makes of the outputs of an adapted layer without its bias, in the lengths' format."""
+    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
+    with torch.no_grad():
+        now = row_lengths(base.weight, down, up, layer.scaling[name])
+    turned: Tensor = out * (layer.lora_magnitude_vector[name].weight / now)
+    return turned if base.bias is None else turned + base.bias
 
 
 def _gated(module: Any, x: Tensor) -> Tensor:

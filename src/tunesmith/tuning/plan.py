@@ -179,7 +179,8 @@ def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int]
     - adapter: 16 bytes a weight: float32 itself, its gradient and AdamW's two moments.
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
       4 hidden (two norms: before and after) + 2 heads + 2 key-value heads (attention) + 3 intermediate (gate, up, their
-      product) + 7 rank; half as much again for gaps between freed tensors, as measured.
+      product) + 7 rank, and with DoRA the outputs of the adapted layers; half as much again for gaps between freed
+      tensors, as measured.
     """
     from transformers import AutoConfig
 
@@ -189,14 +190,15 @@ def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int]
         name.removesuffix(".weight"): shape for name, shape in shapes.items() if _gets_adapter(name, shape, config)
     }
     parameters = sum(math.prod(shape) for shape in shapes.values())
-    adapter = sum(config.rank * sum(shape) for shape in layers.values())
+    outputs = sum(shape[0] for shape in layers.values()) if config.dora else 0
+    adapter = sum(config.rank * sum(shape) for shape in layers.values()) + outputs
     number = number_format(config.dtype, fastest_device()).itemsize
     hidden, wide = about.hidden_size, getattr(about, "intermediate_size", None) or 4 * about.hidden_size
     heads = about.num_attention_heads
     head = getattr(about, "head_dim", None) or hidden // heads
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
     kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + 7 * config.rank
-    activations = int(tokens * number * about.num_hidden_layers * kept * GAPS)
+    activations = int(tokens * number * (about.num_hidden_layers * kept + outputs) * GAPS)
     return {"weights": parameters * number, "adapter": adapter * 16, "activations": activations}, parameters, adapter
 
 

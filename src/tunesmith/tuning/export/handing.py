@@ -31,6 +31,21 @@ SmolLM2-135M it lost 0.3 times as much as q8_0, and 0.7 times as float16."""
 CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama is a server of its own"}
 
 
+def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
+    """Refuse a target that would drop a part of the adapter.
+
+    Raises:
+        TunesmithError: It knows no DoRA, and the adapter has it.
+    """
+    if to != "vllm" and not (part == "adapter" and to in ("gguf", "ollama")):
+        return
+    mend = "--to merged" if to == "vllm" else f"--to {to} --part merged"
+    mend = f"hand on the merged model: `tunesmith export {source.facts.run} {mend}`"
+    what = "vLLM" if to == "vllm" else "A GGUF adapter"
+    if source.settings.get("use_dora"):
+        raise TunesmithError(f"{what} cannot hold what DoRA learns, the lengths of the weights' rows.", mend)
+
+
 class _Read(NamedTuple):
     """What one loader got out of an export."""
 
@@ -92,7 +107,11 @@ def hand_on(
         dtype: Number format of merged weights.
         others: Adapters of other runs on the same base.
         say: Told what is being done.
+
+    Raises:
+        TunesmithError: The target cannot hold the adapter.
     """
+    _refuse_what_cannot_hold(source, to, part)
     say("measuring the run's model")
     measured = measure(source, others or {}, asked)
     say("writing and loading again")
