@@ -49,7 +49,7 @@ class Tuned:
             adapter_hash=run.adapter_hash,
             index=index_hash(context, passages.get("chunk_words")) if any(retrieved(run.config)) else None,
             settings={"run": run.name}
-            | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
+            | {name: run.config[name] for name in (*RETRIEVED, "quantize") if run.config.get(name)}
             | passages,
         )
         if run.mixture is None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["model_folder", "model_hash", "open_model"]
 
-_engines: dict[Path, Engine] = {}
+_engines: dict[tuple[Path, str], Engine] = {}
+"""By folder and by how the weights are quantised."""
 _opening = threading.Lock()
 
 
@@ -31,11 +32,13 @@ def open_model(
     api_key_env: str | None = None,
     prices: Prices | None = None,
     cap: SpendingCap | None = None,
+    quantize: str = "none",
     **hosted: Any,
 ) -> Model:
     """The model ``name``: hosted where ``base_url`` or ``api_key_env`` is given, else on this machine.
 
-    A model on this machine is loaded once per process and shared. ``hosted`` are further settings of ``HostedModel``.
+    A model on this machine is loaded once per process and shared; with ``quantize`` nf4 it has the weights that a QLoRA
+    adapter learnt on. ``hosted`` are further settings of ``HostedModel``.
 
     Raises:
         TunesmithError: It is not here, not whole, or the settings do not fit; the mend says what to type.
@@ -50,9 +53,9 @@ def open_model(
         )
     folder = model_folder(name).resolve()
     with _opening:
-        if folder not in _engines:
-            _engines[folder] = _load(name, folder)
-        return _engines[folder]
+        if (folder, quantize) not in _engines:
+            _engines[folder, quantize] = _load(name, folder, quantize)
+        return _engines[folder, quantize]
 
 
 def model_folder(name: str) -> Path:
@@ -86,12 +89,12 @@ def model_hash(name: str, *, base_url: str | None = None) -> str:
     return digest([[path.name, file_hash(path)] for path in files])
 
 
-def _load(name: str, folder: Path) -> Engine:
+def _load(name: str, folder: Path, quantize: str) -> Engine:
     try:
         from tunesmith.models.engine import Engine
     except ImportError as error:
         raise TunesmithError("A model on this machine needs torch.", "pip install 'tunesmith[local]'") from error
-    engine = Engine(folder)
+    engine = Engine(folder, quantize=quantize)
     if "snapshots" in folder.parts and HUB_ID.fullmatch(name):
         engine.name = name  # the Hub's cache calls the folder by its commit
     return engine

@@ -10,7 +10,7 @@ from tunesmith.core.config import Config
 
 __all__ = ["LoraConfig", "MixtureConfig"]
 
-ADDED = ("mixture", "score_rows", "best_by", "rslora", "dora")
+ADDED = ("mixture", "score_rows", "best_by", "rslora", "dora", "quantize")
 
 
 class MixtureConfig(Config):
@@ -87,6 +87,10 @@ class LoraConfig(Config):
     earlier_turns: bool = False
     """Learn the assistant's earlier turns too: those of the retrieved examples and of a thread, unless their weight is
     0. Validation loss counts the last turn alone."""
+    quantize: Literal["none", "nf4"] = "none"
+    """nf4: the base model's weights are packed into four bits each while the adapter learns (QLoRA), for models that
+    would not fit otherwise; the tuned model is then asked, measured and merged on those very weights. Steps take longer.
+    Needs `pip install 'tunesmith[qlora]'`."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)

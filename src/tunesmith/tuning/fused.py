@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.nf4 import unpacked, weight_of
 
 __all__ = ["fuse", "token_loss", "unfuse"]
 
@@ -22,12 +23,13 @@ LOGITS_AT_ONCE = 2**22
 
 def fuse(model: nn.Module) -> None:
     """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
-    from peft.tuners.lora.layer import Linear
+    from peft.tuners import lora
 
+    adapted = (lora.Linear, getattr(lora, "Linear4bit", lora.Linear))  # the second only where there is bitsandbytes
     for module in model.modules():
         if "forward" in vars(module):  # someone else's, such as a hook of accelerate
             continue
-        if type(module) is Linear and _is_plain(module):
+        if type(module) in adapted and _is_plain(module):
             module.forward = MethodType(_adapted_linear, module)
         elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
             module.forward = MethodType(_gated, module)
@@ -55,7 +57,7 @@ def _is_plain(layer: Any) -> bool:
     names = list(layer.lora_A)
     return (
         len(names) == 1
-        and type(layer.base_layer) is nn.Linear
+        and (type(layer.base_layer) is nn.Linear or hasattr(layer.base_layer.weight, "quant_state"))
         and isinstance(layer.lora_dropout[names[0]], nn.Identity)
         and all(type(variant) is DoraLinearVariant for variant in layer.lora_variant.values())
         and layer.lora_B[names[0]].bias is None
@@ -74,7 +76,8 @@ def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
     scale, dora = layer.scaling[name], name in layer.lora_variant
     bias = None if dora else base.bias
-    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale)  # type: ignore[no-untyped-call]
+    packing = getattr(base.weight, "quant_state", None)
+    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale, packing)  # type: ignore[no-untyped-call]
     return _with_lengths(out, layer, name).to(x.dtype) if dora else out
 
 
@@ -82,7 +85,7 @@ def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
     """What DoRA makes of the outputs of an adapted layer without its bias, in the lengths' format."""
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
     with torch.no_grad():
-        now = row_lengths(base.weight, down, up, layer.scaling[name])
+        now = row_lengths(weight_of(base), down, up, layer.scaling[name])
     turned: Tensor = out * (layer.lora_magnitude_vector[name].weight / now)
     return turned if base.bias is None else turned + base.bias
 
@@ -92,18 +95,23 @@ def _gated(module: Any, x: Tensor) -> Tensor:
 
 
 class _AdaptedLinear(torch.autograd.Function):
-    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank)."""
+    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank).
+
+    Packed weights are numbers for one product at a time, forwards and backwards: kept, they would not be packed.
+    """
 
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float,
+        packing: Any,
+    ) -> Tensor:  # fmt: skip
         flat = x.reshape(-1, x.shape[-1])
         inner = flat @ down.to(x.dtype).t()
-        out = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
+        numbers = _numbers(weight, packing, x.dtype)
+        out = flat @ numbers.t() if bias is None else torch.addmm(bias, flat, numbers.t())
         out.addmm_(inner, up.to(x.dtype).t(), alpha=scale)
         context.save_for_backward(flat, inner, weight, down, up)
-        context.scale = scale
+        context.scale, context.packing = scale, packing
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -114,9 +122,13 @@ class _AdaptedLinear(torch.autograd.Function):
         d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
         d_down = (d_inner.t() @ flat).to(down.dtype)
         if not context.needs_input_grad[0]:
-            return None, None, None, d_down, d_up, None
-        d_x = (d_flat @ weight).addmm_(d_inner, down.to(d.dtype))
-        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None
+            return None, None, None, d_down, d_up, None, None
+        d_x = (d_flat @ _numbers(weight, context.packing, d.dtype)).addmm_(d_inner, down.to(d.dtype))
+        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None, None
+
+
+def _numbers(weight: Tensor, packing: Any, number: torch.dtype) -> Tensor:
+    return weight if packing is None else unpacked(weight, packing).to(number)
 
 
 class _Gated(torch.autograd.Function):

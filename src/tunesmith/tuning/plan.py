@@ -14,10 +14,11 @@ from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import MixtureCounts, Record, TuningWarning
+from tunesmith.models.engine import nf4
 from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import tensor_shapes
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, number_format, threads
+from tunesmith.tuning.base import learner, longest_example, number_format, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
@@ -91,6 +92,8 @@ def make_plan(
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
     check_rate(config)
+    if config.quantize == "nf4":
+        nf4.check_installed()
     steps = Steps(learnt.examples, mixed, config)
     looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
     epoch = [steps.at(step) for step in range(steps.per_epoch)]
@@ -150,7 +153,7 @@ def check_memory(
 def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[float, str]:
     """Rate of the second of two steps, the first of which warms up, and the way of computing. Weights do not move."""
     with keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(add_adapter(load_base(base, config.dtype), config))
+        network = Network(learner(base, config))
         way = choose_way(network)
         for batch in step.batches:
             network.learn(batch)
@@ -175,7 +178,8 @@ def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) 
 def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int], int, int]:
     """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once.
 
-    - weights: as many bytes as the number format has, each.
+    - weights: as many bytes as the number format has, each; in NF4 those of the linear layers `nf4.BYTES`, and one layer
+      at a time as numbers.
     - adapter: 16 bytes a weight: float32 itself, its gradient and AdamW's two moments.
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
       4 hidden (two norms: before and after) + 2 heads + 2 key-value heads (attention) + 3 intermediate (gate, up, their
@@ -199,14 +203,20 @@ def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int]
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
     kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + 7 * config.rank
     activations = int(tokens * number * (about.num_hidden_layers * kept + outputs) * GAPS)
-    return {"weights": parameters * number, "adapter": adapter * 16, "activations": activations}, parameters, adapter
+    weights = parameters * number
+    if config.quantize == "nf4":
+        packed = [math.prod(shape) for name, shape in shapes.items() if _is_linear(name, shape)]
+        weights += int(sum(packed) * (nf4.BYTES - number)) + max(packed) * number
+    return {"weights": weights, "adapter": adapter * 16, "activations": activations}, parameters, adapter
 
 
 def _gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
     layer = name.removesuffix(".weight").rpartition(".")[2]
-    if len(shape) != 2 or any(part in name for part in NO_LAYER):
-        return False
-    return config.targets is None or layer in config.targets
+    return _is_linear(name, shape) and (config.targets is None or layer in config.targets)
+
+
+def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and not any(part in name for part in NO_LAYER)
 
 
 def _free_memory() -> int:

@@ -16,7 +16,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Record
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
@@ -67,7 +67,7 @@ def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress
     template, limit = Template.open(base), longest_example(base, config)
     steps = Steps(encode_rows(template, train, "train", limit, config.too_long).examples, None, config)
     with Interrupt() as interrupt, keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(add_adapter(load_base(base, config.dtype), config))
+        network = Network(learner(base, config))
         choose_way(network)
         weights = list(adapter_weights(network.model).values())
         optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)

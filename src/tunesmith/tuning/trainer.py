@@ -21,10 +21,11 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
+from tunesmith.models.engine import nf4
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
 from tunesmith.tuning.config import LoraConfig
@@ -73,6 +74,8 @@ def tune(
     """
     check_rate(config)
     check_installed(config.report_to)
+    if config.quantize == "nf4":
+        nf4.check_installed()
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
@@ -140,7 +143,7 @@ class _Tuning:
         self.steps = Steps(learnt.examples, mixed, config)
         self.memory = check_memory(base, learnt.examples, mixed, self.steps, config)
         self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
-        self.network = Network(add_adapter(load_base(base, config.dtype), config))
+        self.network = Network(learner(base, config))
         choose_way(self.network)
         self.weights = adapter_weights(self.network.model)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)

@@ -119,6 +119,12 @@ class Answering:
         m = self.home.settings.model
         return open_at(m, m.base, self.home.settings.budget.usd)
 
+    def _model_of(self, record: Contender) -> Model:
+        """The model that ``record`` asks: an adapter that learnt on quantised weights is asked on them."""
+        if quantize := record.settings.get("quantize"):
+            return open_model(self.home.settings.model.base, quantize=quantize)
+        return self.model
+
     def freeze(self, run: Run, under: Mapping[str, str]) -> None:
         """Freeze the contenders of a run: `tuned` and, where task and settings allow it, `tuned+schema`.
 
@@ -196,7 +202,8 @@ class Answering:
             return
         requests, seconds = self._prepared(wanted)
         names = " and ".join(dict.fromkeys(ready.record.name for ready, _ in wanted))
-        for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
+        model = self._model_of(wanted[0][0].record)  # twins ask the same one
+        for done, (index, reply) in enumerate(model.answers(requests), start=1):
             progress(done, len(wanted), names)
             ready, example = wanted[index]
             if reply.seconds is not None and not reply.cached:

@@ -21,6 +21,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.attention import current_pass
 from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.nf4 import weight_of
 
 __all__ = ["LENGTHS", "PART", "PREFIX", "Adapter", "AdapterShelf", "open_adapter"]
 
@@ -165,7 +166,7 @@ def open_adapter(folder: Path, model: nn.Module, model_name: str, device: torch.
 
 def _gain(base: Any, lengths: Tensor, down: Tensor, up: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """See ``Adapter.gain``; ``down`` (inputs, rank), ``up`` (rank, outputs)."""
-    now = row_lengths(base.weight, down.t(), up.t(), scale)
+    now = row_lengths(weight_of(base), down.t(), up.t(), scale)
     gain = lengths.to(now.dtype) / now
     return gain, torch.zeros_like(gain) if base.bias is None else base.bias.to(gain.dtype) * (1 - gain)
 

@@ -32,10 +32,10 @@ CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama 
 
 
 def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
-    """Refuse a target that would drop a part of the adapter.
+    """Refuse a target that would drop a part of the adapter, or put it on other weights than it learnt on.
 
     Raises:
-        TunesmithError: It knows no DoRA, and the adapter has it.
+        TunesmithError: The adapter has DoRA, or learnt on quantised weights, and the target knows none of it.
     """
     if to != "vllm" and not (part == "adapter" and to in ("gguf", "ollama")):
         return
@@ -44,6 +44,10 @@ def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
     what = "vLLM" if to == "vllm" else "A GGUF adapter"
     if source.settings.get("use_dora"):
         raise TunesmithError(f"{what} cannot hold what DoRA learns, the lengths of the weights' rows.", mend)
+    if source.quantize != "none":
+        raise TunesmithError(
+            f"The adapter learnt on a base model quantised to {source.quantize}; {what} would put it on another.", mend
+        )
 
 
 class _Read(NamedTuple):
@@ -155,19 +159,25 @@ _TITLES = {
 
 def _adapter(source: Source, folder: Path, asked: Sequence[Asked], *_: Any) -> _Written:
     write_adapter(source, folder)
+    quantised, more, how = source.quantize == "nf4", "", ""
+    if quantised:
+        more = ', quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type="nf4", '
+        more, how = f"{more}bnb_4bit_use_double_quant=True\n)", ", BitsAndBytesConfig"
     use = f"""```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer{how}
 
-base = AutoModelForCausalLM.from_pretrained({source.facts.base!r})  # or the folder that holds it
+base = AutoModelForCausalLM.from_pretrained({source.facts.base!r}{more})  # or the folder that holds it
 model, tokenizer = PeftModel.from_pretrained(base, "."), AutoTokenizer.from_pretrained(".")
 ```"""
-    figures = loaders.through_peft(source.base, folder, asked)
+    if quantised:
+        use += "\n\nThe adapter learnt on these quantised weights, and was measured on them; on others it is another model."
+    figures = loaders.through_peft(source.base, folder, asked, source.quantize)
     return _Written((_Read("PEFT", figures, loaders.same_ids(folder, asked)),), use)
 
 
 def _merged(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, *_: Any) -> _Written:
-    model = merged.merge(source.base, source.adapter)
+    model = merged.merge(source.base, source.adapter, source.quantize)
     rounding = _rounding(model, asked, dtype, merged.round_weights)
     merged.write_merged(source, model, folder, dtype)
     del model
@@ -191,7 +201,7 @@ def _gguf(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtyp
         use = f"On top of a GGUF of {source.facts.base}: `llama-server --jinja -m BASE.gguf --lora adapter.gguf`"
     else:
         gguf.check_kind(source.base)
-        model = merged.merge(source.base, source.adapter)
+        model = merged.merge(source.base, source.adapter, source.quantize)
         rounding = _rounding(model, asked, dtype, gguf.round_matrices)
         gguf.write_gguf(model, source.base, model_file, dtype, source.facts.run)
         del model

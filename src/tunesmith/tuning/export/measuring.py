@@ -29,7 +29,7 @@ def measure(source: Source, others: Mapping[str, Path], asked: Sequence[Asked]) 
     ours, base, away, in_pieces = _through_engine(source, others, asked)  # its model is let go before the next is read
     floors = {
         "base model through the engine and through transformers": difference(
-            base, through_transformers(source.base, asked)
+            base, through_transformers(source.base, asked, source.quantize)
         ),
         "tuned model with the prompt in one piece and in two": in_pieces,
     }
@@ -39,7 +39,7 @@ def measure(source: Source, others: Mapping[str, Path], asked: Sequence[Asked]) 
 def _through_engine(
     source: Source, others: Mapping[str, Path], asked: Sequence[Asked]
 ) -> tuple[Figures, Figures, dict[str, Figures], float]:
-    engine = Engine(source.base, dtype="float32")
+    engine = Engine(source.base, dtype="float32", quantize=source.quantize)
 
     def figures(adapter: Path | None, *, pieces: int = 1) -> Figures:
         held = engine.adapters.get(str(adapter)) if adapter is not None else None

@@ -11,6 +11,7 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
+from tunesmith.models.engine import nf4
 from tunesmith.tuning.base import load_base
 from tunesmith.tuning.export.source import Source, copy_tokenizer
 
@@ -19,18 +20,23 @@ __all__ = ["DTYPES", "beside", "merge", "round_weights", "stored_dtype", "write_
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def beside(base: Path, adapter: Path) -> Any:
-    """The base model in float32 and the adapter beside its weights, by PEFT."""
+def beside(base: Path, adapter: Path, quantize: str = "none", *, packed: bool = False) -> Any:
+    """The base model in float32 and the adapter beside its weights, by PEFT. ``packed``: quantised weights stay so."""
     import peft
+
+    model = load_base(base, "float32", quantize)
+    if quantize != "none" and not packed:
+        nf4.unpack(model)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
-        return peft.PeftModel.from_pretrained(load_base(base, "float32"), str(adapter)).eval()
+        return peft.PeftModel.from_pretrained(model, str(adapter)).eval()
 
 
-def merge(base: Path, adapter: Path) -> Any:
-    """The base model in float32 with the adapter's product added to its weights, by PEFT."""
-    return beside(base, adapter).merge_and_unload(safe_merge=True).eval()
+def merge(base: Path, adapter: Path, quantize: str = "none") -> Any:
+    """The base model in float32 with the adapter's product added to its weights, by PEFT; to those that the quantised
+    ones stand for, where it learnt on them."""
+    return beside(base, adapter, quantize).merge_and_unload(safe_merge=True).eval()
 
 
 def stored_dtype(base: Path) -> str:

@@ -56,6 +56,8 @@ class Source(NamedTuple):
     base: Path
     adapter: Path
     facts: Facts
+    quantize: str = "none"
+    """How the base model's weights were quantised when the adapter learnt."""
 
     @property
     def settings(self) -> dict[str, object]:
