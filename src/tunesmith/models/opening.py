@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.files import file_hash
+from tunesmith.models.adapter_folder import files_hash
 from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import HUB_ID, hub_folder, pulled_folder
@@ -84,9 +84,7 @@ def model_hash(name: str, *, base_url: str | None = None) -> str:
     """Of a local model the hash of all its files, of a hosted one that of its name and address."""
     if base_url:
         return digest([base_url, name])
-    kept = (".safetensors", ".json", ".jinja")
-    files = [path for path in sorted(model_folder(name).glob("*")) if path.suffix in kept]
-    return digest([[path.name, file_hash(path)] for path in files])
+    return files_hash(model_folder(name))
 
 
 def _load(name: str, folder: Path, quantize: str) -> Engine:

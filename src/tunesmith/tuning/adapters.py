@@ -18,7 +18,7 @@ __all__ = ["adapter_hash", "adapter_weights", "check_adapter", "save_adapter", "
 
 
 def adapter_weights(model: Any) -> dict[str, Any]:
-    """The trained parameters of a PEFT model under the names that PEFT gives them on disk."""
+    """The trained parameters of a PEFT model under the names that PEFT gives them on disk; of a plain one its own."""
     learnt = {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
     return {name.replace(f".{LENGTHS}.weight", f".{LENGTHS}"): p for name, p in learnt.items()}
 

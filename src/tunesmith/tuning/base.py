@@ -24,11 +24,13 @@ __all__ = ["add_adapter", "learner", "load_base", "longest_example", "number_for
 
 
 def learner(folder: Path, config: LoraConfig) -> Any:
-    """The model in ``folder`` as a run of ``config`` begins with it.
+    """The model in ``folder`` as a run of ``config`` begins with it; what shall learn asks for gradients.
 
     Raises:
         TunesmithError: As ``load_base`` and ``add_adapter``.
     """
+    if config.method == "full":
+        return load_base(folder, config.number).requires_grad_(True)
     return add_adapter(load_base(folder, config.dtype, config.quantize), config)
 
 

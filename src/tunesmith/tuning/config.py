@@ -10,7 +10,7 @@ from tunesmith.core.config import Config
 
 __all__ = ["LoraConfig", "MixtureConfig"]
 
-ADDED = ("mixture", "score_rows", "best_by", "rslora", "dora", "quantize")
+ADDED = ("mixture", "score_rows", "best_by", "rslora", "dora", "quantize", "method")
 
 
 class MixtureConfig(Config):
@@ -25,8 +25,11 @@ class MixtureConfig(Config):
 
 
 class LoraConfig(Config):
-    """How an adapter is trained."""
+    """How an adapter, or with `method: full` all of the base model, is trained."""
 
+    method: Literal["lora", "full"] = "lora"
+    """What learns: an adapter beside the base model's weights, or all of those weights. full takes 16 bytes of memory a
+    weight, makes a whole model for each task, forgets more, and wants a learning rate of 1e-6 to 1e-4."""
     rank: int = Field(16, ge=1)
     """Inner width r of the adapter; its size and memory grow with r."""
     alpha: float = Field(32.0, gt=0)
@@ -89,8 +92,8 @@ class LoraConfig(Config):
     0. Validation loss counts the last turn alone."""
     quantize: Literal["none", "nf4"] = "none"
     """nf4: the base model's weights are packed into four bits each while the adapter learns (QLoRA), for models that
-    would not fit otherwise; the tuned model is then asked, measured and merged on those very weights. Steps take longer.
-    Needs `pip install 'tunesmith[qlora]'`."""
+    would not fit otherwise. The tuned model is then asked, measured and merged on those very weights. Steps take
+    longer. Needs `pip install 'tunesmith[qlora]'`."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(768, ge=1)
@@ -100,6 +103,11 @@ class LoraConfig(Config):
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
+
+    @property
+    def number(self) -> str:
+        """``dtype``, which with full tuning is never less than float32 by itself: a step would be lost in rounding."""
+        return "float32" if self.method == "full" and self.dtype == "auto" else self.dtype
 
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:

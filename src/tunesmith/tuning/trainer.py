@@ -21,7 +21,6 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
-from tunesmith.models.engine import nf4
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
@@ -32,6 +31,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
@@ -74,8 +74,7 @@ def tune(
     """
     check_rate(config)
     check_installed(config.report_to)
-    if config.quantize == "nf4":
-        nf4.check_installed()
+    check_method(config)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
@@ -86,7 +85,7 @@ def tune(
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
-    run = RunFolder(folder)
+    run = RunFolder(folder, base, config)
     run.claim(_inputs(base, learnt, watched, mixed, config))
     if done := run.finished():
         return done
@@ -137,7 +136,7 @@ class _Tuning:
     ) -> None:  # fmt: skip
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
         self.progress, self.say, self.score = progress, say, score
-        self.base, self.too_long = base.name, learnt.too_long + watched.too_long
+        self.too_long = learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
         self.steps = Steps(learnt.examples, mixed, config)
@@ -233,7 +232,7 @@ class _Tuning:
         self.whole = False
         if best:
             if score is None:
-                self.folder.keep(self.network.model, self.base, step)
+                self.folder.keep(self.network.model, step)
             self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
@@ -254,7 +253,7 @@ class _Tuning:
         """The task's metric of the adapter as it is now, which is kept for that."""
         if self.score is None:
             return None
-        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        adapter = self.folder.keep(self.network.model, self.state.step)
         with torch.random.fork_rng():
             return self.score(adapter)
 

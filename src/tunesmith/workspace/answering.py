@@ -120,7 +120,10 @@ class Answering:
         return open_at(m, m.base, self.home.settings.budget.usd)
 
     def _model_of(self, record: Contender) -> Model:
-        """The model that ``record`` asks: an adapter that learnt on quantised weights is asked on them."""
+        """The model that ``record`` asks: an adapter is asked on weights quantised as those it learnt on, and a model
+        that was tuned as a whole is asked itself."""
+        if record.settings.get("method") == "full":
+            return open_model(str(self.home.inside / (record.adapter or "")))
         if quantize := record.settings.get("quantize"):
             return open_model(self.home.settings.model.base, quantize=quantize)
         return self.model

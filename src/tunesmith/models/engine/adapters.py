@@ -97,7 +97,7 @@ class AdapterShelf:
         """The adapter in ``folder``.
 
         Raises:
-            TunesmithError: It is not there, is pickled, is another kind than LoRA, rsLoRA and DoRA, or does not fit the model.
+            TunesmithError: It is not there, is pickled, is a LoRA variant that is not run, or does not fit the model.
         """
         path = Path(folder)
         with self._lock:
@@ -153,7 +153,7 @@ def open_adapter(folder: Path, model: nn.Module, model_name: str, device: torch.
         scale = _scale(settings, layer, down[layer].shape[1])
         if layer in lengths:
             gain[layer] = _gain(base, lengths[layer].to(device), down[layer].to(device), up[layer].to(device), scale)
-            scale = gain[layer][0].to(up[layer]) * scale
+            up[layer] = up[layer] * gain[layer][0].to(up[layer])
         up[layer] = up[layer] * scale
     return Adapter(
         str(folder),

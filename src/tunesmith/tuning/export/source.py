@@ -55,6 +55,7 @@ class Source(NamedTuple):
 
     base: Path
     adapter: Path
+    """Or the model, where all weights were tuned."""
     facts: Facts
     quantize: str = "none"
     """How the base model's weights were quantised when the adapter learnt."""
