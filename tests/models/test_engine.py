@@ -298,12 +298,21 @@ def test_an_unknown_number_format_lists_the_known(folder):
 def test_attention_that_caps_its_scores_is_refused_not_run_without_the_cap(tmp_path):
     config = Gemma2Config(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        head_dim=8, vocab_size=99, attn_logit_softcapping=0.01, initializer_range=0.5, pad_token_id=0, eos_token_id=1,
+        head_dim=8, vocab_size=99, attn_logit_softcapping=50.0, initializer_range=0.5, pad_token_id=0, eos_token_id=1,
         bos_token_id=2,
     )  # fmt: skip
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(TunesmithError, match="does not run models of type 'gemma2' faithfully"):
-        loading.load_model(tmp_path, "float32", "cpu")
+    with pytest.raises(TunesmithError, match=r"cannot run models of type 'gemma2' .*its attention bends scores"):
+        loading.load_model(tmp_path, "bfloat16", "cpu")  # where the lack of so mild a cap is less than rounding
+
+
+def test_an_attention_that_comes_out_otherwise_is_found_out(folder, monkeypatch):
+    right = attention.attend
+    with monkeypatch.context() as wrong:
+        wrong.setattr(attention, "attend", lambda *told, **more: (right(*told, **more)[0] * 1.1, None))
+        with pytest.raises(TunesmithError, match="does not run models of type 'llama' faithfully"):
+            loading.load_model(folder, "float32", "cpu")
+    attention.register()
 
 
 def test_a_model_without_attention_is_refused(tmp_path):

@@ -11,7 +11,7 @@ from tests.tuning.test_gradients import one_at_a_time
 from tunesmith.core.records import Message
 from tunesmith.models.pull import pulled_folder
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import add_adapter, load_base
+from tunesmith.tuning.base import add_adapter, learner, load_base
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
@@ -76,3 +76,20 @@ def test_shared_prefix_and_packs_give_the_real_model_the_gradients_of_one_row_at
     assert network.learn(make_batch(examples, shared_prefix(examples), 60)) == pytest.approx(expected, rel=1e-5)
     ours = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
     assert (ours - plain).norm() < 1e-4 * plain.norm()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"dora": True}, {"quantize": "nf4"}], ids=str)
+def test_dora_and_packed_weights_give_the_real_model_peft_s_gradients(base, settings):
+    if "quantize" in settings:
+        pytest.importorskip("bitsandbytes")
+    template = Template.open(base)
+    examples = [template.encode(*row) for row in rows(ASKED[:1])]
+    network = Network(learner(base, LoraConfig(dtype="float32", **settings)))
+    expected = one_at_a_time(network, examples)
+    plain = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
+    network.model.zero_grad()
+    assert choose_way(network) == "segments"
+    assert network.learn(make_batch(examples, shared_prefix(examples), 60)) == pytest.approx(expected, rel=1e-5)
+    ours = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
+    assert float((ours - plain).norm() / plain.norm()) < 1e-4

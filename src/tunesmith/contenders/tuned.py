@@ -33,7 +33,8 @@ class Tuned:
         self._finder = Finder(
             context.known, context.embedder, *retrieved(record.settings), record.settings.get("chunk_words")
         )
-        self._adapter = str(context.root / (record.adapter or ""))
+        whole = record.settings.get("method") == "full"  # then the model that is asked is the tuned one itself
+        self._adapter = None if whole else str(context.root / (record.adapter or ""))
 
     @classmethod
     def make(cls, context: Context) -> Contender:
@@ -49,7 +50,7 @@ class Tuned:
             adapter_hash=run.adapter_hash,
             index=index_hash(context, passages.get("chunk_words")) if any(retrieved(run.config)) else None,
             settings={"run": run.name}
-            | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
+            | {name: run.config[name] for name in (*RETRIEVED, "quantize", "method") if run.config.get(name)}
             | passages,
         )
         # general rows and pairs were kept away from the test and validation prompts of that split alone

@@ -306,7 +306,7 @@ class Contender(Record, frozen=True, kw_only=True):
     kind: str
     model: str | None = None
     adapter: str | None = None
-    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    """Folder of the adapter, or of the tuned model where `settings` say method full, relative to `.tunesmith`."""
     adapter_hash: str | None = None
     instructions: str = ""
     shots: tuple[str, ...] = ()
@@ -414,7 +414,7 @@ class Run(Record, frozen=True, kw_only=True):
     peak_memory_bytes: int
     examples_per_second: float
     adapter: str
-    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    """Folder of the adapter, or with full tuning of the model, relative to the workspace's `.tunesmith`."""
     adapter_hash: str
     seconds: float
     steps: int

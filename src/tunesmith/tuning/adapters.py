@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,15 +11,16 @@ from typing import Any
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
-from tunesmith.models.engine.adapters import PREFIX
+from tunesmith.models.engine.adapters import LENGTHS, PART
 from tunesmith.models.folder import check_weights
 
 __all__ = ["adapter_hash", "adapter_weights", "check_adapter", "load_adapter", "save_adapter", "tensor_shapes"]
 
 
 def adapter_weights(model: Any) -> dict[str, Any]:
-    """The trained parameters of a PEFT model under the names that PEFT gives them on disk."""
-    return {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
+    """The trained parameters of a PEFT model under the names that PEFT gives them on disk; of a plain one its own."""
+    learnt = {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
+    return {name.replace(f".{LENGTHS}.weight", f".{LENGTHS}"): p for name, p in learnt.items()}
 
 
 def save_adapter(model: Any, base: str, folder: Path) -> Path:
@@ -83,11 +83,11 @@ def check_adapter(folder: Path, base: Path) -> None:
         )
     layers = tensor_shapes(base)
     for name, shape in tensor_shapes(folder).items():
-        found = re.fullmatch(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight", name)
+        found = PART.fullmatch(name)
         layer = layers.get(f"{found[1]}.weight") if found else None
         if not found or layer is None:
             raise _misfit(folder, base, f"the base model has no layer for {name}")
-        side = 1 if found[2] == "A" else 0  # a layer is (out, in), A is (rank, in), B is (out, rank)
+        side = 1 if found[2] == "lora_A.weight" else 0  # a layer is (out, in), A is (rank, in), B is (out, rank)
         if layer[side] != shape[side]:
             raise _misfit(folder, base, f"{name} is {shape}, the layer {layer}")
 

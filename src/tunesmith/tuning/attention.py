@@ -122,9 +122,11 @@ def register() -> None:
 
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, **_: Any,
+    scaling: float | None = None, softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: (1, heads, T, D) in, (1, T, heads, D) out."""
+    if softcap is not None or s_aux is not None:  # in half precision their lack could pass for rounding
+        raise NotImplementedError("the attention of segments neither bends scores nor knows sinks")
     this = _pass.get()
     if this is None:
         raise RuntimeError("the attention of segments ran outside of a pass")

@@ -12,6 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.nf4 import unpacked, weight_of
+
 __all__ = ["fuse", "token_losses", "unfuse"]
 
 LOGITS_AT_ONCE = 2**24
@@ -20,12 +23,13 @@ LOGITS_AT_ONCE = 2**24
 
 def fuse(model: nn.Module) -> None:
     """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
-    from peft.tuners.lora.layer import Linear
+    from peft.tuners import lora
 
+    adapted = (lora.Linear, getattr(lora, "Linear4bit", lora.Linear))  # the second only where there is bitsandbytes
     for module in model.modules():
         if "forward" in vars(module):  # someone else's, such as a hook of accelerate
             continue
-        if type(module) is Linear and _is_plain(module):
+        if type(module) in adapted and _is_plain(module):
             module.forward = MethodType(_adapted_linear, module)
         elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
             module.forward = MethodType(_gated, module)
@@ -49,13 +53,15 @@ def token_losses(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_
 
 
 def _is_plain(layer: Any) -> bool:
-    """One adapter of two matrices, no dropout, no variant."""
+    """One adapter of two matrices, no dropout, no variant but DoRA."""
+    from peft.tuners.lora.variants import DoraLinearVariant
+
     names = list(layer.lora_A)
     return (
         len(names) == 1
-        and type(layer.base_layer) is nn.Linear
+        and (type(layer.base_layer) is nn.Linear or hasattr(layer.base_layer.weight, "quant_state"))
         and isinstance(layer.lora_dropout[names[0]], nn.Identity)
-        and not layer.lora_variant
+        and all(type(variant) is DoraLinearVariant for variant in layer.lora_variant.values())
         and layer.lora_B[names[0]].bias is None
     )
 
@@ -80,7 +86,20 @@ def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
         return layer.base_layer(x)  # type: ignore[no-any-return]
     (name,) = layer.lora_A
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
-    return _AdaptedLinear.apply(x, base.weight, base.bias, down, up, layer.scaling[name])  # type: ignore[no-any-return, no-untyped-call]
+    scale, dora = layer.scaling[name], name in layer.lora_variant
+    bias = None if dora else base.bias
+    packing = getattr(base.weight, "quant_state", None)
+    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale, packing)  # type: ignore[no-untyped-call]
+    return _with_lengths(out, layer, name).to(x.dtype) if dora else out
+
+
+def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
+    """What DoRA makes of the outputs of an adapted layer without its bias, in the lengths' format."""
+    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
+    with torch.no_grad():
+        now = row_lengths(weight_of(base), down, up, layer.scaling[name])
+    turned: Tensor = out * (layer.lora_magnitude_vector[name].weight / now)
+    return turned if base.bias is None else turned + base.bias
 
 
 def _gated(module: Any, x: Tensor) -> Tensor:
@@ -92,18 +111,23 @@ def _rms_norm(module: Any, x: Tensor) -> Tensor:
 
 
 class _AdaptedLinear(torch.autograd.Function):
-    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank)."""
+    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank).
+
+    Packed weights are numbers for one product at a time, forwards and backwards: kept, they would not be packed.
+    """
 
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float,
+        packing: Any,
+    ) -> Tensor:  # fmt: skip
         flat = x.reshape(-1, x.shape[-1])
         inner = flat @ down.to(x.dtype).t()
-        out = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
+        numbers = _numbers(weight, packing, x.dtype)
+        out = flat @ numbers.t() if bias is None else torch.addmm(bias, flat, numbers.t())
         out.addmm_(inner, up.to(x.dtype).t(), alpha=scale)
         context.save_for_backward(flat, inner, weight, down, up)
-        context.scale = scale
+        context.scale, context.packing = scale, packing
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -114,9 +138,13 @@ class _AdaptedLinear(torch.autograd.Function):
         d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
         d_down = (d_inner.t() @ flat).to(down.dtype)
         if not context.needs_input_grad[0]:
-            return None, None, None, d_down, d_up, None
-        d_x = (d_flat @ weight).addmm_(d_inner, down.to(d.dtype))
-        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None
+            return None, None, None, d_down, d_up, None, None
+        d_x = (d_flat @ _numbers(weight, context.packing, d.dtype)).addmm_(d_inner, down.to(d.dtype))
+        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None, None
+
+
+def _numbers(weight: Tensor, packing: Any, number: torch.dtype) -> Tensor:
+    return weight if packing is None else unpacked(weight, packing).to(number)
 
 
 class _Gated(torch.autograd.Function):

@@ -131,10 +131,18 @@ class Network:
         with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
             hidden = self._hidden(ids, positions)
         keep, target, weight, count = self._learnt(pack, 0)
-        head = self.causal.get_output_embeddings()
-        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
-            return _by_segment(token_losses(hidden[keep], head.weight, target, weight), count)
-        return _by_segment(_cross_entropy(head(hidden[keep]), target, weight), count)
+        head, cap = self.causal.get_output_embeddings(), self._about("final_logit_softcapping")
+        factor = (self._about("logit_scale") or 1.0) / (self._about("logits_scaling") or 1.0)  # Cohere's and Granite's
+        learnt = hidden[keep] if factor == 1 else hidden[keep] * factor
+        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad and not cap:
+            return _by_segment(token_losses(learnt, head.weight, target, weight), count)
+        logits = head(learnt)
+        return _by_segment(_cross_entropy(torch.tanh(logits / cap) * cap if cap else logits, target, weight), count)
+
+    def _about(self, setting: str) -> float | None:
+        """What the model's config says of its logits, if anything."""
+        value: float | None = getattr(self.causal.config.get_text_config(), setting, None)
+        return value
 
     def _hidden(self, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Hidden states (T, width) of the last layer."""

@@ -23,12 +23,13 @@ from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.opening import model_hash
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
 from tunesmith.tuning.config import LoraConfig, rate_setting
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.objectives import GENERAL, TRAIN, Likelihood, Objective
 from tunesmith.tuning.pairs import PairRow
@@ -73,12 +74,13 @@ def tune(
     """
     check_rate(config)
     check_installed(config.report_to)
+    check_method(config)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
     objective = _objective(base, train, validation, config, general)
-    run = RunFolder(folder)
+    run = RunFolder(folder, base, config)
     run.claim(_inputs(base, objective, start, config))
     if done := run.finished():
         return done
@@ -129,7 +131,7 @@ class _Tuning:
         self.base, self.objective = base.name, objective
         self.memory = objective.memory(base)
         self.every = config.evaluate_every or math.ceil(objective.per_epoch / 2)
-        self.network = Network(add_adapter(load_base(base, config.dtype), config))
+        self.network = Network(learner(base, config))
         choose_way(self.network)
         self.weights = adapter_weights(self.network.model)
         if start is not None:
@@ -224,7 +226,7 @@ class _Tuning:
         self.whole = False
         if best:
             if score is None:
-                self.folder.keep(self.network.model, self.base, step)
+                self.folder.keep(self.network.model, step)
             self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
@@ -244,7 +246,7 @@ class _Tuning:
         """The task's metric of the adapter as it is now, which is kept for that."""
         if self.score is None:
             return None
-        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        adapter = self.folder.keep(self.network.model, self.state.step)
         with torch.random.fork_rng():
             return self.score(adapter)
 

@@ -22,7 +22,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     examples_per_second: float
     """While learning, general examples included; looks at validation and the start are not counted."""
     adapter: str
-    """Folder of the adapter, in PEFT's format."""
+    """Folder of the adapter, in PEFT's format; with full tuning, of the model."""
     adapter_hash: str
     seconds: float
     """All of the run, without the pauses where it was interrupted."""

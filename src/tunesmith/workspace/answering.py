@@ -126,6 +126,15 @@ class Answering:
         m = self.home.settings.model
         return open_at(m, m.base, self.home.settings.budget.usd)
 
+    def _model_of(self, record: Contender) -> Model:
+        """The model that ``record`` asks: an adapter is asked on weights quantised as those it learnt on, and a model
+        that was tuned as a whole is asked itself."""
+        if record.settings.get("method") == "full":
+            return open_model(str(self.home.inside / (record.adapter or "")))
+        if quantize := record.settings.get("quantize"):
+            return open_model(self.home.settings.model.base, quantize=quantize)
+        return self.model
+
     def freeze(self, run: Run, under: Mapping[str, str]) -> None:
         """Freeze the contenders of a run: `tuned` and, where task and settings allow it, `tuned+schema`.
 
@@ -203,7 +212,8 @@ class Answering:
             return
         requests, seconds = self._prepared(wanted)
         names = " and ".join(dict.fromkeys(ready.record.name for ready, _ in wanted))
-        for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
+        model = self._model_of(wanted[0][0].record)  # twins ask the same one
+        for done, (index, reply) in enumerate(model.answers(requests), start=1):
             progress(done, len(wanted), names)
             ready, example = wanted[index]
             if reply.seconds is not None and not reply.cached:

@@ -136,9 +136,9 @@ def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
     base = base_of(home, run)
     record = _contender(home, run)
     split = _split(home, run)
-    return Source(base, home.inside / run.adapter, _facts(home, run, record, split)), _asked(
-        home, run, record, split, base, prompts
-    )
+    facts, quantize = _facts(home, run, record, split), str(run.config.get("quantize", "none"))
+    source = Source(base, home.inside / run.adapter, facts, quantize)
+    return source, _asked(home, run, record, split, base, prompts)
 
 
 def _contender(home: Home, run: Run) -> Contender:

@@ -159,9 +159,11 @@ def running(this: Pass) -> Iterator[None]:
 
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, **_: Any,
+    scaling: float | None = None, softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: (1, heads, N, D) in, (1, N, heads, D) out. Masks come from the pass."""
+    if softcap is not None or s_aux is not None:  # in half precision their lack could pass for rounding
+        raise NotImplementedError("its attention bends scores or has sinks")
     this = current_pass()
     if this is None:
         raise RuntimeError("the engine's attention ran outside of a pass")

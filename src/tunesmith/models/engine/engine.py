@@ -49,17 +49,19 @@ class Engine:
         threads: CPU threads for all of torch; None leaves torch's choice, which honours OMP_NUM_THREADS.
         device: cpu, cuda, cuda:1...; None takes a GPU where there is one.
         prefix_bytes: Memory for prefixes kept across calls.
+        quantize: none, or nf4 for the base model that a QLoRA adapter learnt on.
     """
 
     def __init__(
         self, folder: Path, *, batch_size: int = 64, batch_tokens: int = 32_768, dtype: str = "auto",
         threads: int | None = None, device: str | None = None, prefix_bytes: int = 1 << 30,
+        quantize: str = "none",
     ) -> None:  # fmt: skip
         if threads is not None:
             torch.set_num_threads(threads)
         self.name = folder.name
         self.template = Template.open(folder)
-        self.model = load_model(folder, dtype, device)
+        self.model = load_model(folder, dtype, device, quantize)
         self.context = context_of(self.model)
         """Most tokens of prompt and completion together."""
         self.adapters = AdapterShelf(self.model, self.name)
