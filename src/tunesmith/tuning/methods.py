@@ -39,7 +39,7 @@ def check_method(config: LoraConfig) -> None:
         )
     if config.objective == "dpo":
         raise TunesmithError(
-            "Preferences are learnt by an adapter, whose base model says what was likely before; tuning.method is full.",
+            "Preferences are learnt by an adapter, and tuning.method is full.",
             "set tuning.method to lora",
         )
     if config.learning_rate > HIGHEST_RATE:
