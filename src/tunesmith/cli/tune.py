@@ -36,6 +36,10 @@ def tune(
     selection: Annotated[
         str | None, typer.Option(help="Train on this selection alone (`tunesmith select`). Default: the train side.")
     ] = None,
+    on: Annotated[str, typer.Option(help="Where to train: local, or ray for a Ray cluster.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that train together on a cluster. Default: as cluster.workers says.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
     rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
@@ -52,6 +56,7 @@ def tune(
     ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
+    _assist(only_here=plan or range_test)
     workspace = open_workspace()
     changes: dict[str, Any] = {
         "epochs": epochs,
@@ -73,8 +78,9 @@ def tune(
         return
     with progress("tuning") as told:
         run = workspace.tune(
-            name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
-        )
+            name=name, anyway=anyway, selection=selection, finish=finish, on=on, workers=workers, progress=told,
+            say=say, **changes,
+        )  # fmt: skip
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -86,6 +92,7 @@ def tune(
         "steps": run.steps,
         "stopped_early": run.stopped_early,
         "truncated": run.truncated,
+        "processes": run.processes,
         "overrides": run.overrides,
         "mixture": run.mixture,
         "general_validation_loss": run.general_validation_loss,
@@ -104,6 +111,14 @@ def tune(
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
+
+
+def _assist(*, only_here: bool) -> None:
+    """Where several processes were started for one run, end here after this one's share, unless it is the first."""
+    from tunesmith.workspace.tune import assist, assists
+
+    if assists():
+        raise typer.Exit(0 if only_here else assist())
 
 
 def _beside(root: Path, file: Path | None) -> str | None:

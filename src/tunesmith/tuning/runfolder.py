@@ -25,7 +25,7 @@ from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
 from tunesmith.tuning.tuned import Tuned
 
-__all__ = ["RunFolder"]
+__all__ = ["NoRunFolder", "RunFolder"]
 
 FILES = ("inputs.json", "log.jsonl", CHECKPOINT, "result.json")
 
@@ -160,3 +160,22 @@ class RunFolder:
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step:06d}"
+
+
+class NoRunFolder(RunFolder):
+    """What a process that is not the first has in place of the run's folder: it writes nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(Path(os.devnull))
+
+    def keep(self, model: Any, base: str, step: int) -> Path:
+        return self.folder
+
+    def drop_others(self, best_step: int) -> None:
+        return
+
+    def log(self, **entry: float) -> None:
+        self.lines.append(entry)
+
+    def rewind(self, state: State) -> None:
+        self.lines = []

@@ -8,40 +8,40 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
 
-from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
-from tunesmith.models.opening import model_hash
-from tunesmith.models.template import Encoded, Template
+from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.base import add_adapter, load_base, threads
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
-from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
+from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint, state_tensors
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
-from tunesmith.tuning.mixture import General, GeneralRows, encode_general
+from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.plan import check_memory
-from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
-from tunesmith.tuning.runfolder import RunFolder
+from tunesmith.tuning.processes import ALONE, Agreed, ProcessEnded, Processes
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.runfolder import NoRunFolder, RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate, warning_signs
 
-__all__ = ["Row", "Tuned", "tune"]
+__all__ = ["Row", "Tuned", "assist", "lead", "tune"]
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
@@ -53,6 +53,7 @@ def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
     general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
+    processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -64,6 +65,9 @@ def tune(
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
         score: The task's metric of the adapter in a folder, higher is better, asked at each look.
+        processes: Those that train together; this is the first, the others wait to ``assist``.
+        elsewhere: Where to learn instead of here.
+        base_name: What other machines find the base model by, where it is not ``base``'s path.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -77,39 +81,61 @@ def tune(
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, config.too_long)
-    watched = encode_rows(template, validation, "validation", limit, config.too_long)
-    mixed = None
-    if general is not None and config.mixture is not None:
-        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
+    job = make_job(base, train, validation, config, general=general, base_name=base_name)
     run = RunFolder(folder)
-    run.claim(_inputs(base, learnt, watched, mixed, config))
+    run.claim(job.inputs)
+    if elsewhere:
+        elsewhere.fetch(run)
     if done := run.finished():
         return done
     if finish and not run.begun():
         raise _nothing_to_finish(run)
+    if elsewhere and not finish:
+        return elsewhere.learn(job, run, progress=progress, say=say)
+    those = ALONE if finish else processes
+    those.hand_out(job)
+    return lead(job, run, base=base, processes=those, finish=finish, progress=progress, say=say, score=score)
+
+
+def lead(
+    job: Job, run: RunFolder, *, base: Path | None = None, processes: Processes = ALONE, finish: bool = False,
+    progress: Progress = quiet, say: Callable[[str], None] = lambda _text: None,
+    score: Callable[[Path], float] | None = None, kept: Callable[[], object] = lambda: None,
+) -> Tuned:  # fmt: skip
+    """Do the job, or go on with it, as the first of ``processes``. Raises as ``tune``, and ``ProcessEnded``.
+
+    Args:
+        base: The base model's folder, if it is known to be the job's.
+        kept: Called whenever the run's folder holds a new state to go on with, and at the end.
+    """
+    with _ready() as (interrupt, peak):
+        with processes.together():
+            listeners = _Listeners(progress, say, score, kept)
+            tuning = _Tuning(job, base or base_of(job), run, interrupt, peak, listeners, processes)
+        return tuning.run(finish)
+
+
+def assist(job: Job, processes: Processes, *, kept: Callable[[], object] = lambda: None) -> None:
+    """Do the share of another than the first process. Raises as ``lead``."""
+    with _ready() as (interrupt, peak):
+        with processes.together():
+            listeners = _Listeners(quiet, lambda _text: None, None, kept)
+            tuning = _Tuning(job, base_of(job), NoRunFolder(), interrupt, peak, listeners, processes)
+        tuning.learn()
+        kept()
+
+
+@contextmanager
+def _ready() -> Iterator[tuple[Interrupt, PeakMemory]]:
+    """Signals, memory, threads and random numbers as a run wants them, and as they were afterwards."""
     with (
         Interrupt() as interrupt,
         keep_freed_memory(),
         threads(),
-        torch.random.fork_rng(),
+        torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score).run(finish)
-
-
-def _inputs(
-    base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig
-) -> dict[str, Any]:
-    settings = {f"tuning.{key}": value for key, value in config.model_dump(mode="json").items()}
-    return {
-        "base model": model_hash(str(base)),
-        "train side": digest(learnt),
-        "validation side": digest(watched),
-        **({"mixture": digest([mixed.examples, mixed.held_out])} if mixed else {}),
-        **settings,
-    }
+        yield interrupt, peak
 
 
 def _nothing_to_finish(run: RunFolder) -> TunesmithError:
@@ -124,17 +150,27 @@ def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
     return make_batch(examples, shared_prefix(examples), config.pack_tokens)
 
 
+class _Listeners(NamedTuple):
+    """Who is told of a run, or asked."""
+
+    progress: Progress
+    say: Callable[[str], None]
+    score: Callable[[Path], float] | None
+    kept: Callable[[], object]
+
+
 class _Tuning:
-    """One call of ``tune``."""
+    """One call of ``lead`` or ``assist``."""
 
     def __init__(
-        self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
-        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
-        score: Callable[[Path], float] | None,
+        self, job: Job, base: Path, run: RunFolder, interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners,
+        processes: Processes,
     ) -> None:  # fmt: skip
+        learnt, watched, mixed, config = job.learnt, job.watched, job.mixed, job.config
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
-        self.progress, self.say, self.score = progress, say, score
-        self.base, self.too_long = base.name, learnt.too_long + watched.too_long
+        self.progress, self.say, self.score, self.kept = listeners
+        self.processes = processes
+        self.base, self.too_long = job.base_title, learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
         self.steps = Steps(learnt.examples, mixed, config)
@@ -145,14 +181,15 @@ class _Tuning:
         self.weights = adapter_weights(self.network.model)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)
-        found = load_checkpoint(run.folder, self.weights, self.optimizer)
+        found = load_checkpoint(run.folder, self.weights, self.optimizer) if processes.first else None
         self.state = found or State()
         self.random = torch.get_rng_state()
         self.whole = True
         """Whether weights and state are those of the same step."""
         run.rewind(self.state)
         settings = config.model_dump(mode="json")
-        self.trackers = Trackers(config.report_to, run.folder, settings, self.state.step, say)
+        told = config.report_to if processes.first else ()
+        self.trackers = Trackers(told, run.folder, settings, self.state.step, self.say)
         self.began = time.monotonic() - self.state.seconds
 
     def run(self, finish: bool = False) -> Tuned:
@@ -160,24 +197,37 @@ class _Tuning:
         if finish and self.state.best_loss is None:  # interrupted before its first look
             raise _nothing_to_finish(self.folder)
         with closing(self.trackers):
-            try:
-                while not finish and not self._over():
-                    self._learn()
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                raise TunesmithError(
-                    f"The memory ran out at step {self.state.step + 1}.",
-                    "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
-                ) from error
-            except KeyboardInterrupt:
-                if self.whole:  # else the last checkpoint is where to go on
-                    self._save()
-                raise
+            if not finish:
+                self.learn()
             return self._finish()
+
+    def learn(self) -> None:
+        """Learn to the end."""
+        self._begin_alike()
+        try:
+            while not self._over():
+                self._learn()
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise Agreed(
+                f"The memory ran out at step {self.state.step + 1}.",
+                "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+            ) from error
+        except (KeyboardInterrupt, ProcessEnded):
+            if self.whole:  # else the last checkpoint is where to go on
+                self._save()
+            raise
+
+    def _begin_alike(self) -> None:
+        """Give every process the state that the first one read."""
+        if self.processes.count > 1:
+            self.state = self.processes.agree(self.state)
+            self.processes.spread(state_tensors(self.state, self.weights, self.optimizer))
 
     def _over(self) -> bool:
         """Whether this was the last step; looks at validation where that is due."""
         state = self.state
-        out_of_time = self.config.max_seconds is not None and time.monotonic() - self.began > self.config.max_seconds
+        limit = self.config.max_seconds
+        out_of_time = limit is not None and self.processes.agree(time.monotonic() - self.began > limit)
         last = state.step == self.steps.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
@@ -188,9 +238,11 @@ class _Tuning:
         began, step = time.monotonic(), self.state.step + 1
         now = self.steps.at(self.state.step)
         self.optimizer.zero_grad()
-        learn = partial(self.network.learn, between=self.interrupt.check, of=now.weight)
+        self.processes.seed(self.config.seed, step)
+        learn = partial(self.processes.learn, self.network, interrupt=self.interrupt, of=now.weight)
         losses = {TRAIN: learn(now.train)} if now.train else {}
         losses |= {GENERAL: learn(now.general)} if now.general else {}
+        self.processes.add_gradients(self.weights.values())
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
         if not all(map(math.isfinite, (*losses.values(), norm))):
             raise self._diverged("train", step)
@@ -225,7 +277,7 @@ class _Tuning:
         step = self.state.step
         loss = self._measured(self.watched, "validation")
         general = self._measured(self.general_watched, "general validation") if self.general_watched else None
-        score = self._scored()
+        score = self.processes.agree(self._scored())
         best = self._is_best(loss, score)
         self.whole = False
         if best:
@@ -243,6 +295,7 @@ class _Tuning:
         self.whole = True
         self._save()
         self.folder.drop_others(self.state.best_step)
+        self.kept()
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
         told += "" if score is None else f", score {score:.3f}"
         self.progress(step, self.steps.count, told)
@@ -264,7 +317,7 @@ class _Tuning:
         return loss < best_loss
 
     def _measured(self, batch: Batch, side: str) -> float:
-        loss = self.network.loss_sum(batch, self.interrupt.check) / batch.weight
+        loss = self.processes.loss_sum(self.network, batch, self.interrupt) / batch.weight
         if not math.isfinite(loss):
             raise self._diverged(side, self.state.step)
         return loss
@@ -293,6 +346,8 @@ class _Tuning:
             self.say(f"step {warning.step}: {warning.problem}\n  To mend it: {warning.mend}")
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         self.folder.sync_log()
         seconds = time.monotonic() - self.began
         self._change(seconds=seconds, peak_memory_bytes=max(self.state.peak_memory_bytes, self.peak.bytes))
@@ -314,6 +369,7 @@ class _Tuning:
             stopped_early=state.step < self.steps.count,
             truncated=self.too_long,
             way=self.network.way,
+            processes=self.processes.count,
             curve=state.curve,
             mixture=self.steps.counts(state.step),
             general_validation_loss=state.best_general_loss,
@@ -323,9 +379,10 @@ class _Tuning:
             warnings=state.warnings,
         )
         self.folder.close(tuned)
+        self.kept()
         return tuned
 
-    def _diverged(self, side: str, step: int) -> TunesmithError:
+    def _diverged(self, side: str, step: int) -> Agreed:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
         rate, state = self.config.learning_rate, self.state
         problem = (
@@ -334,12 +391,12 @@ class _Tuning:
         )
         mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
         if not state.best_step:
-            return TunesmithError(problem, mend)
+            return Agreed(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:
             warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
             self._change(warnings=(*state.warnings, warning))
         self._save()
-        return TunesmithError(
+        return Agreed(
             f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
             f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )

@@ -17,6 +17,7 @@ from tunesmith.core.task import Field, Task
 from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
+from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig
 
 __all__ = [
@@ -123,6 +124,8 @@ class Settings(Config):
     """How the untuned contenders are made."""
     tuning: LoraConfig = LoraConfig()
     """How the model is tuned."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Where `tune --on ray` trains."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
     costs: CostsConfig = CostsConfig()

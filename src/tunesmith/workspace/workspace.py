@@ -238,12 +238,15 @@ class Workspace:
         anyway: bool = False,
         selection: str | None = None,
         finish: bool = False,
+        on: str = "local",
+        workers: int | None = None,
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
         """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``.
 
-        ``finish``: end an interrupted or diverged run with the best adapter it has.
+        ``finish``: end an interrupted or diverged run with the best adapter it has. ``on``: local, or ray for a Ray
+        cluster, where so many ``workers`` train together.
 
         Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
         is told what there is to say about them, and of each warning of the run.
@@ -251,8 +254,9 @@ class Workspace:
         from tunesmith.workspace.tune import tune
 
         return tune(
-            self.home, name=name, anyway=anyway, selection=selection, finish=finish, progress=progress, **settings
-        )
+            self.home, name=name, anyway=anyway, selection=selection, finish=finish, on=on, workers=workers,
+            progress=progress, **settings,
+        )  # fmt: skip
 
     def evaluate(
         self,
