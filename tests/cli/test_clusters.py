@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -32,7 +31,6 @@ ENVIRONMENT = {
     "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
 }  # fmt: skip
 PORTS = ("--nproc-per-node", "2", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0")
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +68,12 @@ def ended(process):
     return json.loads(lines[0])
 
 
+def result_of(desk, name):
+    return desk / ".tunesmith" / "runs" / name / "result.json"
+
+
 def result(desk, name):
-    return json.loads((desk / ".tunesmith" / "runs" / name / "result.json").read_bytes())
+    return json.loads(result_of(desk, name).read_bytes())
 
 
 def weights(desk, name):
@@ -87,9 +89,9 @@ def same_as_alone(desk, report):
     assert (two["steps"], two["best_step"]) == (one["steps"], one["best_step"])
     assert len(two["curve"]) == len(one["curve"])
     for point, expected in zip(two["curve"], one["curve"], strict=True):
-        assert point == pytest.approx(expected, rel=1e-9)
+        assert point == pytest.approx(expected, rel=1e-6)
     ours, theirs = weights(desk, "run"), weights(desk, "alone")
-    assert max(float((ours[n] - theirs[n]).abs().max() / theirs[n].abs().max()) for n in theirs) < 1e-6
+    assert max(float((ours[n] - theirs[n]).abs().max() / theirs[n].abs().max()) for n in theirs) < 1e-4
     left = {path.name for path in (desk / ".tunesmith" / "runs" / "run").iterdir()}
     assert left == {"adapter", "inputs.json", "log.jsonl", "result.json"}
     return two["adapter_hash"]
@@ -127,11 +129,16 @@ def test_torchrun_s_processes_refuse_with_one_message(desk):
     assert out.count('{"error"') == 1
 
 
+def copies(desk):
+    """The states of the run that the cluster keeps."""
+    return {path.name for path in desk.glob(".tunesmith/runs/run/ray/run/checkpoint_*")}
+
+
 def await_copies(desk, process, count):
     """Wait until the cluster has kept so many states of the run, one after another."""
-    seen, deadline = set(), time.monotonic() + 120
+    before, seen, deadline = copies(desk), set(), time.monotonic() + 120
     while time.monotonic() < deadline and process.poll() is None:
-        seen |= {path.name for path in desk.glob(".tunesmith/runs/run/ray/run/checkpoint_*")}
+        seen |= copies(desk) - before
         if len(seen) >= count:
             return
         time.sleep(0.02)
@@ -139,36 +146,33 @@ def await_copies(desk, process, count):
 
 
 def workers(process):
-    """Processes of the cluster's workers that learn."""
+    """Processes of the cluster, those that learn first."""
     family = psutil.Process(process.pid).children(recursive=True)
-    return [one for one in family if "RayTrainWorker" in " ".join(one.cmdline())]
+    learn = [one for one in family if "RayTrainWorker" in " ".join(one.cmdline())]
+    return learn, [one for one in family if one not in learn]
 
 
-@needs_ray
-def test_a_ray_cluster_ends_where_one_process_does_though_a_worker_is_killed(desk, two):
+def reached_at(process):
+    """Addresses that a process listens to, but for those of this machine alone."""
+    listening = [found for found in process.net_connections("inet") if found.status == psutil.CONN_LISTEN]
+    return {found.laddr.ip for found in listening} - {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed")
+def test_a_ray_cluster_ends_where_one_process_does_though_the_driver_and_a_worker_are_killed(desk, two):
     process = started(RAY, desk, *ON_RAY)
     await_copies(desk, process, 2)
-    killed = workers(process)
-    assert len(killed) == 2
-    killed[1].kill()
-    assert same_as_alone(desk, ended(process)) == two
-    assert not any(one.is_running() for one in killed)
-
-
-@needs_ray
-def test_a_killed_driver_leaves_nothing_running_and_the_run_goes_on_from_its_last_look(desk, two):
-    process = started(RAY, desk, *ON_RAY)
-    await_copies(desk, process, 2)
-    family = psutil.Process(process.pid).children(recursive=True)
+    learn, rest = workers(process)
+    assert len(learn) == 2
+    assert [(one.cmdline()[0], found) for one in rest if (found := reached_at(one))] == []
     process.kill()
     process.communicate()
-    psutil.wait_procs(family, timeout=60)
-    assert [one.cmdline() for one in family if one.is_running()] == []
+    assert psutil.wait_procs(learn, timeout=60)[1] == []
+    assert not result_of(desk, "run").exists()
     resumed = started(RAY, desk, *ON_RAY, "--resume")
+    await_copies(desk, resumed, 2)
+    workers(resumed)[0][1].kill()
     assert same_as_alone(desk, ended(resumed)) == two
-    steps = [json.loads(line) for line in (desk / ".tunesmith/runs/run/log.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in steps if "train_loss" in line] == list(range(1, resumed_steps(desk) + 1))
-
-
-def resumed_steps(desk: Path) -> int:
-    return int(result(desk, "run")["steps"])
+    log = [json.loads(line) for line in (desk / ".tunesmith/runs/run/log.jsonl").read_text("utf-8").splitlines()]
+    steps = [line["step"] for line in log if "train_loss" in line]
+    assert steps == list(range(1, result(desk, "run")["steps"] + 1))

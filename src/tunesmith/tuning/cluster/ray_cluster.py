@@ -24,7 +24,11 @@ from tunesmith.tuning.tuned import Tuned
 __all__ = ["Ear", "RayCluster"]
 
 Say = Callable[[str], None]
+LOCAL = "local"
+"""Ray's word for a cluster of this machine alone."""
 LOOPBACK = "127.0.0.1"
+ONLY_LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+"""0 has Ray listen to this machine alone, on every system, whatever the name says."""
 LISTEN_SECONDS = 0.5
 OBJECT_STORE_BYTES = 256 * 2**20
 """Of a cluster of this machine's own; what does not fit there goes to the disk."""
@@ -52,8 +56,11 @@ class RayCluster:
         Raises:
             TunesmithError: Ray is not installed.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+        settings = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_TRAIN_V2_ENABLED": "1"}
+        if _address(config) == LOCAL:
+            settings[ONLY_LOOPBACK] = "0"
+        for name, value in settings.items():  # Ray reads them when it is imported
+            os.environ.setdefault(name, value)
         try:
             import_module("ray.train")
         except ImportError as error:
@@ -73,7 +80,7 @@ class RayCluster:
             KeyboardInterrupt: On SIGINT. The run goes on from its last look.
         """
         try:
-            with _connected(self._config.address) as settings:
+            with _connected(_address(self._config)) as settings:
                 said = self._fit(job, run, settings, progress, say)
         finally:
             self.fetch(run)
@@ -120,22 +127,21 @@ class RayCluster:
         return said
 
 
+def _address(config: ClusterConfig) -> str:
+    return config.address or os.environ.get("RAY_ADDRESS") or LOCAL
+
+
 @contextmanager
-def _connected(address: str | None) -> Iterator[dict[str, str]]:
+def _connected(address: str) -> Iterator[dict[str, str]]:
     """In the block, a cluster is there: the one at ``address``, or one of this machine alone on 127.0.0.1.
 
     Yields the environment that its workers need.
     """
     import ray
 
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
     own: dict[str, Any] = {}
-    if address == "local":
-        own = {
-            "include_dashboard": False,
-            "object_store_memory": OBJECT_STORE_BYTES,
-            "_node_ip_address": LOOPBACK,
-        }
+    if address == LOCAL:
+        own = {"include_dashboard": False, "object_store_memory": OBJECT_STORE_BYTES}
     before = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **own)

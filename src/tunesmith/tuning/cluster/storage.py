@@ -11,7 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from tunesmith.core.files import sync_folder
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import read_state
 from tunesmith.tuning.runfolder import RunFolder
@@ -20,10 +21,16 @@ __all__ = ["KEPT", "fetch", "pack", "storage_of", "unpack"]
 
 KEPT = "ray"
 """In the run's folder, where Ray Train keeps its copies unless another storage is named."""
+LAST = ("log.jsonl", CHECKPOINT, "result.json")
+"""What says that the rest is there."""
 
 
 def storage_of(run: RunFolder, storage_path: str | None) -> str:
-    return storage_path or str((run.folder / KEPT).resolve())
+    """Address or absolute path of where copies of the run are kept on the way."""
+    if storage_path and "://" in storage_path:
+        return storage_path
+    folder = Path(storage_path).expanduser() if storage_path else run.folder / KEPT
+    return str(folder.resolve())
 
 
 def pack(folder: Path) -> dict[str, bytes]:
@@ -43,6 +50,9 @@ def fetch(run: RunFolder, storage: str) -> None:
     """Bring the newest copy in ``storage`` into the run's folder, if it is further on; then no copy is left there.
 
     Killed on the way, it can be done again: what is needed to go on takes its place last.
+
+    Raises:
+        TunesmithError: The copy is of another run.
     """
     from pyarrow import fs
     from ray.train import Result
@@ -56,11 +66,21 @@ def fetch(run: RunFolder, storage: str) -> None:
         if found.checkpoint is not None:
             with tempfile.TemporaryDirectory(dir=run.folder, prefix=".fetched.") as temporary:
                 found.checkpoint.to_directory(temporary)
+                _see_that_it_is(Path(temporary), run.folder, storage)
                 if _is_further(Path(temporary), run.folder):
                     _take(Path(temporary), run.folder)
     system.delete_dir(kept)
     if storage == storage_of(run, None):
         shutil.rmtree(storage, ignore_errors=True)
+
+
+def _see_that_it_is(there: Path, here: Path, storage: str) -> None:
+    if (there / "inputs.json").read_bytes() != (here / "inputs.json").read_bytes():
+        raise TunesmithError(
+            f"{storage} holds another run that is called {here.name}.",
+            "give this one a name of its own (`tunesmith tune --on ray --name NAME`), or name another "
+            "cluster.storage_path",
+        )
 
 
 def _is_further(there: Path, here: Path) -> bool:
@@ -73,10 +93,6 @@ def _is_further(there: Path, here: Path) -> bool:
 
 
 def _take(there: Path, here: Path) -> None:
-    last = ("log.jsonl", CHECKPOINT, "result.json")
-    for path in sorted(there.iterdir(), key=lambda path: last.index(path.name) if path.name in last else -1):
-        target = here / path.name
-        if target.is_dir():
-            shutil.rmtree(target)
-        path.rename(target)
-    sync_folder(here)
+    files = pack(there)
+    for name in sorted(files, key=lambda name: LAST.index(name) if name in LAST else -1):
+        write_whole(here / name, files[name])
