@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -102,7 +102,10 @@ class Processes:
         if self.count == 1:
             return network.learn(batch, interrupt.check, of=of)
         share = self.share(batch)
-        own = (lambda: network.learn(share, of=of) * share.weight) if share else float
+
+        def own() -> float:
+            return network.learn(share, of=of) * share.weight if share else 0.0
+
         return self._summed(own, interrupt) / batch.weight
 
     def loss_sum(self, network: Network, batch: Batch, interrupt: Interrupt) -> float:
@@ -110,7 +113,7 @@ class Processes:
         if self.count == 1:
             return network.loss_sum(batch, interrupt.check)
         share = self.share(batch)
-        return self._summed((lambda: network.loss_sum(share)) if share else float, interrupt)
+        return self._summed(lambda: network.loss_sum(share) if share else 0.0, interrupt)
 
     def add_gradients(self, weights: Iterable[Tensor]) -> None:
         """Give each weight the sum of its gradients in all processes: one exchange."""
@@ -142,8 +145,7 @@ class Processes:
         box = [value if self.first else None]
         with self._exchange():
             broadcast_object_list(box)
-        agreed: Any = box[0]
-        return agreed  # type: ignore[no-any-return]
+        return cast(T, box[0])
 
     def spread(self, tensors: Sequence[Tensor]) -> None:
         """Give each tensor the first process's values."""

@@ -161,7 +161,8 @@ def _connected(address: str) -> Iterator[dict[str, str]]:
 def _loopback() -> str:
     """Name of the interface that only this machine reaches."""
     found = psutil.net_if_addrs().items()
-    return next(name for name, addresses in found if LOOPBACK in {address.address for address in addresses})
+    name: str = next(name for name, addresses in found if LOOPBACK in {address.address for address in addresses})
+    return name
 
 
 def _workers(config: ClusterConfig, has: dict[str, float], machines: int) -> tuple[int, bool]:
@@ -224,4 +225,7 @@ def _failed(error: Any) -> TunesmithError:
 
 def _relay(heard: list[tuple[str, tuple[Any, ...]]], progress: Progress, say: Say) -> None:
     for kind, told in heard:
-        (progress if kind == "progress" else say)(*told)
+        if kind == "progress":
+            progress(*told)
+        else:
+            say(*told)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tunesmith.core.progress import Progress
 from tunesmith.tuning.cluster.storage import unpack
 from tunesmith.tuning.job import Job
 from tunesmith.tuning.processes import Agreed, Processes
@@ -52,7 +53,8 @@ def work(given: dict[str, Given]) -> tuple[str, str] | None:
             return None
         try:
             if processes.first:
-                lead(job, RunFolder(folder), processes=processes, kept=kept, **_told(ear))
+                progress, say = _told(ear)
+                lead(job, RunFolder(folder), processes=processes, progress=progress, say=say, kept=kept)
             else:
                 assist(job, processes, kept=kept)
         except Agreed as error:
@@ -73,11 +75,13 @@ def _begin(folder: Path, files: dict[str, bytes]) -> None:
         shutil.copytree(there, folder, dirs_exist_ok=True)
 
 
-def _told(ear: Any) -> dict[str, Callable[..., None]]:
+def _told(ear: Any) -> tuple[Progress, Callable[[str], None]]:
+    """What tells the ear how far the work is, and what there is to say."""
+
     def progress(done: int, total: int, note: str = "") -> None:
         ear.hear.remote("progress", (done, total, note))
 
     def say(text: str) -> None:
         ear.hear.remote("say", (text,))
 
-    return {"progress": progress, "say": say}
+    return progress, say
