@@ -54,9 +54,11 @@ class Elsewhere(Protocol):
 
     def fetch(self, run: RunFolder) -> None:
         """Bring what it keeps of the run into the run's folder, if it went on further there."""
+        ...
 
     def learn(self, job: Job, run: RunFolder, *, progress: Progress, say: Callable[[str], None]) -> Tuned:
         """Go on with the run to its end, and leave the result in the run's folder."""
+        ...
 
 
 def make_job(
