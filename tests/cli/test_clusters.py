@@ -43,6 +43,9 @@ def template(tmp_path_factory):
     Workspace(folder / "desk").check()
     Workspace(folder / "desk").split()
     assert typed("-C", folder / "desk", "tune", "--anyway", "--name", "alone").status == 0
+    pairs = [{"prompt": f"parcel {n} came broken", "chosen": "returns", "rejected": "shipping"} for n in range(12)]
+    (folder / "pairs.jsonl").write_text("".join(f"{json.dumps(pair)}\n" for pair in pairs), encoding="utf-8")
+    assert typed("-C", folder / "desk", "add", folder / "pairs.jsonl", "--as", "preference").status == 0
     return folder
 
 
@@ -82,18 +85,18 @@ def weights(desk, name):
     return load_file(desk / ".tunesmith" / "runs" / name / "adapter" / "adapter_model.safetensors")
 
 
-def same_as_alone(desk, report):
+def same_as_alone(desk, report, alone="alone", tolerance=1e-6, kept=frozenset()):
     """The curve of losses and the adapter of two processes are those of one, but for rounding."""
     assert report["processes"] == 2
-    two, one = result(desk, "run"), result(desk, "alone")
+    two, one = result(desk, "run"), result(desk, alone)
     assert (two["steps"], two["best_step"]) == (one["steps"], one["best_step"])
     assert len(two["curve"]) == len(one["curve"])
     for point, expected in zip(two["curve"], one["curve"], strict=True):
-        assert point == pytest.approx(expected, rel=1e-6)
-    ours, theirs = weights(desk, "run"), weights(desk, "alone")
+        assert point == pytest.approx(expected, rel=tolerance)
+    ours, theirs = weights(desk, "run"), weights(desk, alone)
     assert max(float((ours[n] - theirs[n]).abs().max() / theirs[n].abs().max()) for n in theirs) < 1e-4
     left = {path.name for path in (desk / ".tunesmith" / "runs" / "run").iterdir()}
-    assert left == {"adapter", "inputs.json", "log.jsonl", "result.json"}
+    assert left == {"adapter", "inputs.json", "log.jsonl", "result.json"} | kept
     return two["adapter_hash"]
 
 
@@ -104,6 +107,7 @@ ACCELERATE = (
 )  # fmt: skip
 RAY = (sys.executable,)
 ON_RAY = ("--on", "ray", "--workers", "2")
+NEEDS_RAY = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed")
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,22 @@ def test_torchrun_ends_where_one_process_does(two):
 
 def test_accelerate_launch_ends_where_one_process_does(desk, two):
     assert same_as_alone(desk, ended(started(ACCELERATE, desk))) == two
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        pytest.param(TORCHRUN, (), id="torchrun"),
+        pytest.param(RAY, ON_RAY, id="ray", marks=NEEDS_RAY),
+    ],
+)
+def test_preferences_on_top_of_an_adapter_end_where_one_process_does(desk, line, options):
+    preferring = ("--objective", "dpo", "--from", "alone")
+    one = typed("-C", desk, "tune", "--anyway", "--name", "preferring", *preferring)
+    assert one.status == 0, one.err
+    report = ended(started(line, desk, *preferring, *options))
+    same_as_alone(desk, report, "preferring", 1e-5, {"reference.json"})
+    assert result(desk, "run")["best_step"] > 0
 
 
 def test_torchrun_s_processes_refuse_with_one_message(desk):
@@ -158,7 +178,7 @@ def reached_at(process):
     return {found.laddr.ip for found in listening} - {"127.0.0.1", "::ffff:127.0.0.1", "::1"}
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the extra `ray` is not installed")
+@NEEDS_RAY
 def test_a_ray_cluster_ends_where_one_process_does_though_the_driver_and_a_worker_are_killed(desk, two):
     process = started(RAY, desk, *ON_RAY)
     await_copies(desk, process, 2)

@@ -14,7 +14,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.models.tiny import build_tiny
+from tests.models.tiny import build_adapter, build_tiny
+from tests.tuning.test_full import FULL
+from tests.tuning.test_preferences import QUICK as PREFERRING
+from tests.tuning.test_preferences import TRAIN as PAIRS
+from tests.tuning.test_preferences import WATCHED
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
 
 from tunesmith.core.errors import TunesmithError
@@ -31,6 +35,7 @@ processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.tuning.test_processes", "transformers", "peft", "accelerate"])
 EXACT = QUICK.model_copy(update={"dtype": "float64"})
 """In double precision what differs is not rounding."""
+DPO = PREFERRING.model_copy(update={"dtype": "float64"})
 GENERAL = GeneralRows(
     [Row((Message(role="user", content=f"tell me {n}"),), "why " * (1 + n % 3)) for n in range(9)],
     [Row((Message(role="user", content="tell me all"),), "no")],
@@ -62,9 +67,10 @@ def one_of_them(rank, count, port, ends, base, folder, config, options):
         if those.first:
             with those.leading():
                 general = GENERAL if "mixed" in options else None
+                train, watched = (PAIRS, WATCHED) if config.objective == "dpo" else (TRAIN, VALIDATION)
                 ended = tune(
-                    base, TRAIN, VALIDATION, config, folder, general=general, processes=those,
-                    score=options.get("score"),
+                    base, train, watched, config, folder, general=general, processes=those,
+                    score=options.get("score"), start=options.get("start"),
                 )  # fmt: skip
         else:
             job = those.hand_out(None)
@@ -82,14 +88,14 @@ def _at_step(step, act):
     """Have something happen in this process while it computes ``step`` (from 1)."""
     from tunesmith.tuning.gradients import Network
 
-    learn, count = Network.learn, iter(range(1, 1000))
+    losses, count = Network.losses, iter(range(1, 1000))
 
-    def learnt(*args, **more):
-        if next(count) == step:
+    def learnt(network, *args, **more):
+        if network.model.training and next(count) == step:
             act()
-        return learn(*args, **more)
+        return losses(network, *args, **more)
 
-    Network.learn = learnt
+    Network.losses = learnt
 
 
 def run(base, folder, config, count=2, **options):
@@ -120,7 +126,7 @@ def alike(tuned, other, tolerance):
     """The same decisions, and the same numbers but for rounding."""
     ours, theirs = outcome(tuned), outcome(other)
     for name in ("curve", "validation_loss", "start_validation_loss", "general_validation_loss", "adapter_hash",
-                 "start_general_validation_loss", "processes"):  # fmt: skip
+                 "start_general_validation_loss", "validation_reward_margin", "processes"):  # fmt: skip
         mine, others = ours.pop(name), theirs.pop(name)
         if name == "curve":
             assert len(mine) == len(others)
@@ -135,7 +141,8 @@ def alike(tuned, other, tolerance):
 def weights(tuned):
     from safetensors.torch import load_file
 
-    return load_file(Path(tuned.adapter) / "adapter_model.safetensors")
+    (file,) = Path(tuned.adapter).glob("*.safetensors")
+    return load_file(file)
 
 
 def furthest(tuned, other):
@@ -179,6 +186,62 @@ def test_a_mixture_and_steps_of_fewer_examples_than_processes(base, tmp_path):
     assert tuned.general_validation_loss is not None
     assert alike(tuned, expected, 1e-7)
     assert furthest(tuned, expected) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("config", "tolerance"),
+    [(EXACT.model_copy(update={"dora": True, "rslora": True}), 1e-5), (FULL, 1e-3)],
+    ids=["dora", "full"],
+)
+def test_whatever_learns_two_processes_end_where_one_does(base, tmp_path, config, tolerance):
+    expected = tune(base, TRAIN, VALIDATION, config, tmp_path / "alone")
+    tuned = run(base, tmp_path / "two", config)[0]
+    assert tuned.processes == 2
+    assert alike(tuned, expected, tolerance)
+    assert furthest(tuned, expected) < tolerance
+
+
+@pytest.mark.parametrize("begun", ["fresh", "from an adapter"])
+def test_preferences_are_learnt_by_two_processes_as_by_one(base, tmp_path, begun):
+    start = None if begun == "fresh" else build_adapter(base, tmp_path / "start", rank=4)
+    config = DPO.model_copy(update={"dpo_sft_weight": 0.5, "learning_rate": 5e-4})
+    expected = tune(base, PAIRS, WATCHED, config, tmp_path / "alone", start=start)
+    tuned = run(base, tmp_path / "two", config, start=start)[0]
+    assert tuned.processes == 2
+    assert tuned.validation_reward_margin > 0
+    assert alike(tuned, expected, 1e-5)
+    assert furthest(tuned, expected) < 1e-4
+    assert (tmp_path / "two" / "reference.json").exists()
+
+
+def test_preferences_in_steps_of_fewer_pairs_than_processes(base, tmp_path):
+    config = DPO.model_copy(update={"batch_size": 1, "epochs": 0.5})
+    expected = tune(base, PAIRS, WATCHED, config, tmp_path / "alone")
+    tuned = run(base, tmp_path / "three", config, 3)[0]
+    assert alike(tuned, expected, 1e-5)
+    assert furthest(tuned, expected) < 1e-4
+
+
+@pytest.mark.parametrize("accident", ["interrupt 1", "kill 1"])
+def test_preferences_go_on_to_the_same_bits(base, tmp_path, accident):
+    whole = run(base, tmp_path / "whole", DPO)[0]
+    assert not isinstance(run(base, tmp_path / "broken", DPO, **{accident: 4})[0], type(whole))
+    assert outcome(run(base, tmp_path / "broken", DPO)[0]) == outcome(whole)
+
+
+def test_a_damaged_reference_is_refused_by_all(base, tmp_path):
+    run(base, tmp_path / "run", DPO, **{"interrupt 0": 3})
+    (tmp_path / "run" / "reference.json").write_text("{}")
+    ended = run(base, tmp_path / "run", DPO)
+    assert [type(error) for error in ended] == [Agreed, Agreed]
+    assert "does not hold what the start model says" in str(ended[0])
+
+
+def test_a_start_of_another_shape_is_refused_by_all(base, tmp_path):
+    start = build_adapter(base, tmp_path / "start", rank=3)
+    ended = run(base, tmp_path / "run", DPO, start=start)
+    assert [type(error) for error in ended] == [Agreed, Agreed]
+    assert "has other matrices" in str(ended[0])
 
 
 @pytest.mark.parametrize("rank", [0, 1])

@@ -1,4 +1,4 @@
-"""What every process of a run is given: the rows as tokens, the settings, and which base model."""
+"""What every process of a run is given: what is learnt, with its rows as tokens, the settings, and which base model."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from tunesmith import __version__
-from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.models.template import Template
+from tunesmith.tuning.adapters import Start, read_adapter
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.mixture import General, GeneralRows, encode_general
-from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
+from tunesmith.tuning.mixture import GeneralRows
+from tunesmith.tuning.objectives import Likelihood, Objective
+from tunesmith.tuning.preferences import Preferring
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.tuned import Tuned
 
@@ -29,24 +30,18 @@ class Job(NamedTuple):
     base_title: str
     """What the adapter's settings call it."""
     base_hash: str
-    learnt: EncodedRows
-    watched: EncodedRows
-    mixed: General | None
+    objective: Objective
     config: LoraConfig
+    start: Start | None = None
+    """What the adapter begins as; None: a fresh one."""
     release: str = __version__
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What makes this run this run and no other."""
         settings = {f"tuning.{key}": value for key, value in self.config.model_dump(mode="json").items()}
-        mixed = self.mixed
-        return {
-            "base model": self.base_hash,
-            "train side": digest(self.learnt),
-            "validation side": digest(self.watched),
-            **({"mixture": digest([mixed.examples, mixed.held_out])} if mixed else {}),
-            **settings,
-        }
+        began = {"start adapter": self.start.hash} if self.start else {}
+        return {"base model": self.base_hash, **self.objective.inputs(), **began, **settings}
 
 
 class Elsewhere(Protocol):
@@ -62,23 +57,24 @@ class Elsewhere(Protocol):
 
 
 def make_job(
-    base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, *,
-    general: GeneralRows | None = None, base_name: str | None = None,
+    base: Path, train: Sequence[Any], validation: Sequence[Any], config: LoraConfig, *,
+    general: GeneralRows | None = None, start: Path | None = None, base_name: str | None = None,
 ) -> Job:  # fmt: skip
-    """Rows to tokens, for a run on the model in ``base``, which other machines find by ``base_name``.
+    """Rows, or pairs, to tokens, for a run on the model in ``base``, which other machines find by ``base_name``.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
         TunesmithError: A row is too long or has nothing to learn.
     """
+    began = read_adapter(start) if start else None
     template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, config.too_long)
-    watched = encode_rows(template, validation, "validation", limit, config.too_long)
-    mixed = None
-    if general is not None and config.mixture is not None:
-        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
+    objective: Objective
+    if config.objective == "dpo":
+        objective = Preferring(template, train, validation, config, limit)
+    else:
+        objective = Likelihood(template, train, validation, config, limit, general)
     name = base_name or str(base.resolve())
-    return Job(name, base.name, model_hash(str(base)), learnt, watched, mixed, config)
+    return Job(name, base.name, model_hash(str(base)), objective, config, began)
 
 
 def base_of(job: Job) -> Path:

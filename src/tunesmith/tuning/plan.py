@@ -14,14 +14,16 @@ from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import MixtureCounts, Record, TuningWarning
+from tunesmith.models.engine import nf4
 from tunesmith.models.engine.loading import fastest_device
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import tensor_shapes
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, number_format, threads
+from tunesmith.tuning.base import learner, longest_example, number_format, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
-from tunesmith.tuning.memory import keep_freed_memory
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Step, Steps
@@ -33,6 +35,8 @@ LOOK_SHARE = 0.4
 """Time of a token in a look at validation, as a share of its time in a step: the forward pass alone."""
 GAPS = 1.5
 """Memory of activations over their size: the heap has gaps. Measured on a 135M model."""
+LOGITS = 3
+"""Numbers that the loss makes of each logit where the output layer learns too: itself, its share, its gradient."""
 NO_LAYER = ("embed", "wte", "wpe", "lm_head")
 """What the names of two-dimensional weights hold that get no adapter."""
 
@@ -91,12 +95,13 @@ def make_plan(
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
     check_rate(config)
+    check_method(config)
     steps = Steps(learnt.examples, mixed, config)
     looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
     epoch = [steps.at(step) for step in range(steps.per_epoch)]
     tokens = sum(step.train.tokens for step in epoch if step.train)
     general_tokens = sum(step.general.tokens for step in epoch if step.general)
-    memory, parameters, adapter = _memory(base, config, _at_once(learnt.examples, mixed, steps, config))
+    memory, parameters, adapter = _memory(base, config, *_at_once(learnt.examples, mixed, steps, config))
     free = _free_memory()
     plan = Plan(
         train_examples=len(learnt.examples), validation_examples=len(watched.examples),
@@ -133,7 +138,7 @@ def check_memory(
     Raises:
         TunesmithError: It will not fit onto the GPU, which has nowhere to turn to.
     """
-    needed = sum(_memory(base, config, _at_once(learnt, mixed, steps, config))[0].values())
+    needed = sum(_memory(base, config, *_at_once(learnt, mixed, steps, config))[0].values())
     free, gpu = _free_memory(), fastest_device().type == "cuda"
     if needed <= free:
         return None
@@ -150,7 +155,7 @@ def check_memory(
 def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[float, str]:
     """Rate of the second of two steps, the first of which warms up, and the way of computing. Weights do not move."""
     with keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(add_adapter(load_base(base, config.dtype), config))
+        network = Network(learner(base, config))
         way = choose_way(network)
         for batch in step.batches:
             network.learn(batch)
@@ -160,10 +165,14 @@ def _tokens_per_second(base: Path, config: LoraConfig, step: Step) -> tuple[floa
         return step.tokens / (time.perf_counter() - began), way
 
 
-def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> int:
-    """Most tokens that are computed at once."""
-    own = _largest_pack(learnt, steps.shared, config)
-    return max(own, _largest_pack(mixed.examples, steps.general_shared, config)) if mixed else own
+def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> tuple[int, int]:
+    """Most tokens that are computed at once, and most that are learnt at once, were they all in one pack."""
+    own, general = _largest_pack(learnt, steps.shared, config), 0
+    supervised = sorted((example.supervised for example in learnt), reverse=True)
+    if mixed:
+        general = _largest_pack(mixed.examples, steps.general_shared, config)
+        supervised = sorted((*supervised, *(example.supervised for example in mixed.examples)), reverse=True)
+    return max(own, general), sum(supervised[: config.batch_size])
 
 
 def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
@@ -172,39 +181,58 @@ def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) 
     return shared + max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
 
 
-def _memory(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int], int, int]:
-    """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once.
+def _memory(base: Path, config: LoraConfig, tokens: int, learnt: int) -> tuple[dict[str, int], int, int]:
+    """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once, of which at
+    most ``learnt`` are learnt.
 
-    - weights: as many bytes as the number format has, each.
+    - weights: as many bytes as the number format has, each; in NF4 those of the linear layers `nf4.BYTES`, and one
+      layer at a time as numbers.
+    - gradients and moments, in full tuning: of each weight its gradient and AdamW's two.
+    - logits, in full tuning, of the ``learnt`` tokens of a pack: `LOGITS` numbers for each token of the vocabulary.
     - adapter: 16 bytes a weight: float32 itself, its gradient and AdamW's two moments.
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
       4 hidden (two norms: before and after) + 2 heads + 2 key-value heads (attention) + 3 intermediate (gate, up, their
-      product) + 7 rank; half as much again for gaps between freed tensors, as measured.
+      product) + 7 rank, and with DoRA the outputs of the adapted layers; half as much again for gaps between freed
+      tensors, as measured.
     """
     from transformers import AutoConfig
 
     about: Any = AutoConfig.from_pretrained(str(base), trust_remote_code=False, local_files_only=True).get_text_config()
     shapes = tensor_shapes(base)
     layers = {
-        name.removesuffix(".weight"): shape for name, shape in shapes.items() if _gets_adapter(name, shape, config)
+        name.removesuffix(".weight"): shape
+        for name, shape in shapes.items()
+        if config.method == "lora" and _gets_adapter(name, shape, config)
     }
     parameters = sum(math.prod(shape) for shape in shapes.values())
-    adapter = sum(config.rank * sum(shape) for shape in layers.values())
-    number = number_format(config.dtype, fastest_device()).itemsize
+    outputs = sum(shape[0] for shape in layers.values()) if config.dora else 0
+    adapter = sum(config.rank * sum(shape) for shape in layers.values()) + outputs
+    number = number_format(config.number, fastest_device()).itemsize
     hidden, wide = about.hidden_size, getattr(about, "intermediate_size", None) or 4 * about.hidden_size
     heads = about.num_attention_heads
     head = getattr(about, "head_dim", None) or hidden // heads
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
-    kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + 7 * config.rank
-    activations = int(tokens * number * about.num_hidden_layers * kept * GAPS)
-    return {"weights": parameters * number, "adapter": adapter * 16, "activations": activations}, parameters, adapter
+    kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + (7 * config.rank if layers else 0)
+    activations = int(tokens * number * (about.num_hidden_layers * kept + outputs) * GAPS)
+    weights = parameters * number
+    if config.quantize == "nf4":
+        packed = [math.prod(shape) for name, shape in shapes.items() if _is_linear(name, shape)]
+        weights += int(sum(packed) * (nf4.BYTES - number)) + max(packed) * number
+    memory = {"weights": weights, "adapter": adapter * 16, "activations": activations}
+    if config.method == "full":
+        del memory["adapter"]
+        memory["gradients and moments"] = 3 * number * parameters
+        memory["logits"] = LOGITS * number * min(tokens, learnt) * about.vocab_size
+    return memory, parameters, adapter
 
 
 def _gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
     layer = name.removesuffix(".weight").rpartition(".")[2]
-    if len(shape) != 2 or any(part in name for part in NO_LAYER):
-        return False
-    return config.targets is None or layer in config.targets
+    return _is_linear(name, shape) and (config.targets is None or layer in config.targets)
+
+
+def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and not any(part in name for part in NO_LAYER)
 
 
 def _free_memory() -> int:

@@ -79,18 +79,24 @@ class Processes:
     # What is shared out.
 
     def share(self, batch: Batch) -> Batch | None:
-        """This process's examples of ``batch``, None where there are fewer than processes.
-
-        They are dealt out longest first, each to the process with the fewest tokens so far.
-        """
+        """This process's examples of ``batch``, None where there are fewer than processes."""
         limit = max(sum(len(segment.ids) for segment in pack) for pack in batch.packs)
-        tokens, mine = [0] * self.count, []
-        for segment in sorted((segment for pack in batch.packs for segment in pack), key=lambda s: -len(s.ids)):
-            to = tokens.index(min(tokens))
-            tokens[to] += len(segment.ids)
-            if to == self.rank:
-                mine.append(segment)
+        segments = [segment for pack in batch.packs for segment in pack]
+        mine = [segments[number] for number in self.deal([len(segment.ids) for segment in segments])]
         return Batch(batch.prefix, make_packs(mine, limit)) if mine else None
+
+    def deal(self, sizes: Sequence[int]) -> list[int]:
+        """This process's numbers of things of such sizes, in order, possibly none.
+
+        They are dealt out largest first, each to the process that has the least so far.
+        """
+        has, mine = [0] * self.count, []
+        for number in sorted(range(len(sizes)), key=lambda n: -sizes[n]):
+            to = has.index(min(has))
+            has[to] += sizes[number]
+            if to == self.rank:
+                mine.append(number)
+        return sorted(mine)
 
     def learn(self, network: Network, batch: Batch, interrupt: Interrupt, *, of: float) -> float:
         """``Network.learn``, each process on its share; the loss returned is the whole batch's.
@@ -103,17 +109,45 @@ class Processes:
             return network.learn(batch, interrupt.check, of=of)
         share = self.share(batch)
 
-        def own() -> float:
-            return network.learn(share, of=of) * share.weight if share else 0.0
+        def own(between: Callable[[], None]) -> list[float]:
+            return [network.learn(share, between, of=of) * share.weight if share else 0.0]
 
-        return self._summed(own, interrupt) / batch.weight
+        return self.summed(own, interrupt)[0] / batch.weight
 
     def loss_sum(self, network: Network, batch: Batch, interrupt: Interrupt) -> float:
         """``Network.loss_sum``, each process on its share. Raises as ``learn``."""
         if self.count == 1:
             return network.loss_sum(batch, interrupt.check)
         share = self.share(batch)
-        return self._summed(lambda: network.loss_sum(share) if share else 0.0, interrupt)
+        return self.summed(lambda between: [network.loss_sum(share, between) if share else 0.0], interrupt)[0]
+
+    def summed(
+        self, own: Callable[[Callable[[], None]], Sequence[float]], interrupt: Interrupt, length: int = 1
+    ) -> list[float]:
+        """``length`` numbers, each the sum of what the processes have of it: one exchange. Raises as ``learn``.
+
+        Args:
+            own: Computes this process's. It calls what it is given where a process alone may stop.
+        """
+        if self.count == 1:
+            return list(own(interrupt.check))
+        from accelerate.utils import reduce
+
+        numbers: Sequence[float] = [0.0] * length
+        full = False
+        try:
+            numbers = own(lambda: None)  # who stops before the exchange would leave the others waiting
+        except (torch.OutOfMemoryError, MemoryError):
+            full = True
+        with self._exchange():
+            sums = torch.tensor([*numbers, interrupt.asked, full], dtype=torch.float64, device=self.device)
+            totals: list[float] = reduce(sums, "sum").tolist()
+        *totals, asked, out_of_memory = totals
+        if out_of_memory:
+            raise MemoryError
+        if asked:
+            raise KeyboardInterrupt
+        return totals
 
     def add_gradients(self, weights: Iterable[Tensor]) -> None:
         """Give each weight the sum of its gradients in all processes: one exchange."""
@@ -192,23 +226,6 @@ class Processes:
         """The work that the others wait for, from the first process. They get None where there is none."""
         self._led = True
         return self.agree(work)
-
-    def _summed(self, own: Callable[[], float], interrupt: Interrupt) -> float:
-        from accelerate.utils import reduce
-
-        loss, full = 0.0, False
-        try:
-            loss = own()
-        except (torch.OutOfMemoryError, MemoryError):
-            full = True
-        with self._exchange():
-            sums = torch.tensor([loss, interrupt.asked, full], dtype=torch.float64, device=self.device)
-            total, asked, out_of_memory = reduce(sums, "sum").tolist()
-        if out_of_memory:
-            raise MemoryError
-        if asked:
-            raise KeyboardInterrupt
-        return float(total)
 
     @contextmanager
     def _exchange(self) -> Iterator[None]:

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,38 +19,36 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
-from tunesmith.models.template import Encoded
-from tunesmith.tuning.adapters import adapter_hash, adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, threads
-from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
+from tunesmith.models.heap import keep_freed_memory
+from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
+from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint, state_tensors
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, rate_setting
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
-from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+from tunesmith.tuning.memory import PeakMemory
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows
-from tunesmith.tuning.plan import check_memory
+from tunesmith.tuning.objectives import GENERAL, TRAIN
+from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.processes import ALONE, Agreed, ProcessEnded, Processes
 from tunesmith.tuning.rows import Row
 from tunesmith.tuning.runfolder import NoRunFolder, RunFolder
 from tunesmith.tuning.schedule import step_size
-from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
-from tunesmith.tuning.warning_signs import check_rate, warning_signs
+from tunesmith.tuning.warning_signs import check_rate
 
 __all__ = ["Row", "Tuned", "assist", "lead", "tune"]
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
-TRAIN, GENERAL = "train_loss", "general_train_loss"
-"""What a step's losses are called in log and curve."""
 
 
 def tune(
-    base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
-    general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
+    base: Path, train: Sequence[Row | PairRow], validation: Sequence[Row | PairRow], config: LoraConfig, folder: Path,
+    *, general: GeneralRows | None = None, start: Path | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
     processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
 ) -> Tuned:  # fmt: skip
@@ -60,6 +57,8 @@ def tune(
     Called again with the same inputs it goes on where it was interrupted, and returns the result once there is one.
 
     Args:
+        train: Rows, or pairs where the objective is dpo; so with ``validation``.
+        start: Folder of an adapter to go on from, of the shape that ``config`` says. None: a fresh one.
         general: What is mixed in where ``config.mixture`` is set. The best checkpoint is still that of the lowest
             validation loss; the loss on the general rows held out is measured beside it.
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
@@ -71,18 +70,20 @@ def tune(
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
-        TunesmithError: A row is too long or has nothing to learn, the learning rate cannot work, the folder is another
-            run's, tuning diverged, the disk is full, or there is nothing to finish. What was kept stays.
+        TunesmithError: A row is too long or has nothing to learn, the start does not fit, the learning rate cannot
+            work, the folder is another run's, tuning diverged, the disk is full, or there is nothing to finish. What
+            was kept stays.
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
     check_rate(config)
     check_installed(config.report_to)
+    check_method(config)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    job = make_job(base, train, validation, config, general=general, base_name=base_name)
-    run = RunFolder(folder)
+    job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name)
+    run = RunFolder(folder, config)
     run.claim(job.inputs)
     if elsewhere:
         elsewhere.fetch(run)
@@ -109,19 +110,15 @@ def lead(
         kept: Called whenever the run's folder holds a new state to go on with, and at the end.
     """
     with _ready() as (interrupt, peak):
-        with processes.together():
-            listeners = _Listeners(progress, say, score, kept)
-            tuning = _Tuning(job, base or base_of(job), run, interrupt, peak, listeners, processes)
-        return tuning.run(finish)
+        listeners = _Listeners(progress, say, score, kept)
+        return _set_out(job, base, run, interrupt, peak, listeners, processes).run(finish)
 
 
 def assist(job: Job, processes: Processes, *, kept: Callable[[], object] = lambda: None) -> None:
     """Do the share of another than the first process. Raises as ``lead``."""
     with _ready() as (interrupt, peak):
-        with processes.together():
-            listeners = _Listeners(quiet, lambda _text: None, None, kept)
-            tuning = _Tuning(job, base_of(job), NoRunFolder(), interrupt, peak, listeners, processes)
-        tuning.learn()
+        listeners = _Listeners(quiet, lambda _text: None, None, kept)
+        _set_out(job, None, NoRunFolder(job.config), interrupt, peak, listeners, processes).learn()
         kept()
 
 
@@ -138,16 +135,23 @@ def _ready() -> Iterator[tuple[Interrupt, PeakMemory]]:
         yield interrupt, peak
 
 
+@contextmanager
+def _enough_memory(step: Callable[[], int]) -> Iterator[None]:
+    """Say what to do where the memory runs out, in all processes alike."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise Agreed(
+            f"The memory ran out at step {step()}.",
+            "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+        ) from error
+
+
 def _nothing_to_finish(run: RunFolder) -> TunesmithError:
     return TunesmithError(
         f"There is no interrupted run to finish in {run.folder.name}.",
         "give the settings and --name it was begun with, or run `tunesmith tune` without --finish",
     )
-
-
-def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
-    """All ``examples`` at once, to be measured."""
-    return make_batch(examples, shared_prefix(examples), config.pack_tokens)
 
 
 class _Listeners(NamedTuple):
@@ -159,26 +163,38 @@ class _Listeners(NamedTuple):
     kept: Callable[[], object]
 
 
+def _set_out(
+    job: Job, base: Path | None, run: RunFolder, interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners,
+    processes: Processes,
+) -> _Tuning:  # fmt: skip
+    """The job where it was left or as it begins, its model loaded, in each of ``processes``."""
+    with processes.together():
+        base = base or base_of(job)
+        memory = job.objective.memory(base)
+        network = Network(learner(base, job.config))
+        choose_way(network)
+        if job.start is not None:
+            load_adapter(adapter_weights(network.model), job.start)
+    with _enough_memory(lambda: 1):
+        job.objective.begin(network, run.folder, interrupt, listeners.progress, processes)
+    with processes.together():
+        return _Tuning(job, base, network, memory, run, interrupt, peak, listeners, processes)
+
+
 class _Tuning:
     """One call of ``lead`` or ``assist``."""
 
     def __init__(
-        self, job: Job, base: Path, run: RunFolder, interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners,
-        processes: Processes,
+        self, job: Job, base: Path, network: Network, memory: TuningWarning | None, run: RunFolder,
+        interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners, processes: Processes,
     ) -> None:  # fmt: skip
-        learnt, watched, mixed, config = job.learnt, job.watched, job.mixed, job.config
+        config = job.config
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
         self.progress, self.say, self.score, self.kept = listeners
-        self.processes = processes
-        self.base, self.too_long = job.base_title, learnt.too_long + watched.too_long
-        self.watched = _whole(watched.examples, config)
-        self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
-        self.steps = Steps(learnt.examples, mixed, config)
-        self.memory = check_memory(base, learnt.examples, mixed, self.steps, config)
-        self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
-        self.network = Network(add_adapter(load_base(base, config.dtype), config))
-        choose_way(self.network)
-        self.weights = adapter_weights(self.network.model)
+        self.processes, self.network, self.memory = processes, network, memory
+        self.base, self.title, self.objective = base, job.base_title, job.objective
+        self.every = config.evaluate_every or math.ceil(self.objective.per_epoch / 2)
+        self.weights = adapter_weights(network.model)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)
         found = load_checkpoint(run.folder, self.weights, self.optimizer) if processes.first else None
@@ -205,13 +221,9 @@ class _Tuning:
         """Learn to the end."""
         self._begin_alike()
         try:
-            while not self._over():
-                self._learn()
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise Agreed(
-                f"The memory ran out at step {self.state.step + 1}.",
-                "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
-            ) from error
+            with _enough_memory(lambda: self.state.step + 1):
+                while not self._over():
+                    self._learn()
         except (KeyboardInterrupt, ProcessEnded):
             if self.whole:  # else the last checkpoint is where to go on
                 self._save()
@@ -228,7 +240,7 @@ class _Tuning:
         state = self.state
         limit = self.config.max_seconds
         out_of_time = limit is not None and self.processes.agree(time.monotonic() - self.began > limit)
-        last = state.step == self.steps.count or out_of_time
+        last = state.step == self.objective.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
         return last or self.state.worse >= self.config.patience
@@ -236,59 +248,60 @@ class _Tuning:
     def _learn(self) -> None:
         """One optimizer step."""
         began, step = time.monotonic(), self.state.step + 1
-        now = self.steps.at(self.state.step)
         self.optimizer.zero_grad()
         self.processes.seed(self.config.seed, step)
-        learn = partial(self.processes.learn, self.network, interrupt=self.interrupt, of=now.weight)
-        losses = {TRAIN: learn(now.train)} if now.train else {}
-        losses |= {GENERAL: learn(now.general)} if now.general else {}
+        now = self.objective.learn(self.network, self.state.step, self.interrupt, self.processes)
         self.processes.add_gradients(self.weights.values())
+        losses = now.losses
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
         if not all(map(math.isfinite, (*losses.values(), norm))):
             raise self._diverged("train", step)
-        rate = step_size(self.config, step, self.steps.count)
+        rate = step_size(self.config, step, self.objective.count)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.whole = False
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
-        self._log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
+        told = {"learning_rate": rate, "gradient_norm": norm, "tokens": now.tokens, "seconds": seconds}
+        self._log(step=step, **losses, **now.told, **told)
         self._change(
             step=step,
-            losses=(*self.state.losses, *([losses[TRAIN]] if now.train else [])),
-            general_losses=(*self.state.general_losses, *([losses[GENERAL]] if now.general else [])),
+            losses=(*self.state.losses, *([losses[TRAIN]] if TRAIN in losses else [])),
+            general_losses=(*self.state.general_losses, *([losses[GENERAL]] if GENERAL in losses else [])),
             examples=self.state.examples + now.examples,
             learning_seconds=self.state.learning_seconds + seconds,
         )
-        if step % math.ceil(self.steps.count / CURVE_POINTS) == 0:
+        if step % math.ceil(self.objective.count / CURVE_POINTS) == 0:
             self._add_point()
         if step & (step - 1) == 0:  # 1, 2, 4, 8: soon at first, and never so often that it costs
             self._warn()
         self.whole = True
-        told = ", ".join(
+        said = ", ".join(
             f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
         )
         watched = f", validation {self.state.best_loss:.3f} at best" if self.state.best_loss is not None else ""
-        self.progress(step, self.steps.count, f"{told}{watched}, {now.tokens / seconds:,.0f} tokens/s")
+        self.progress(step, self.objective.count, f"{said}{watched}, {now.tokens / seconds:,.0f} tokens/s")
 
     def _look(self) -> None:
         """Validation loss; keep the adapter if it is the best so far; save the state."""
         step = self.state.step
-        loss = self._measured(self.watched, "validation")
-        general = self._measured(self.general_watched, "general validation") if self.general_watched else None
+        seen = self.objective.look(self.network, self.interrupt, self.processes)
+        for name, value in seen.items():
+            if not math.isfinite(value):
+                raise self._diverged(name.removesuffix("_loss").replace("_", " "), step)
+        loss, general = seen["validation_loss"], seen.get("general_validation_loss")
         score = self.processes.agree(self._scored())
         best = self._is_best(loss, score)
         self.whole = False
         if best:
             if score is None:
-                self.folder.keep(self.network.model, self.base, step)
+                self._keep()
             self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
             self._change(start_loss=loss, start_general_loss=general, start_score=score)
-        measured = {"validation_loss": loss, "general_validation_loss": general, "validation_score": score}
-        found = {name: value for name, value in measured.items() if value is not None}
+        found = seen if score is None else seen | {"validation_score": score}
         self._add_point(**found)
         self._log(step=step, **found)
         self._warn()
@@ -298,15 +311,18 @@ class _Tuning:
         self.kept()
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
         told += "" if score is None else f", score {score:.3f}"
-        self.progress(step, self.steps.count, told)
+        self.progress(step, self.objective.count, told)
 
     def _scored(self) -> float | None:
         """The task's metric of the adapter as it is now, which is kept for that."""
         if self.score is None:
             return None
-        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        adapter = self._keep()
         with torch.random.fork_rng():
             return self.score(adapter)
+
+    def _keep(self) -> Path:
+        return self.folder.keep(self.network.model, self.base, self.title, self.state.step)
 
     def _is_best(self, loss: float, score: float | None) -> bool:
         best_loss, best_score = self.state.best_loss, self.state.best_score
@@ -315,12 +331,6 @@ class _Tuning:
         if self.config.best_by == "metric" and score is not None and best_score is not None:
             return (score, -loss) > (best_score, -best_loss)
         return loss < best_loss
-
-    def _measured(self, batch: Batch, side: str) -> float:
-        loss = self.processes.loss_sum(self.network, batch, self.interrupt) / batch.weight
-        if not math.isfinite(loss):
-            raise self._diverged(side, self.state.step)
-        return loss
 
     def _add_point(self, **measured: float) -> None:
         """Close a point of the curve; a second one at the same step joins the first."""
@@ -338,7 +348,7 @@ class _Tuning:
     def _warn(self) -> None:
         """Keep and say the warnings that the log calls for and that were not said yet."""
         known = {warning.name for warning in self.state.warnings}
-        found = warning_signs(self.folder.lines, self.config, self.steps.count)
+        found = self.objective.signs(self.folder.lines)
         found += [self.memory] if self.memory else []
         new = [warning for warning in found if warning.name not in known]
         self._change(warnings=(*self.state.warnings, *new))
@@ -366,21 +376,28 @@ class _Tuning:
             adapter_hash=adapter_hash(adapter),
             seconds=time.monotonic() - self.began,
             steps=state.step,
-            stopped_early=state.step < self.steps.count,
-            truncated=self.too_long,
+            stopped_early=state.step < self.objective.count,
+            truncated=self.objective.too_long,
             way=self.network.way,
             processes=self.processes.count,
             curve=state.curve,
-            mixture=self.steps.counts(state.step),
+            mixture=self.objective.counts(state.step),
             general_validation_loss=state.best_general_loss,
             start_general_validation_loss=state.start_general_loss,
             validation_score=state.best_score,
             start_validation_score=state.start_score,
             warnings=state.warnings,
+            validation_reward_margin=self._at_best("validation_reward_margin"),
+            validation_reward_accuracy=self._at_best("validation_reward_accuracy"),
         )
         self.folder.close(tuned)
         self.kept()
         return tuned
+
+    def _at_best(self, name: str) -> float | None:
+        """What the look at the best step told of ``name``."""
+        looks = [line for line in self.state.curve if line["step"] == self.state.best_step]
+        return looks[0].get(name) if looks else None
 
     def _diverged(self, side: str, step: int) -> Agreed:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
@@ -389,7 +406,7 @@ class _Tuning:
             f"The {side} loss or its gradient is not a finite number at step {step}: with a learning rate of {rate:g} "
             "tuning diverged."
         )
-        mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
+        mend = f"set {rate_setting(self.config)} to {rate / 5:g} and tune again"
         if not state.best_step:
             return Agreed(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:

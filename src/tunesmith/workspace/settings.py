@@ -19,6 +19,7 @@ from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.forgetting.config import ForgettingConfig
 
 __all__ = [
     "FILE",
@@ -126,6 +127,8 @@ class Settings(Config):
     """How the model is tuned."""
     cluster: ClusterConfig = ClusterConfig()
     """Where `tune --on ray` trains."""
+    forgetting: ForgettingConfig = ForgettingConfig()
+    """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
     costs: CostsConfig = CostsConfig()

@@ -13,6 +13,7 @@ from tunesmith.workspace import split as splitting
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 
@@ -118,7 +119,16 @@ class _Walk:
         if changed := self._contender_changed(*record):
             return "stale", f"{changed} changed since"
         found = self.home.latest("run", record[0].settings["run"], Run)
-        return "done", f"run {record[0].settings['run']}" + (_losses(found[0]) if found else "")
+        return "done", f"run {record[0].settings['run']}" + (
+            _losses(found[0]) + self._forgotten(found[0]) if found else ""
+        )
+
+    def _forgotten(self, run: Run) -> str:
+        found = current_forgetting(self.home, run)
+        if found is None:
+            stale = bool(self.home.index("forgetting", run.name))
+            return "; what it forgot was measured of what has changed since" if stale else ""
+        return f"; {found.in_words}"
 
     def _evaluation(self) -> tuple[State, str]:
         found = newest(self.home, "test")

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from msgspec.structs import replace
 
 from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import Finder
 from tunesmith.contenders.tuned import PASSAGES
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.core.records import Example, PreferenceCounts, Record, Run, Split
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash
@@ -31,12 +33,15 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import general_rows, tuning_config
+from tunesmith.workspace.preferences import as_rows, preference_set
+from tunesmith.workspace.preferring import plan_pairs, preferring
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.settings import changed
 from tunesmith.workspace.watching import scorer
 
 if TYPE_CHECKING:
     from tunesmith.tuning.cluster.ray_cluster import RayCluster
+    from tunesmith.tuning.pairs import PairRow
     from tunesmith.tuning.range_test import RangeTest
 
 __all__ = ["PlanReport", "assist", "assists", "plan", "range_test", "too_early", "tune"]
@@ -47,18 +52,26 @@ PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
 class PlanReport(Record, frozen=True, kw_only=True):
     plan: dict[str, Any]
-    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them."""
+    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them. With preferences, each completion of a
+    pair counts as an example."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs, where those are learnt."""
     too_early: tuple[str, ...] = ()
     """Why `tune` would refuse now."""
 
 
-def plan(home: Home, *, selection: str | None = None, say: Say = silent, **changes: Any) -> PlanReport:
+def plan(
+    home: Home, *, selection: str | None = None, start: str | None = None, say: Say = silent, **changes: Any
+) -> PlanReport:  # fmt: skip
     """What tuning would take, without training. ``say`` is told what there is to say about a mixture's rows."""
     from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
-    config = tuning_config(home, changes)
+    config, _ = preferring(home, tuning_config(home, changes), start, changes, selection)
     answering = Answering(home)
+    if config.objective == "dpo":
+        made, counts = plan_pairs(_base(home), config, *_pairs(home, answering, config))
+        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)))
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, validation = _rows(home, answering, config, chosen)
     mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
@@ -73,6 +86,11 @@ def range_test(
     from tunesmith.tuning.range_test import range_test as ramp
 
     config = tuning_config(home, changes)
+    if config.objective == "dpo":
+        raise TunesmithError(
+            "The range test learns completions, so it finds no learning rate for preferences.",
+            "leave it out: tuning.dpo_learning_rate begins at 1e-4, and the run warns where that is too high",
+        )
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, _ = _rows(home, answering, config, chosen)
@@ -85,6 +103,7 @@ def tune(
     name: str | None = None,
     anyway: bool = False,
     selection: str | None = None,
+    start: str | None = None,
     finish: bool = False,
     on: str = "local",
     workers: int | None = None,
@@ -96,6 +115,9 @@ def tune(
 
     With ``selection``, only the rows of that selection are trained on; what retrieval may show stays the train side.
 
+    With the objective dpo, preference pairs are learnt in place of the rows; ``start`` names the run whose adapter is
+    gone on from.
+
     With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
     The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
@@ -105,7 +127,7 @@ def tune(
     started this process among others, those do; the others call ``assist``.
 
     Raises:
-        TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
+        TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used.
         UnknownName: ``on`` is no place to train.
     """
     from tunesmith.tuning.processes import ALONE, Processes
@@ -117,7 +139,7 @@ def tune(
             f"It is too early to tune: {'; '.join(reasons)}.",
             "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
         )
-    config = tuning_config(home, changes)
+    config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
     cluster = _cluster(home, config, on, workers)
     processes = ALONE if cluster else Processes.launched()
     with home.alone("tune"), processes.leading():
@@ -131,15 +153,21 @@ def tune(
         mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
         if mixture:
             inputs["mixture"] = mixture.hash
-        name = name or digest(inputs)[:8]
         base = _base(home)
-        train, validation = _rows(home, answering, config, chosen)
+        pairs = None
+        if config.objective == "dpo":
+            train, validation, pairs = _pairs(home, answering, config)
+            inputs |= {"preferences": home.save("preferences", "preferences", pairs, {"split": answering.split.hash})}
+            inputs |= {"start adapter": began.adapter_hash} if began else {}
+        else:
+            train, validation = _rows(home, answering, config, chosen)
         general = mixture.rows if mixture else None
+        name = name or digest(inputs)[:8]
         folder = home.inside / "runs" / name
         tuned = train_adapter(
             base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
-            score=scorer(home, answering, config, inputs), processes=processes, elsewhere=cluster,
-            base_name=_base_name(home),
+            score=scorer(home, answering, config, inputs), start=home.inside / began.adapter if began else None,
+            processes=processes, elsewhere=cluster, base_name=_base_name(home),
         )  # fmt: skip
         run = Run(
             name=name,
@@ -166,6 +194,10 @@ def tune(
             validation_score=tuned.validation_score,
             start_validation_score=tuned.start_validation_score,
             warnings=tuned.warnings,
+            start=began.name if began else None,
+            preferences=replace(pairs.counts, too_long=tuned.truncated) if pairs else None,
+            validation_reward_margin=tuned.validation_reward_margin,
+            validation_reward_accuracy=tuned.validation_reward_accuracy,
         )
         home.save("run", name, run, inputs)
         answering.home.store.write_ledger("run", {"name": name})
@@ -285,9 +317,7 @@ def _rows(
     from tunesmith.models.template import Part
     from tunesmith.tuning.rows import Row
 
-    embedder = partial(open_embedder, home.settings.model.embedder)
-    counts = config.retrieved_examples, config.retrieved_documents
-    finder = Finder(answering.known, embedder, *counts, _chunk_words(home, answering, config))
+    finder = _finder(home, answering, config)
 
     def parts(completion: str) -> tuple[Part, ...]:
         if config.balance == "tokens":
@@ -308,6 +338,21 @@ def _rows(
         [row(e, earlier=config.earlier_turns) for e in answering.known.train if chosen is None or e.id in chosen],
         [row(e, earlier=False) for e in home.examples() if e.id in validation],
     )
+
+
+def _pairs(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[PairRow], list[PairRow], PreferenceSet]:
+    """Pairs to learn and to watch, under the messages that the tuned contender will be asked with."""
+    made, examples = preference_set(home, answering.split), {e.id: e for e in home.examples()}
+    rows = partial(
+        as_rows, finder=_finder(home, answering, config), instructions=home.task.instructions, examples=examples
+    )
+    return rows(made.train), rows(made.validation), made
+
+
+def _finder(home: Home, answering: Answering, config: LoraConfig) -> Finder:
+    embedder = partial(open_embedder, home.settings.model.embedder)
+    counts = config.retrieved_examples, config.retrieved_documents
+    return Finder(answering.known, embedder, *counts, _chunk_words(home, answering, config))
 
 
 def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:

@@ -54,11 +54,11 @@ def work(given: dict[str, Given]) -> tuple[str, str] | None:
         try:
             if processes.first:
                 progress, say = _told(ear)
-                lead(job, RunFolder(folder), processes=processes, progress=progress, say=say, kept=kept)
+                lead(job, RunFolder(folder, job.config), processes=processes, progress=progress, say=say, kept=kept)
             else:
                 assist(job, processes, kept=kept)
         except Agreed as error:
-            if processes.agree(RunFolder(folder).begun()):
+            if processes.agree(RunFolder(folder, job.config).begun()):
                 kept()
             return error.problem, error.mend
     return None
