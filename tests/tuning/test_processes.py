@@ -201,6 +201,16 @@ def test_whatever_learns_two_processes_end_where_one_does(base, tmp_path, config
     assert furthest(tuned, expected) < tolerance
 
 
+def test_on_weights_in_four_bits_two_processes_end_where_one_does(tmp_path):
+    pytest.importorskip("bitsandbytes")
+    config, base = QUICK.model_copy(update={"quantize": "nf4"}), build_tiny(tmp_path / "tiny", hidden=64)
+    expected = tune(base, TRAIN, VALIDATION, config, tmp_path / "alone")
+    tuned = run(base, tmp_path / "two", config)[0]
+    assert tuned.processes == 2
+    assert alike(tuned, expected, 1e-3)
+    assert furthest(tuned, expected) < 1e-2
+
+
 @pytest.mark.parametrize("begun", ["fresh", "from an adapter"])
 def test_preferences_are_learnt_by_two_processes_as_by_one(base, tmp_path, begun):
     start = None if begun == "fresh" else build_adapter(base, tmp_path / "start", rank=4)
