@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+RAY := $(VENV)/installed-ray
 PYTEST := $(BIN)/python -m pytest
 # The fast tests' models are so small that threads would only wait for one another: a process a core instead.
 FAST := OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" -n auto --maxprocesses 8 --dist loadfile
@@ -30,7 +31,12 @@ demo: install  ## the whole road on the bundled example, ending in a dossier
 test: install  ## the fast tests
 	$(FAST) tests
 
-test-slow: install  ## the tests that need the real model, a browser or minutes, one at a time
+# Ray is for the slow tests alone: the fast ones need a fresh clone to be quick.
+$(RAY): $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev,ray]'
+	@touch $@
+
+test-slow: install $(RAY)  ## the tests that need the real model, a browser or minutes, one at a time
 	$(PYTEST) tests -m slow --timeout 1800
 
 check: install  ## format, lint, types, and the tests of the house and the docs

@@ -31,8 +31,8 @@ ROAD = (
 """Pages in the order of the road: each goes on where the one before ended."""
 APART = ("models", "preferences")
 """Pages with commands that need none of the others."""
-NO_COMMANDS = ("settings", "benchmarks", "experiments")
-"""Pages without commands of the road: made by a script, or figures whose commands stand beside them."""
+NO_COMMANDS = ("settings", "benchmarks", "experiments", "clusters")
+"""Pages without commands of the road: made by a script, figures beside their commands, or what needs other machines."""
 
 
 class Walk:

@@ -15,10 +15,11 @@ from torch.nn.functional import logsigmoid
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
 from tunesmith.models.template import Encoded, Template
-from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
+from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter, read_adapter
 from tunesmith.tuning.base import add_adapter, load_base
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.pairs import Pair, PairRow, encode_pairs, pair_batches
 from tunesmith.tuning.preferences import Preferring, dpo_losses
 from tunesmith.tuning.trainer import tune
@@ -130,12 +131,12 @@ def test_loss_and_gradients_equal_those_of_one_completion_at_a_time(base, tmp_pa
     objective = preferring(base, config, rows(5, system=system))
     ours, other = network(base, way), network(base)
     # the start is another model than the one that learns, as it is after some steps
-    objective.begin(network(base, way, seed=8), tmp_path, lambda: None, lambda *_: None)
+    objective.begin(network(base, way, seed=8), tmp_path, Interrupt(), lambda *_: None)
     pairs = encoded(base, rows(5, system=system))
     with torch.no_grad():
         before = torch.stack([torch.stack([said_by(network(base, seed=8), side) for side in pair]) for pair in pairs])
     expected = one_at_a_time(other, pairs, before, config)
-    learnt = objective.learn(ours, 0, lambda: None)
+    learnt = objective.learn(ours, 0, Interrupt())
     assert learnt.losses["train_loss"] == pytest.approx(expected, rel=1e-11)
     torch.testing.assert_close(gradients(ours), gradients(other), rtol=1e-9, atol=1e-11)
 
@@ -145,11 +146,11 @@ def test_label_smoothing_and_the_likelihood_beside_it_have_the_same_gradients(ba
     config = QUICK.model_copy(update={"batch_size": 5, **settings})
     objective = preferring(base, config, rows(5))
     ours, other = network(base, "segments"), network(base)
-    objective.begin(ours, tmp_path, lambda: None, lambda *_: None)
+    objective.begin(ours, tmp_path, Interrupt(), lambda *_: None)
     with torch.no_grad():
         before = torch.stack([torch.stack([said_by(other, side) for side in p]) for p in encoded(base, rows(5))])
     expected = one_at_a_time(other, encoded(base, rows(5)), before, config)
-    assert objective.learn(ours, 0, lambda: None).losses["train_loss"] == pytest.approx(expected, rel=1e-11)
+    assert objective.learn(ours, 0, Interrupt()).losses["train_loss"] == pytest.approx(expected, rel=1e-11)
     torch.testing.assert_close(gradients(ours), gradients(other), rtol=1e-9, atol=1e-11)
 
 
@@ -255,7 +256,7 @@ def test_a_run_goes_on_from_another_adapter(base, start, tmp_path):
     assert inputs["start adapter"] == adapter_hash(start)
     model = add_adapter(load_base(base, "float32"), config)
     weights = adapter_weights(model)
-    load_adapter(weights, start)
+    load_adapter(weights, read_adapter(start))
     mine = Network(model)
     kept = json.loads((tmp_path / "run" / "reference.json").read_text("utf-8"))
     pair = encoded(base, TRAIN)[0]

@@ -53,6 +53,10 @@ def tune(
     dpo_beta: Annotated[
         float | None, typer.Option(help="How firmly dpo holds to the model it began with; 0.01 to 0.5 is usual.")
     ] = None,
+    on: Annotated[str, typer.Option(help="Where to train: local, or ray for a Ray cluster.")] = "local",
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that train together on a cluster. Default: as cluster.workers says.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
     rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
@@ -72,6 +76,7 @@ def tune(
     ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
+    _assist(only_here=plan or range_test)
     workspace = open_workspace()
     changes: dict[str, Any] = {
         "objective": objective,
@@ -97,8 +102,9 @@ def tune(
         return
     with progress("tuning") as told:
         run = workspace.tune(
-            name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=told, say=say, **changes
-        )
+            name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on, workers=workers,
+            progress=told, say=say, **changes,
+        )  # fmt: skip
     forgotten, because = _forgotten(workspace, run.name, forgetting)
     result = {
         "run": run.name,
@@ -111,6 +117,7 @@ def tune(
         "steps": run.steps,
         "stopped_early": run.stopped_early,
         "truncated": run.truncated,
+        "processes": run.processes,
         "overrides": run.overrides,
         "mixture": run.mixture,
         "general_validation_loss": run.general_validation_loss,
@@ -138,6 +145,14 @@ def tune(
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
+
+
+def _assist(*, only_here: bool) -> None:
+    """Where several processes were started for one run, end here after this one's share, unless it is the first."""
+    from tunesmith.workspace.tune import assist, assists
+
+    if assists():
+        raise typer.Exit(0 if only_here else assist())
 
 
 def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forgetting | None, str | None]:

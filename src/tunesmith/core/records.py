@@ -421,6 +421,8 @@ class Run(Record, frozen=True, kw_only=True):
     stopped_early: bool = False
     truncated: int = 0
     """Examples that did not fit whole."""
+    processes: int = 1
+    """That trained together, when the run ended."""
     curve: tuple[dict[str, float], ...] = ()
     """Per logged step: step, train_loss, and validation_loss where it was measured; with a mixture,
     general_train_loss and general_validation_loss beside them."""

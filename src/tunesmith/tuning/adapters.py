@@ -6,7 +6,7 @@ import json
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import cannot_write, sync_folder, write_whole
@@ -14,7 +14,26 @@ from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.adapters import LENGTHS, PART
 from tunesmith.models.folder import check_weights
 
-__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "load_adapter", "save_adapter", "tensor_shapes"]
+__all__ = [
+    "Start",
+    "adapter_hash",
+    "adapter_weights",
+    "check_adapter",
+    "load_adapter",
+    "read_adapter",
+    "save_adapter",
+    "tensor_shapes",
+]
+
+
+class Start(NamedTuple):
+    """An adapter to go on from, as it is handed to every process of a run."""
+
+    folder: str
+    """Where it was read, for the error texts."""
+    hash: str
+    weights: bytes
+    """Its safetensors file."""
 
 
 def adapter_weights(model: Any) -> dict[str, Any]:
@@ -52,18 +71,23 @@ def save_adapter(model: Any, base: str, folder: Path) -> Path:
     return folder
 
 
-def load_adapter(weights: dict[str, Any], folder: Path) -> None:
-    """Put the adapter in ``folder`` into ``weights``, as ``adapter_weights`` names them.
+def read_adapter(folder: Path) -> Start:
+    """The adapter in ``folder``, to go on from."""
+    return Start(str(folder), adapter_hash(folder), (folder / WEIGHTS).read_bytes())
+
+
+def load_adapter(weights: dict[str, Any], start: Start) -> None:
+    """Put the adapter into ``weights``, as ``adapter_weights`` names them.
 
     Raises:
         TunesmithError: It has other matrices.
     """
-    from safetensors.torch import load_file
+    from safetensors.torch import load
 
-    tensors = load_file(folder / WEIGHTS)
+    tensors = load(start.weights)
     if {name: tuple(w.shape) for name, w in weights.items()} != {name: tuple(t.shape) for name, t in tensors.items()}:
         raise TunesmithError(
-            f"The adapter in {folder} has other matrices than the one that is to be trained.",
+            f"The adapter in {start.folder} has other matrices than the one that is to be trained.",
             "set tuning.rank and tuning.targets to those of its adapter_config.json, or begin from a fresh adapter",
         )
     for name, weight in weights.items():

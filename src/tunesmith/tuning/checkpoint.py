@@ -15,7 +15,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import open_whole
 from tunesmith.core.records import Record, TuningWarning
 
-__all__ = ["State", "load_checkpoint", "save_checkpoint"]
+__all__ = ["State", "load_checkpoint", "read_state", "save_checkpoint", "state_tensors"]
 
 FILE = "checkpoint.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -84,6 +84,29 @@ def _write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str,
     file.write(len(text).to_bytes(8, "little") + text)
     for tensor in tensors.values():
         file.write(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+
+
+def read_state(folder: Path) -> State | None:
+    """The state alone, without its tensors; None where there is no whole checkpoint."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(folder / FILE, framework="numpy") as file:
+            return codec.decode(file.metadata()["state"], State)
+    except (OSError, SafetensorError, msgspec.DecodeError):
+        return None
+
+
+def state_tensors(state: State, weights: Mapping[str, Tensor], optimizer: Any) -> list[Tensor]:
+    """All that a process must be given to go on as another one: weights, and AdamW's moments once there are any."""
+    if not state.step:
+        return list(weights.values())
+    for weight in weights.values():
+        own = optimizer.state[weight]
+        own["step"] = torch.tensor(float(state.step), device=weight.device)
+        for moment in MOMENTS:
+            own.setdefault(moment, torch.zeros_like(weight))
+    return [*weights.values(), *(optimizer.state[weight][moment] for weight in weights.values() for moment in MOMENTS)]
 
 
 def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any) -> State | None:

@@ -32,6 +32,11 @@ class Interrupt:
         if error is None:
             self.check()  # it came after the last place where work could stop; what was made is kept
 
+    @property
+    def asked(self) -> bool:
+        """Whether SIGINT came, and nothing was raised for it yet."""
+        return self._asked
+
     def check(self) -> None:
         """Raise KeyboardInterrupt if SIGINT came, once."""
         if self._asked:

@@ -1,8 +1,11 @@
-"""What a run lowers and how it is watched. The trainer knows steps, looks and checkpoints, and nothing of the loss."""
+"""What a run lowers and how it is watched. The trainer knows steps, looks and checkpoints, and nothing of the loss.
+
+An objective is sent to every process of a run as it is made: it holds rows as tokens, and no model.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -14,8 +17,10 @@ from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.plan import check_memory
+from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import Log, warning_signs
@@ -27,7 +32,7 @@ TRAIN, GENERAL = "train_loss", "general_train_loss"
 
 
 class Learnt(NamedTuple):
-    """One step, its gradients added."""
+    """One step, its gradients added; with several processes, those of this one's share."""
 
     losses: dict[str, float]
     """By name; the curve tells their means."""
@@ -38,7 +43,7 @@ class Learnt(NamedTuple):
 
 
 class Objective(Protocol):
-    """One kind of loss over the rows of one run."""
+    """One kind of loss over the rows of one run. Whatever it computes, it shares among the processes."""
 
     count: int
     """Steps."""
@@ -54,16 +59,20 @@ class Objective(Protocol):
         """As ``check_memory``."""
         ...
 
-    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
-        """What must be known before the first step, from the network as it starts; kept in ``folder``."""
+    def begin(
+        self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE
+    ) -> None:
+        """What must be known before the first step, from the network as it starts; the first process keeps it in
+        ``folder``."""
         ...
 
-    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
-        """Add the gradients of the step at this number, from 0."""
+    def learn(self, network: Network, step: int, interrupt: Interrupt, processes: Processes = ALONE) -> Learnt:
+        """Add the gradients of the step at this number, from 0. They are not exchanged yet. Raises as
+        ``Processes.learn``."""
         ...
 
-    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
-        """What is watched; ``validation_loss`` is among it."""
+    def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
+        """What is watched; ``validation_loss`` is among it. Raises as ``Processes.learn``."""
         ...
 
     def signs(self, log: Log) -> list[TuningWarning]:
@@ -107,18 +116,21 @@ class Likelihood:
     def memory(self, base: Path) -> TuningWarning | None:
         return check_memory(base, self._learnt.examples, self._mixed, self._steps, self._config)
 
-    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
+    def begin(
+        self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE
+    ) -> None:
         """Nothing: the loss knows no start."""
 
-    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
+    def learn(self, network: Network, step: int, interrupt: Interrupt, processes: Processes = ALONE) -> Learnt:
         now = self._steps.at(step)
-        learn = partial(network.learn, between=between, of=now.weight)
+        learn = partial(processes.learn, network, interrupt=interrupt, of=now.weight)
         losses = {TRAIN: learn(now.train)} if now.train else {}
         losses |= {GENERAL: learn(now.general)} if now.general else {}
         return Learnt(losses, now.tokens, now.examples)
 
-    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
-        return {name: network.loss_sum(side, between) / side.weight for name, side in self._sides.items()}
+    def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
+        sides = self._sides.items()
+        return {name: processes.loss_sum(network, side, interrupt) / side.weight for name, side in sides}
 
     def signs(self, log: Log) -> list[TuningWarning]:
         return warning_signs(log, self._config, self.count)

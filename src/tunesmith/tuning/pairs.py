@@ -36,6 +36,11 @@ class Pair(NamedTuple):
     def longest(self) -> int:
         return max(len(side.ids) for side in self)
 
+    @property
+    def tokens(self) -> int:
+        """Of both sides, each with its prompt."""
+        return sum(len(side.ids) for side in self)
+
 
 class EncodedPairs(NamedTuple):
     """The pairs of one side as tokens."""
@@ -96,6 +101,8 @@ def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: 
 
 def pair_batches(pairs: Sequence[Pair], limit: int) -> list[PairBatch]:
     """All pairs in batches, packs of at most ``limit`` tokens; a longer pair is a pack by itself."""
+    if not pairs:
+        return []
     together = [_batch(list(enumerate(pairs)), limit)]
     apart = [_batch([(number, pair)], limit) for number, pair in enumerate(pairs)]
     return min(together, apart, key=lambda made: sum(one.batch.tokens for one in made))

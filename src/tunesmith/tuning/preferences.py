@@ -26,11 +26,13 @@ from tunesmith.models.template import Template
 from tunesmith.tuning.batches import Order
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.objectives import TRAIN, Learnt
 from tunesmith.tuning.pairs import Pair, PairBatch, PairRow, encode_pairs, pair_batches
 from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.preference_signs import preference_signs
-from tunesmith.tuning.reference import kept_reference
+from tunesmith.tuning.processes import ALONE, Processes
+from tunesmith.tuning.reference import keep_reference, kept_reference
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
@@ -49,23 +51,30 @@ def dpo_losses(margin_P: Tensor, beta: float, smoothing: float = 0.0) -> Tensor:
     return -(1 - smoothing) * logsigmoid(beta * margin_P) - smoothing * logsigmoid(-beta * margin_P)
 
 
-class _Sums:
+class _Sums(NamedTuple):
     """What pairs add up to."""
 
-    def __init__(self) -> None:
-        self.loss = self.pairs = self.right = 0.0
-        self.moved = torch.zeros(2, dtype=torch.float64)
+    loss: float = 0.0
+    pairs: float = 0.0
+    right: float = 0.0
+    chosen: float = 0.0
+    """How many nats the chosen completions have moved."""
+    rejected: float = 0.0
+    tokens: float = 0.0
+    """That went through the model."""
 
-    def add(self, losses_P: Tensor, moved_P2: Tensor) -> None:
+    def plus(self, losses_P: Tensor, moved_P2: Tensor) -> _Sums:
         margin_P = moved_P2[:, 0] - moved_P2[:, 1]
-        self.loss += float(losses_P.sum())
-        self.pairs += len(margin_P)
-        self.right += float((margin_P > 0).sum()) + float((margin_P == 0).sum()) / 2
-        self.moved += moved_P2.sum(0).double().cpu()
+        right = float((margin_P > 0).sum()) + float((margin_P == 0).sum()) / 2
+        chosen, rejected = moved_P2.sum(0).tolist()
+        return _Sums(
+            self.loss + float(losses_P.sum()), self.pairs + len(margin_P), self.right + right, self.chosen + chosen,
+            self.rejected + rejected, self.tokens,
+        )  # fmt: skip
 
     def told(self, beta: float, prefix: str = "") -> dict[str, float]:
         """Means: a reward is beta times how far a log-probability has moved; a tie is half right."""
-        chosen, rejected = (beta * self.moved / self.pairs).tolist()
+        chosen, rejected = beta * self.chosen / self.pairs, beta * self.rejected / self.pairs
         return {
             f"{prefix}reward_margin": chosen - rejected,
             f"{prefix}reward_accuracy": self.right / self.pairs,
@@ -97,7 +106,6 @@ class Preferring:
         self._learnt = encode_pairs(template, train, "train", limit, config.too_long)
         self._watched = encode_pairs(template, validation, "validation", limit, config.too_long)
         self._order = Order(len(self._learnt.pairs), config.batch_size, config.epochs, config.seed)
-        self._looks = pair_batches(self._watched.pairs, config.pack_tokens)
         self._reference: _Reference | None = None
         self.count, self.per_epoch = self._order.steps, self._order.steps_per_epoch
         self.too_long = self._learnt.too_long + self._watched.too_long
@@ -111,40 +119,39 @@ class Preferring:
         twice = self._config.model_copy(update={"batch_size": 2 * self._config.batch_size})
         return check_memory(base, sides, None, Steps(sides, None, twice), twice)
 
-    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
+    def begin(
+        self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE
+    ) -> None:
         """What the model says of all pairs before it learns: read where it was kept, else computed once."""
-        pairs = self._learnt.pairs
-        parts = [pairs[at : at + AT_ONCE] for at in range(0, len(pairs), AT_ONCE)]
-
-        def said() -> dict[str, Tensor]:
+        train, watched = self._learnt.pairs, self._watched.pairs
+        with processes.together():
+            sizes = {"train": len(train), "validation": len(watched)}
+            kept = kept_reference(folder, sizes) if processes.first else None
+        kept = processes.agree(kept)
+        if kept is None:
+            parts = [train[at : at + AT_ONCE] for at in range(0, len(train), AT_ONCE)]
             found = []
             for number, part in enumerate(parts, 1):
-                found.append(self._log_probabilities(network, pair_batches(part, self._config.pack_tokens), between))
+                found.append(self._log_probabilities(network, part, interrupt, processes))
                 progress(number, len(parts), "asking the start model about the pairs")
-            return {"train": torch.cat(found), "validation": self._log_probabilities(network, self._looks, between)}
+            said_of_watched = self._log_probabilities(network, watched, interrupt, processes)
+            kept = {"train": torch.cat(found), "validation": said_of_watched}
+            if processes.first:
+                keep_reference(folder, kept)
+        self._reference = _Reference(**kept)
 
-        sizes = {"train": len(pairs), "validation": len(self._watched.pairs)}
-        self._reference = _Reference(**kept_reference(folder, sizes, said))
-
-    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
+    def learn(self, network: Network, step: int, interrupt: Interrupt, processes: Processes = ALONE) -> Learnt:
         assert self._reference is not None  # begun
         numbers = self._order.numbers(step)
-        pairs = [self._learnt.pairs[n] for n in numbers]
-        batches, sums = pair_batches(pairs, self._config.pack_tokens), _Sums()
-        network.model.train()
-        for losses_P, moved_P2 in self._losses(network, pairs, batches, self._reference.train[numbers], between):
-            (losses_P.sum() / len(pairs)).backward()  # type: ignore[no-untyped-call]
-            sums.add(losses_P.detach(), moved_P2)
-        tokens = sum(made.batch.tokens for made in batches)
-        return Learnt({TRAIN: sums.loss / sums.pairs}, tokens, len(pairs), sums.told(self._config.dpo_beta))
+        pairs, reference = [self._learnt.pairs[n] for n in numbers], self._reference.train[numbers]
+        sums = self._summed(network, pairs, reference, interrupt, processes, learn=True)
+        told = sums.told(self._config.dpo_beta)
+        return Learnt({TRAIN: sums.loss / sums.pairs}, round(sums.tokens), len(pairs), told)
 
-    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
+    def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         assert self._reference is not None  # begun
-        network.model.eval()
-        sums, pairs = _Sums(), self._watched.pairs
-        with torch.no_grad():
-            for found in self._losses(network, pairs, self._looks, self._reference.validation, between):
-                sums.add(*found)
+        pairs, reference = self._watched.pairs, self._reference.validation
+        sums = self._summed(network, pairs, reference, interrupt, processes, learn=False)
         return {"validation_loss": sums.loss / sums.pairs} | sums.told(self._config.dpo_beta, "validation_")
 
     def signs(self, log: Log) -> list[TuningWarning]:
@@ -154,13 +161,37 @@ class Preferring:
         """Nothing is mixed in."""
         return None
 
+    def _summed(
+        self, network: Network, pairs: Sequence[Pair], reference_P2: Tensor, interrupt: Interrupt,
+        processes: Processes, *, learn: bool,
+    ) -> _Sums:  # fmt: skip
+        """The sums of some pairs, each process computing its own; ``learn`` adds the gradients of their mean loss."""
+        mine = processes.deal([pair.tokens for pair in pairs])
+        batches = pair_batches([pairs[n] for n in mine], self._config.pack_tokens)
+        a_token = len(pairs) / sum(pair.chosen.supervised for pair in pairs)
+
+        def own(between: Callable[[], None]) -> _Sums:
+            network.model.train(learn)
+            sums = _Sums(tokens=sum(made.batch.tokens for made in batches))
+            with torch.set_grad_enabled(learn):
+                for losses_P, moved_P2 in self._losses(network, batches, reference_P2[mine], a_token, between):
+                    if learn:
+                        (losses_P.sum() / len(pairs)).backward()  # type: ignore[no-untyped-call]
+                    sums = sums.plus(losses_P.detach(), moved_P2)
+            return sums
+
+        return _Sums(*processes.summed(own, interrupt, len(_Sums._fields)))
+
     def _losses(
-        self, network: Network, pairs: Sequence[Pair], batches: Sequence[PairBatch], reference_P2: Tensor,
+        self, network: Network, batches: Sequence[PairBatch], reference_P2: Tensor, a_token: float,
         between: Callable[[], None],
     ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
-        """Losses (P,) of some pairs after others, with their graph, and how far their sides have moved (P, 2)."""
+        """Losses (P,) of some pairs after others, with their graph, and how far their sides have moved (P, 2).
+
+        Args:
+            a_token: Pairs of the step for each token of their chosen completions.
+        """
         config = self._config
-        a_token = len(pairs) / sum(pair.chosen.supervised for pair in pairs)
         for numbers, said_P2 in _said(network, batches, between):
             moved_P2 = said_P2 - reference_P2[numbers].to(said_P2)
             losses_P = dpo_losses(moved_P2[:, 0] - moved_P2[:, 1], config.dpo_beta, config.dpo_label_smoothing)
@@ -168,14 +199,23 @@ class Preferring:
                 losses_P = losses_P - config.dpo_sft_weight * a_token * said_P2[:, 0]
             yield losses_P, moved_P2.detach()
 
-    def _log_probabilities(self, network: Network, batches: Sequence[PairBatch], between: Callable[[], None]) -> Tensor:
-        network.model.eval()
-        count = sum(len(pack) for made in batches for pack in made.numbers)
-        found = torch.zeros(count, 2, dtype=torch.float64)
-        with torch.no_grad():
-            for numbers, said_P2 in _said(network, batches, between):
-                found[numbers] = said_P2.double().cpu()
-        return found
+    def _log_probabilities(
+        self, network: Network, pairs: Sequence[Pair], interrupt: Interrupt, processes: Processes
+    ) -> Tensor:
+        """(pairs, 2) in nats, in float64, each process asking about its own pairs."""
+        mine = processes.deal([pair.tokens for pair in pairs])
+        batches = pair_batches([pairs[n] for n in mine], self._config.pack_tokens)
+
+        def own(between: Callable[[], None]) -> list[float]:
+            network.model.eval()
+            found = torch.zeros(len(pairs), 2, dtype=torch.float64)
+            with torch.no_grad():
+                for numbers, said_P2 in _said(network, batches, between):
+                    found[[mine[n] for n in numbers]] = said_P2.double().cpu()
+            numbers_of_all: list[float] = found.flatten().tolist()
+            return numbers_of_all
+
+        return torch.tensor(processes.summed(own, interrupt, 2 * len(pairs)), dtype=torch.float64).view(-1, 2)
 
 
 def _said(

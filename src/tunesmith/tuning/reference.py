@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -12,16 +12,19 @@ from torch import Tensor
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 
-__all__ = ["FILE", "kept_reference"]
+__all__ = ["FILE", "keep_reference", "kept_reference"]
 
 FILE = "reference.json"
 """Log-probabilities in nats, chosen and rejected of each pair, by side. JSON tells a float64 exactly."""
 
 
-def kept_reference(
-    folder: Path, sizes: Mapping[str, int], said: Callable[[], Mapping[str, Tensor]]
-) -> dict[str, Tensor]:
-    """Tensors (pairs, 2) by side, read from ``folder`` or, where they are not kept there yet, asked of ``said``.
+def keep_reference(folder: Path, said: Mapping[str, Tensor]) -> None:
+    text = json.dumps({side: tensor.tolist() for side, tensor in said.items()})
+    write_whole(folder / FILE, f"{text}\n".encode())
+
+
+def kept_reference(folder: Path, sizes: Mapping[str, int]) -> dict[str, Tensor] | None:
+    """Tensors (pairs, 2) by side as they are kept in ``folder``, None where they are not yet.
 
     Args:
         sizes: How many pairs each side has.
@@ -31,9 +34,7 @@ def kept_reference(
     """
     path = folder / FILE
     if not path.exists():
-        found = said()
-        text = json.dumps({side: tensor.tolist() for side, tensor in found.items()})
-        write_whole(path, f"{text}\n".encode())
+        return None
     try:
         kept = json.loads(path.read_bytes())
         tensors = {side: torch.tensor(kept[side], dtype=torch.float64) for side in sizes}

@@ -29,16 +29,16 @@ from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.whole_model import save_model
 
-__all__ = ["RunFolder"]
+__all__ = ["NoRunFolder", "RunFolder"]
 
 FILES = ("inputs.json", "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
 
 
 class RunFolder:
-    """The folder of one run of ``config`` on the model in ``base``."""
+    """The folder of one run of ``config``."""
 
-    def __init__(self, folder: Path, base: Path, config: LoraConfig) -> None:
-        self.folder, self._base, self._whole = folder, base, config.method == "full"
+    def __init__(self, folder: Path, config: LoraConfig) -> None:
+        self.folder, self._whole = folder, config.method == "full"
         self.result = folder / ("model" if self._whole else "adapter")
         self._log = folder / "log.jsonl"
         self.lines: list[dict[str, float]] = []
@@ -95,11 +95,16 @@ class RunFolder:
         for old in self.folder.glob("best-*"):
             shutil.rmtree(old)
 
-    def keep(self, model: Any, step: int) -> Path:
-        """Save what was learnt as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
+    def keep(self, model: Any, base: Path, title: str, step: int) -> Path:
+        """Save what was learnt as that of ``step``; ``drop_others`` removes it unless it becomes the best.
+
+        Args:
+            base: Folder of the base model.
+            title: What an adapter's settings call it.
+        """
         if self._whole:
-            return save_model(model, self._base, self._best(step))
-        return save_adapter(model, self._base.name, self._best(step))
+            return save_model(model, base, self._best(step))
+        return save_adapter(model, title, self._best(step))
 
     def drop_others(self, best_step: int) -> None:
         """Remove what is no longer the best."""
@@ -167,3 +172,22 @@ class RunFolder:
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step:06d}"
+
+
+class NoRunFolder(RunFolder):
+    """What a process that is not the first has in place of the run's folder: it writes nothing."""
+
+    def __init__(self, config: LoraConfig) -> None:
+        super().__init__(Path(os.devnull), config)
+
+    def keep(self, model: Any, base: Path, title: str, step: int) -> Path:
+        return self.folder
+
+    def drop_others(self, best_step: int) -> None:
+        return
+
+    def log(self, **entry: float) -> None:
+        self.lines.append(entry)
+
+    def rewind(self, state: State) -> None:
+        self.lines = []

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import torch
@@ -20,28 +20,27 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
 from tunesmith.models.heap import keep_freed_memory
-from tunesmith.models.opening import model_hash
-from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
-from tunesmith.tuning.base import learner, longest_example, threads
-from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
+from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint, state_tensors
 from tunesmith.tuning.config import LoraConfig, rate_setting
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
 from tunesmith.tuning.memory import PeakMemory
 from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows
-from tunesmith.tuning.objectives import GENERAL, TRAIN, Likelihood, Objective
+from tunesmith.tuning.objectives import GENERAL, TRAIN
 from tunesmith.tuning.pairs import PairRow
-from tunesmith.tuning.preferences import Preferring
+from tunesmith.tuning.processes import ALONE, Agreed, ProcessEnded, Processes
 from tunesmith.tuning.rows import Row
-from tunesmith.tuning.runfolder import RunFolder
+from tunesmith.tuning.runfolder import NoRunFolder, RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate
 
-__all__ = ["Row", "Tuned", "tune"]
+__all__ = ["Row", "Tuned", "assist", "lead", "tune"]
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
@@ -51,6 +50,7 @@ def tune(
     base: Path, train: Sequence[Row | PairRow], validation: Sequence[Row | PairRow], config: LoraConfig, folder: Path,
     *, general: GeneralRows | None = None, start: Path | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
+    processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -64,6 +64,9 @@ def tune(
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
         score: The task's metric of the adapter in a folder, higher is better, asked at each look.
+        processes: Those that train together; this is the first, the others wait to ``assist``.
+        elsewhere: Where to learn instead of here.
+        base_name: What other machines find the base model by, where it is not ``base``'s path.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -79,36 +82,69 @@ def tune(
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    objective = _objective(base, train, validation, config, general)
-    run = RunFolder(folder, base, config)
-    run.claim(_inputs(base, objective, start, config))
+    job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name)
+    run = RunFolder(folder, config)
+    run.claim(job.inputs)
+    if elsewhere:
+        elsewhere.fetch(run)
     if done := run.finished():
         return done
     if finish and not run.begun():
         raise _nothing_to_finish(run)
+    if elsewhere and not finish:
+        return elsewhere.learn(job, run, progress=progress, say=say)
+    those = ALONE if finish else processes
+    those.hand_out(job)
+    return lead(job, run, base=base, processes=those, finish=finish, progress=progress, say=say, score=score)
+
+
+def lead(
+    job: Job, run: RunFolder, *, base: Path | None = None, processes: Processes = ALONE, finish: bool = False,
+    progress: Progress = quiet, say: Callable[[str], None] = lambda _text: None,
+    score: Callable[[Path], float] | None = None, kept: Callable[[], object] = lambda: None,
+) -> Tuned:  # fmt: skip
+    """Do the job, or go on with it, as the first of ``processes``. Raises as ``tune``, and ``ProcessEnded``.
+
+    Args:
+        base: The base model's folder, if it is known to be the job's.
+        kept: Called whenever the run's folder holds a new state to go on with, and at the end.
+    """
+    with _ready() as (interrupt, peak):
+        listeners = _Listeners(progress, say, score, kept)
+        return _set_out(job, base, run, interrupt, peak, listeners, processes).run(finish)
+
+
+def assist(job: Job, processes: Processes, *, kept: Callable[[], object] = lambda: None) -> None:
+    """Do the share of another than the first process. Raises as ``lead``."""
+    with _ready() as (interrupt, peak):
+        listeners = _Listeners(quiet, lambda _text: None, None, kept)
+        _set_out(job, None, NoRunFolder(job.config), interrupt, peak, listeners, processes).learn()
+        kept()
+
+
+@contextmanager
+def _ready() -> Iterator[tuple[Interrupt, PeakMemory]]:
+    """Signals, memory, threads and random numbers as a run wants them, and as they were afterwards."""
     with (
         Interrupt() as interrupt,
         keep_freed_memory(),
         threads(),
-        torch.random.fork_rng(),
+        torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, objective, config, run, start, interrupt, peak, progress, say, score).run(finish)
+        yield interrupt, peak
 
 
-def _objective(
-    base: Path, train: Sequence[Any], validation: Sequence[Any], config: LoraConfig, general: GeneralRows | None
-) -> Objective:
-    template, limit = Template.open(base), longest_example(base, config)
-    if config.objective == "dpo":
-        return Preferring(template, train, validation, config, limit)
-    return Likelihood(template, train, validation, config, limit, general)
-
-
-def _inputs(base: Path, objective: Objective, start: Path | None, config: LoraConfig) -> dict[str, Any]:
-    settings = {f"tuning.{key}": value for key, value in config.model_dump(mode="json").items()}
-    began = {"start adapter": adapter_hash(start)} if start else {}
-    return {"base model": model_hash(str(base)), **objective.inputs(), **began, **settings}
+@contextmanager
+def _enough_memory(step: Callable[[], int]) -> Iterator[None]:
+    """Say what to do where the memory runs out, in all processes alike."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise Agreed(
+            f"The memory ran out at step {step()}.",
+            "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+        ) from error
 
 
 def _nothing_to_finish(run: RunFolder) -> TunesmithError:
@@ -118,35 +154,58 @@ def _nothing_to_finish(run: RunFolder) -> TunesmithError:
     )
 
 
+class _Listeners(NamedTuple):
+    """Who is told of a run, or asked."""
+
+    progress: Progress
+    say: Callable[[str], None]
+    score: Callable[[Path], float] | None
+    kept: Callable[[], object]
+
+
+def _set_out(
+    job: Job, base: Path | None, run: RunFolder, interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners,
+    processes: Processes,
+) -> _Tuning:  # fmt: skip
+    """The job where it was left or as it begins, its model loaded, in each of ``processes``."""
+    with processes.together():
+        base = base or base_of(job)
+        memory = job.objective.memory(base)
+        network = Network(learner(base, job.config))
+        choose_way(network)
+        if job.start is not None:
+            load_adapter(adapter_weights(network.model), job.start)
+    with _enough_memory(lambda: 1):
+        job.objective.begin(network, run.folder, interrupt, listeners.progress, processes)
+    with processes.together():
+        return _Tuning(job, base, network, memory, run, interrupt, peak, listeners, processes)
+
+
 class _Tuning:
-    """One call of ``tune``."""
+    """One call of ``lead`` or ``assist``."""
 
     def __init__(
-        self, base: Path, objective: Objective, config: LoraConfig, run: RunFolder, start: Path | None,
-        interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
-        score: Callable[[Path], float] | None,
+        self, job: Job, base: Path, network: Network, memory: TuningWarning | None, run: RunFolder,
+        interrupt: Interrupt, peak: PeakMemory, listeners: _Listeners, processes: Processes,
     ) -> None:  # fmt: skip
+        config = job.config
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
-        self.progress, self.say, self.score = progress, say, score
-        self.base, self.objective = base.name, objective
-        self.memory = objective.memory(base)
-        self.every = config.evaluate_every or math.ceil(objective.per_epoch / 2)
-        self.network = Network(learner(base, config))
-        choose_way(self.network)
-        self.weights = adapter_weights(self.network.model)
-        if start is not None:
-            load_adapter(self.weights, start)
-        objective.begin(self.network, run.folder, interrupt.check, progress)
+        self.progress, self.say, self.score, self.kept = listeners
+        self.processes, self.network, self.memory = processes, network, memory
+        self.base, self.title, self.objective = base, job.base_title, job.objective
+        self.every = config.evaluate_every or math.ceil(self.objective.per_epoch / 2)
+        self.weights = adapter_weights(network.model)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)
-        found = load_checkpoint(run.folder, self.weights, self.optimizer)
+        found = load_checkpoint(run.folder, self.weights, self.optimizer) if processes.first else None
         self.state = found or State()
         self.random = torch.get_rng_state()
         self.whole = True
         """Whether weights and state are those of the same step."""
         run.rewind(self.state)
         settings = config.model_dump(mode="json")
-        self.trackers = Trackers(config.report_to, run.folder, settings, self.state.step, say)
+        told = config.report_to if processes.first else ()
+        self.trackers = Trackers(told, run.folder, settings, self.state.step, self.say)
         self.began = time.monotonic() - self.state.seconds
 
     def run(self, finish: bool = False) -> Tuned:
@@ -154,24 +213,33 @@ class _Tuning:
         if finish and self.state.best_loss is None:  # interrupted before its first look
             raise _nothing_to_finish(self.folder)
         with closing(self.trackers):
-            try:
-                while not finish and not self._over():
-                    self._learn()
-            except (torch.OutOfMemoryError, MemoryError) as error:
-                raise TunesmithError(
-                    f"The memory ran out at step {self.state.step + 1}.",
-                    "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
-                ) from error
-            except KeyboardInterrupt:
-                if self.whole:  # else the last checkpoint is where to go on
-                    self._save()
-                raise
+            if not finish:
+                self.learn()
             return self._finish()
+
+    def learn(self) -> None:
+        """Learn to the end."""
+        self._begin_alike()
+        try:
+            with _enough_memory(lambda: self.state.step + 1):
+                while not self._over():
+                    self._learn()
+        except (KeyboardInterrupt, ProcessEnded):
+            if self.whole:  # else the last checkpoint is where to go on
+                self._save()
+            raise
+
+    def _begin_alike(self) -> None:
+        """Give every process the state that the first one read."""
+        if self.processes.count > 1:
+            self.state = self.processes.agree(self.state)
+            self.processes.spread(state_tensors(self.state, self.weights, self.optimizer))
 
     def _over(self) -> bool:
         """Whether this was the last step; looks at validation where that is due."""
         state = self.state
-        out_of_time = self.config.max_seconds is not None and time.monotonic() - self.began > self.config.max_seconds
+        limit = self.config.max_seconds
+        out_of_time = limit is not None and self.processes.agree(time.monotonic() - self.began > limit)
         last = state.step == self.objective.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
@@ -181,7 +249,9 @@ class _Tuning:
         """One optimizer step."""
         began, step = time.monotonic(), self.state.step + 1
         self.optimizer.zero_grad()
-        now = self.objective.learn(self.network, self.state.step, self.interrupt.check)
+        self.processes.seed(self.config.seed, step)
+        now = self.objective.learn(self.network, self.state.step, self.interrupt, self.processes)
+        self.processes.add_gradients(self.weights.values())
         losses = now.losses
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
         if not all(map(math.isfinite, (*losses.values(), norm))):
@@ -216,17 +286,17 @@ class _Tuning:
     def _look(self) -> None:
         """Validation loss; keep the adapter if it is the best so far; save the state."""
         step = self.state.step
-        seen = self.objective.look(self.network, self.interrupt.check)
+        seen = self.objective.look(self.network, self.interrupt, self.processes)
         for name, value in seen.items():
             if not math.isfinite(value):
                 raise self._diverged(name.removesuffix("_loss").replace("_", " "), step)
         loss, general = seen["validation_loss"], seen.get("general_validation_loss")
-        score = self._scored()
+        score = self.processes.agree(self._scored())
         best = self._is_best(loss, score)
         self.whole = False
         if best:
             if score is None:
-                self.folder.keep(self.network.model, step)
+                self._keep()
             self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
@@ -238,6 +308,7 @@ class _Tuning:
         self.whole = True
         self._save()
         self.folder.drop_others(self.state.best_step)
+        self.kept()
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
         told += "" if score is None else f", score {score:.3f}"
         self.progress(step, self.objective.count, told)
@@ -246,9 +317,12 @@ class _Tuning:
         """The task's metric of the adapter as it is now, which is kept for that."""
         if self.score is None:
             return None
-        adapter = self.folder.keep(self.network.model, self.state.step)
+        adapter = self._keep()
         with torch.random.fork_rng():
             return self.score(adapter)
+
+    def _keep(self) -> Path:
+        return self.folder.keep(self.network.model, self.base, self.title, self.state.step)
 
     def _is_best(self, loss: float, score: float | None) -> bool:
         best_loss, best_score = self.state.best_loss, self.state.best_score
@@ -282,6 +356,8 @@ class _Tuning:
             self.say(f"step {warning.step}: {warning.problem}\n  To mend it: {warning.mend}")
 
     def _save(self) -> None:
+        if not self.processes.first:
+            return
         self.folder.sync_log()
         seconds = time.monotonic() - self.began
         self._change(seconds=seconds, peak_memory_bytes=max(self.state.peak_memory_bytes, self.peak.bytes))
@@ -303,6 +379,7 @@ class _Tuning:
             stopped_early=state.step < self.objective.count,
             truncated=self.objective.too_long,
             way=self.network.way,
+            processes=self.processes.count,
             curve=state.curve,
             mixture=self.objective.counts(state.step),
             general_validation_loss=state.best_general_loss,
@@ -314,6 +391,7 @@ class _Tuning:
             validation_reward_accuracy=self._at_best("validation_reward_accuracy"),
         )
         self.folder.close(tuned)
+        self.kept()
         return tuned
 
     def _at_best(self, name: str) -> float | None:
@@ -321,7 +399,7 @@ class _Tuning:
         looks = [line for line in self.state.curve if line["step"] == self.state.best_step]
         return looks[0].get(name) if looks else None
 
-    def _diverged(self, side: str, step: int) -> TunesmithError:
+    def _diverged(self, side: str, step: int) -> Agreed:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
         rate, state = self.config.learning_rate, self.state
         problem = (
@@ -330,12 +408,12 @@ class _Tuning:
         )
         mend = f"set {rate_setting(self.config)} to {rate / 5:g} and tune again"
         if not state.best_step:
-            return TunesmithError(problem, mend)
+            return Agreed(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:
             warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
             self._change(warnings=(*state.warnings, warning))
         self._save()
-        return TunesmithError(
+        return Agreed(
             f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
             f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )

@@ -33,6 +33,8 @@ class Tuned(Record, frozen=True, kw_only=True):
     """Rows that did not fit whole, cut or left out."""
     way: str = "plain"
     """How gradients were computed, see ``tunesmith.tuning.gradients``: a matter of speed alone."""
+    processes: int = 1
+    """That trained together, when the run ended."""
     curve: tuple[dict[str, float], ...] = ()
     """Points with step, train_loss (mean since the point before) and, where it was looked at, validation_loss. With a
     mixture, general_train_loss and general_validation_loss as well."""

@@ -17,6 +17,7 @@ from tunesmith.core.task import Field, Task
 from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
+from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
 
@@ -124,6 +125,8 @@ class Settings(Config):
     """How the untuned contenders are made."""
     tuning: LoraConfig = LoraConfig()
     """How the model is tuned."""
+    cluster: ClusterConfig = ClusterConfig()
+    """Where `tune --on ray` trains."""
     forgetting: ForgettingConfig = ForgettingConfig()
     """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()

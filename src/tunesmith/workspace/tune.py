@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import signal
+import threading
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +18,7 @@ from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import Finder
 from tunesmith.contenders.tuned import PASSAGES
 from tunesmith.core.codec import digest
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Example, PreferenceCounts, Record, Run, Split
@@ -24,6 +26,7 @@ from tunesmith.data.readers.options import Say, silent
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.tuning import LoraConfig
+from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
@@ -33,14 +36,17 @@ from tunesmith.workspace.mixture import general_rows, tuning_config
 from tunesmith.workspace.preferences import as_rows, preference_set
 from tunesmith.workspace.preferring import plan_pairs, preferring
 from tunesmith.workspace.select import chosen_ids
+from tunesmith.workspace.settings import changed
 from tunesmith.workspace.watching import scorer
 
 if TYPE_CHECKING:
+    from tunesmith.tuning.cluster.ray_cluster import RayCluster
     from tunesmith.tuning.pairs import PairRow
     from tunesmith.tuning.range_test import RangeTest
 
-__all__ = ["PlanReport", "plan", "range_test", "too_early", "tune"]
+__all__ = ["PlanReport", "assist", "assists", "plan", "range_test", "too_early", "tune"]
 
+PLACES = ("local", "ray")
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
 
@@ -99,6 +105,8 @@ def tune(
     selection: str | None = None,
     start: str | None = None,
     finish: bool = False,
+    on: str = "local",
+    workers: int | None = None,
     progress: Progress = quiet,
     say: Say = silent,
     **changes: Any,
@@ -115,9 +123,14 @@ def tune(
     The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
     ``finish``, it ends that run with the best adapter it has.
 
+    With ``on="ray"``, ``workers`` processes of a Ray cluster train together. Where torchrun or `accelerate launch`
+    started this process among others, those do; the others call ``assist``.
+
     Raises:
         TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used.
+        UnknownName: ``on`` is no place to train.
     """
+    from tunesmith.tuning.processes import ALONE, Processes
     from tunesmith.tuning.trainer import tune as train_adapter
 
     reasons = too_early(home)
@@ -127,7 +140,9 @@ def tune(
             "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
         )
     config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
-    with home.alone("tune"):
+    cluster = _cluster(home, config, on, workers)
+    processes = ALONE if cluster else Processes.launched()
+    with home.alone("tune"), processes.leading():
         answering = Answering(home)
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
@@ -152,6 +167,7 @@ def tune(
         tuned = train_adapter(
             base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
             score=scorer(home, answering, config, inputs), start=home.inside / began.adapter if began else None,
+            processes=processes, elsewhere=cluster, base_name=_base_name(home),
         )  # fmt: skip
         run = Run(
             name=name,
@@ -169,6 +185,7 @@ def tune(
             steps=tuned.steps,
             stopped_early=tuned.stopped_early,
             truncated=tuned.truncated,
+            processes=tuned.processes,
             curve=tuned.curve,
             overrides=tuple(reasons),
             mixture=tuned.mixture,
@@ -186,6 +203,34 @@ def tune(
         answering.home.store.write_ledger("run", {"name": name})
         answering.freeze(run, under)
     return run
+
+
+def assists() -> bool:
+    """Whether torchrun or `accelerate launch` started this process among others, and another one leads."""
+    return int(os.environ.get("WORLD_SIZE") or 1) > 1 and int(os.environ.get("RANK") or 0) > 0
+
+
+def assist() -> int:
+    """Do this process's share of a run that another one leads, and needs no workspace for it. The exit status: the
+    leading process says what there is to say.
+
+    Raises:
+        TunesmithError: What this process alone cannot do.
+    """
+    from tunesmith.tuning.processes import Agreed, ProcessEnded, Processes
+    from tunesmith.tuning.trainer import assist as learn
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # there is nothing to save here, and a wait cannot be interrupted
+    processes = Processes.launched()
+    try:
+        if (job := processes.hand_out(None)) is not None:
+            learn(job, processes)
+    except (Agreed, ProcessEnded) as error:
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 130
+    return 0
 
 
 def too_early(home: Home) -> list[str]:
@@ -229,6 +274,40 @@ def _base(home: Home) -> Path:
             "set model.base to a local model and take model.base_url out of tunesmith.yaml",
         )
     return model_folder(home.settings.model.base)
+
+
+def _base_name(home: Home) -> str:
+    """The base model as another machine finds it: by name, or by a path that does not depend on where it is asked."""
+    name = home.settings.model.base
+    folder = Path(name).expanduser()
+    return str(folder.resolve()) if folder.is_dir() else name
+
+
+def _cluster(home: Home, config: LoraConfig, on: str, workers: int | None) -> RayCluster | None:
+    """The cluster to train on, None for this machine."""
+    if on not in PLACES:
+        raise UnknownName.among("place to tune on", on, PLACES)
+    if on == "local":
+        if workers is not None:
+            raise TunesmithError(
+                "--workers is for a cluster.",
+                "add `--on ray`, or start so many processes with `accelerate launch` (docs/clusters.md)",
+            )
+        return None
+    if config.score_rows:
+        raise TunesmithError(
+            "tuning.score_rows has validation rows answered at each look, which a cluster's workers cannot.",
+            "set tuning.score_rows to 0 and best_by to loss, or tune on this machine",
+        )
+    if int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        raise TunesmithError(
+            "`--on ray` was started by torchrun or `accelerate launch`, and Ray starts its workers itself.",
+            "run `tunesmith tune --on ray` alone, or leave `--on ray` out",
+        )
+    from tunesmith.tuning.cluster.ray_cluster import RayCluster
+
+    given = home.settings.cluster
+    return RayCluster(given if workers is None else changed(ClusterConfig, given, {"workers": workers}))
 
 
 def _rows(

@@ -254,6 +254,8 @@ class Workspace:
         selection: str | None = None,
         start: str | None = None,
         finish: bool = False,
+        on: str = "local",
+        workers: int | None = None,
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
@@ -261,7 +263,8 @@ class Workspace:
 
         ``objective="dpo"`` learns from preference pairs instead; ``start``: go on from that run's adapter.
 
-        ``finish``: end an interrupted or diverged run with the best adapter it has.
+        ``finish``: end an interrupted or diverged run with the best adapter it has. ``on``: local, or ray for a Ray
+        cluster, where so many ``workers`` train together.
 
         Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
         is told what there is to say about them, and of each warning of the run.
@@ -269,8 +272,8 @@ class Workspace:
         from tunesmith.workspace.tune import tune
 
         return tune(
-            self.home, name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=progress,
-            **settings,
+            self.home, name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on,
+            workers=workers, progress=progress, **settings,
         )  # fmt: skip
 
     def forgetting(self, run: str = "tuned", *, progress: Progress = quiet, **options: Any) -> Forgetting:
