@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tunesmith.tuning.config import LoraConfig, MixtureConfig
+from tunesmith.tuning.config import LoraConfig, MixtureConfig, SearchConfig
 
-__all__ = ["LoraConfig", "MixtureConfig"]
+__all__ = ["LoraConfig", "MixtureConfig", "SearchConfig"]

@@ -13,14 +13,15 @@ tokens of a pass, H query heads, K key-value heads, D head width, P prefix token
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NAME", "Pass", "available", "register", "running"]
+__all__ = ["NAME", "Pass", "available", "register", "running", "running_again"]
 
 NAME = "tunesmith_segments"
 """Under this name transformers knows ``attend``."""
@@ -78,6 +79,9 @@ class Pass:
         prefix: Each layer's keys and values (P, K, D) that all segments see before themselves.
     """
 
+    again = False
+    """Whether this is a part of a pass computed again: what it would add to ``seen`` is there already."""
+
     def __init__(self, lengths: Sequence[int], prefix: Sequence[KeysValues] | None = None) -> None:
         self.layout, self.prefix = Layout(lengths), prefix
         self.seen: list[KeysValues] = []
@@ -95,6 +99,17 @@ def running(this: Pass) -> Iterator[Pass]:
         yield this
     finally:
         _pass.reset(token)
+
+
+def running_again() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """For ``torch.utils.checkpoint``: around a layer's first run, and around the one in which the backward pass
+    computes it again, after the pass has ended. What it sees there is the same, and it adds nothing to ``seen``."""
+    this = _pass.get()
+    if this is None:
+        return nullcontext(), nullcontext()
+    later = copy(this)
+    later.again, later.seen = True, []
+    return nullcontext(), running(later)
 
 
 def available() -> bool:
@@ -120,7 +135,8 @@ def attend(
     q_THD, k_TKD, v_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
     before: tuple[Tensor | None, Tensor | None] = (None, None)
     if this.prefix is None:
-        this.seen.append((k_TKD, v_TKD))
+        if not this.again:
+            this.seen.append((k_TKD, v_TKD))
     else:
         layer: int = module.layer_idx  # type: ignore[assignment]
         before = this.prefix[layer]

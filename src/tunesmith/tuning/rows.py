@@ -10,7 +10,7 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
 from tunesmith.models.template import Encoded, Part, Template
 
-__all__ = ["EncodedRows", "Row", "encode_rows"]
+__all__ = ["EncodedRows", "Row", "Sides", "encode_rows"]
 
 
 class Row(NamedTuple):
@@ -32,6 +32,13 @@ class EncodedRows(NamedTuple):
     examples: list[Encoded]
     too_long: int
     """Rows that did not fit whole: cut, or left out."""
+
+
+class Sides(NamedTuple):
+    """What a run learns and what it watches, as tokens: the same for every run of a search."""
+
+    learnt: EncodedRows
+    watched: EncodedRows
 
 
 def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:

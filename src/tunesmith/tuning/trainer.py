@@ -32,16 +32,19 @@ from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
 from tunesmith.tuning.mixture import General, GeneralRows, encode_general
-from tunesmith.tuning.plan import check_memory
-from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
+from tunesmith.tuning.rows import EncodedRows, Row, Sides, encode_rows
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
+from tunesmith.tuning.sizes import check_memory
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate, warning_signs
 
-__all__ = ["Row", "Tuned", "tune"]
+__all__ = ["Diverged", "Row", "Stop", "Tuned", "encode_sides", "tune"]
+
+Stop = Callable[[Sequence[float]], bool]
+"""Told the validation loss of each look so far; whether the run shall end there."""
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
@@ -49,10 +52,29 @@ TRAIN, GENERAL = "train_loss", "general_train_loss"
 """What a step's losses are called in log and curve."""
 
 
+class Diverged(TunesmithError):
+    """A loss or gradient was no finite number."""
+
+
+def encode_sides(base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig) -> Sides:
+    """Both sides as tokens.
+
+    Raises:
+        NothingToMeasure: One is empty.
+        TunesmithError: A row is too long or has nothing to learn.
+    """
+    template, limit = Template.open(base), longest_example(base, config)
+    return Sides(
+        encode_rows(template, train, "train", limit, config.too_long),
+        encode_rows(template, validation, "validation", limit, config.too_long),
+    )
+
+
 def tune(
     base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
     general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
+    sides: Sides | None = None, stop: Stop | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -64,6 +86,8 @@ def tune(
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
         score: The task's metric of the adapter in a folder, higher is better, asked at each look.
+        sides: Train and validation as ``encode_sides`` gives them, where that was done before.
+        stop: Asked after each look, and again where a run goes on right after one.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -77,11 +101,10 @@ def tune(
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, config.too_long)
-    watched = encode_rows(template, validation, "validation", limit, config.too_long)
+    learnt, watched = sides or encode_sides(base, train, validation, config)
     mixed = None
     if general is not None and config.mixture is not None:
+        template, limit = Template.open(base), longest_example(base, config)
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
     run = RunFolder(folder)
     run.claim(_inputs(base, learnt, watched, mixed, config))
@@ -96,7 +119,8 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        return _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score).run(finish)
+        tuning = _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score, stop)
+        return tuning.run(finish)
 
 
 def _inputs(
@@ -130,18 +154,20 @@ class _Tuning:
     def __init__(
         self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
         run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
-        score: Callable[[Path], float] | None,
+        score: Callable[[Path], float] | None, stop: Stop | None = None,
     ) -> None:  # fmt: skip
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
-        self.progress, self.say, self.score = progress, say, score
+        self.progress, self.say, self.score, self.stop = progress, say, score, stop
         self.base, self.too_long = base.name, learnt.too_long + watched.too_long
         self.watched = _whole(watched.examples, config)
         self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
         self.steps = Steps(learnt.examples, mixed, config)
-        self.memory = check_memory(base, learnt.examples, mixed, self.steps, config)
+        self.memory, checkpointing = check_memory(base, learnt, watched, mixed, config)
         self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
         self.network = Network(add_adapter(load_base(base, config.dtype), config))
         choose_way(self.network)
+        if checkpointing:
+            self.network.checkpoint_layers()
         self.weights = adapter_weights(self.network.model)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)
@@ -166,7 +192,8 @@ class _Tuning:
             except (torch.OutOfMemoryError, MemoryError) as error:
                 raise TunesmithError(
                     f"The memory ran out at step {self.state.step + 1}.",
-                    "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+                    "set tuning.checkpointing to true, tuning.pack_tokens lower, or close what else uses the memory; "
+                    "then tune again",
                 ) from error
             except KeyboardInterrupt:
                 if self.whole:  # else the last checkpoint is where to go on
@@ -181,7 +208,14 @@ class _Tuning:
         last = state.step == self.steps.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
-        return last or self.state.worse >= self.config.patience
+        return last or self.state.worse >= self.config.patience or self._stopped()
+
+    def _stopped(self) -> bool:
+        """Whether someone outside wants no more of this run, after a look."""
+        state = self.state
+        if self.stop is None or state.looked != state.step:
+            return False
+        return self.stop([point["validation_loss"] for point in state.curve if "validation_loss" in point])
 
     def _learn(self) -> None:
         """One optimizer step."""
@@ -325,7 +359,7 @@ class _Tuning:
         self.folder.close(tuned)
         return tuned
 
-    def _diverged(self, side: str, step: int) -> TunesmithError:
+    def _diverged(self, side: str, step: int) -> Diverged:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
         rate, state = self.config.learning_rate, self.state
         problem = (
@@ -334,12 +368,12 @@ class _Tuning:
         )
         mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
         if not state.best_step:
-            return TunesmithError(problem, mend)
+            return Diverged(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:
             warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
             self._change(warnings=(*state.warnings, warning))
         self._save()
-        return TunesmithError(
+        return Diverged(
             f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
             f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )

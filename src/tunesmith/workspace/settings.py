@@ -17,7 +17,7 @@ from tunesmith.core.task import Field, Task
 from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, SearchConfig
 
 __all__ = [
     "FILE",
@@ -123,6 +123,8 @@ class Settings(Config):
     """How the untuned contenders are made."""
     tuning: LoraConfig = LoraConfig()
     """How the model is tuned."""
+    search: SearchConfig = SearchConfig()
+    """What a search among settings of tuning chooses from."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
     costs: CostsConfig = CostsConfig()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -34,7 +36,7 @@ from tunesmith.workspace.watching import scorer
 if TYPE_CHECKING:
     from tunesmith.tuning.range_test import RangeTest
 
-__all__ = ["PlanReport", "plan", "range_test", "too_early", "tune"]
+__all__ = ["Bench", "PlanReport", "plan", "range_test", "refuse_too_early", "too_early", "tune"]
 
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
@@ -96,34 +98,56 @@ def tune(
     Raises:
         TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
     """
-    from tunesmith.tuning.trainer import tune as train_adapter
-
-    reasons = too_early(home)
-    if reasons and not anyway:
-        raise TunesmithError(
-            f"It is too early to tune: {'; '.join(reasons)}.",
-            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
-        )
+    reasons = refuse_too_early(home, anyway)
     config = tuning_config(home, changes)
     with home.alone("tune"):
         answering = Answering(home)
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
-        inputs, under = _inputs(home, answering, config), trained_under(home, config)
+        bench = Bench(home, answering, config, selection, say)
+        run = bench.run(config, name=name, finish=finish, reasons=reasons, progress=progress)
+        answering.freeze(run, trained_under(home, config))
+    return run
+
+
+class Bench:
+    """What runs on one train side share: rows, general rows, inputs."""
+
+    def __init__(
+        self, home: Home, answering: Answering, config: LoraConfig, selection: str | None = None, say: Say = silent
+    ) -> None:
+        self.home, self.answering, self.say, self.base = home, answering, say, _base(home)
         chosen = None
+        self._inputs: dict[str, str] = {}
         if selection:
-            chosen, inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
-        mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
-        if mixture:
-            inputs["mixture"] = mixture.hash
+            chosen, self._inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
+        self._mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+        if self._mixture:
+            self._inputs["mixture"] = self._mixture.hash
+        self.train, self.validation = _rows(home, answering, config, chosen)
+
+    def inputs(self, config: LoraConfig) -> dict[str, str]:
+        """Hashes of all that goes into a run of ``config``."""
+        return _inputs(self.home, self.answering, config) | self._inputs
+
+    def run(
+        self, config: LoraConfig, *, name: str | None = None, also: Mapping[str, str] = MappingProxyType({}),
+        finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet, **options: Any,
+    ) -> Run:  # fmt: skip
+        """Train and keep the run; no contender is frozen.
+
+        Args:
+            also: Inputs beside those of every run.
+            options: To the trainer: ``sides``, ``stop``.
+        """
+        from tunesmith.tuning.trainer import tune as train_adapter
+
+        home, inputs = self.home, self.inputs(config) | dict(also)
         name = name or digest(inputs)[:8]
-        base = _base(home)
-        train, validation = _rows(home, answering, config, chosen)
-        general = mixture.rows if mixture else None
-        folder = home.inside / "runs" / name
         tuned = train_adapter(
-            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
-            score=scorer(home, answering, config, inputs),
+            self.base, self.train, self.validation, config, home.inside / "runs" / name,
+            general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,
+            score=scorer(home, self.answering, config, inputs), **options,
         )  # fmt: skip
         run = Run(
             name=name,
@@ -151,9 +175,23 @@ def tune(
             warnings=tuned.warnings,
         )
         home.save("run", name, run, inputs)
-        answering.home.store.write_ledger("run", {"name": name})
-        answering.freeze(run, under)
-    return run
+        home.store.write_ledger("run", {"name": name})
+        return run
+
+
+def refuse_too_early(home: Home, anyway: bool) -> list[str]:
+    """Why it is too early, where ``anyway`` passes that.
+
+    Raises:
+        TunesmithError: It is too early, and nothing passes it.
+    """
+    reasons = too_early(home)
+    if reasons and not anyway:
+        raise TunesmithError(
+            f"It is too early to tune: {'; '.join(reasons)}.",
+            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
+        )
+    return reasons
 
 
 def too_early(home: Home) -> list[str]:
