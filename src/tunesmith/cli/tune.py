@@ -11,9 +11,12 @@ from msgspec.structs import asdict
 
 from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.progress import clock, progress
+from tunesmith.cli.tables import plain_table
+from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith.core.records import Run
+    from tunesmith.core.search import Search
     from tunesmith.tuning.range_test import RangeTest
 
 
@@ -23,6 +26,11 @@ def tune(
     range_test: Annotated[
         bool, typer.Option("--range-test", help="Find a learning rate by a short run that is thrown away.")
     ] = False,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Try settings within --budget, on validation; the best run is kept as tuned."),
+    ] = False,
+    budget: Annotated[str, typer.Option(help="Of a search: a number of trials, or a time such as 90m or 2h.")] = "10",
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the hash of what goes into it.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
@@ -71,10 +79,22 @@ def tune(
             found = workspace.range_test(selection=selection, progress=told, **changes)
         show(found, "\n".join(_ramp(found)))
         return
-    with progress("tuning") as told:
-        run = workspace.tune(
-            name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
-        )
+    searched = None
+    if search:
+        if name or finish:
+            raise TunesmithError(
+                "A search names its runs itself, and each of them is ended.", "leave out --name and --finish"
+            )
+        with progress("search") as told:
+            searched = workspace.search(
+                budget=budget, anyway=anyway, selection=selection, progress=told, say=say, **changes
+            )
+        run = searched.run
+    else:
+        with progress("tuning") as told:
+            run = workspace.tune(
+                name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
+            )
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -93,8 +113,9 @@ def tune(
         "validation_score": run.validation_score,
         "start_validation_score": run.start_validation_score,
         "warnings": run.warnings,
-    }
+    } | ({"search": searched.search} if searched else {})
     lines = [
+        *(_trials(searched.search) if searched else []),
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
         *_scored(run),
         *_mixed_in(run),
@@ -104,6 +125,25 @@ def tune(
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
+
+
+def _trials(search: Search) -> list[str]:
+    """The trials as a table, and what they show."""
+    settings = list(search.trials[0].settings)
+    rows = [("trial", *(name.replace("_", " ") for name in settings), "loss", "less best", "95 % interval", "")]
+    for trial in search.trials:
+        interval = "-" if trial.low is None or trial.high is None else f"[{trial.low:+.4f}, {trial.high:+.4f}]"
+        rows.append(
+            (
+                str(trial.number),
+                *(f"{trial.settings[name]:g}" for name in settings),
+                "-" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
+                "-" if trial.difference is None else f"{trial.difference:+.4f}",
+                interval,
+                trial.state if trial.standing == "not_compared" else trial.standing.replace("_", " "),
+            )
+        )
+    return [plain_table(rows), *search.said]
 
 
 def _beside(root: Path, file: Path | None) -> str | None:
@@ -166,6 +206,10 @@ def _told(plan: dict[str, Any]) -> list[str]:
         name, _, unit = key.rpartition("_")
         if key == "mixture":
             lines += _general(value) if value else []
+        elif key == "gpus":
+            lines += _gpus(value)
+        elif key == "to_fit":
+            lines += [f"to fit here: {_settings(value)}"] if value else []
         elif isinstance(value, dict):
             parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
             lines.append(f"{key} in GiB: {parts}")
@@ -178,3 +222,25 @@ def _told(plan: dict[str, Any]) -> list[str]:
         elif value is not None:
             lines.append(f"{key.replace('_', ' ')}: {value}")
     return lines
+
+
+def _gpus(gpus: list[dict[str, Any]]) -> list[str]:
+    """On which common GPUs it fits, and what to change where it does not."""
+    fit = [gpu for gpu in gpus if gpu["fits"]]
+    lines = [] if not fit else [f"fits on: {', '.join(_gpu(gpu) for gpu in fit)}"]
+    for gpu in gpus:
+        if not gpu["fits"]:
+            needed = f"needs {gpu['needed_bytes'] / 1e9:.1f} GB and {gpu['reserved_bytes'] / 1e9:.0f} GB for CUDA"
+            change = _settings(gpu["to_fit"]) if gpu["to_fit"] else "a smaller model"
+            lines.append(f"not on {_gpu(gpu)}: {needed}; to fit: {change}")
+    return [*lines, "GPUs: computed, not measured on one"] if lines else []
+
+
+def _gpu(gpu: dict[str, Any]) -> str:
+    size = f"{gpu['memory_gb']} GB"
+    return gpu["name"] if gpu["name"].endswith("GB") else f"{gpu['name']} {size}"
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    """Settings as tunesmith.yaml has them."""
+    return ", ".join(f"tuning.{name} {str(value).lower()}" for name, value in settings.items())
