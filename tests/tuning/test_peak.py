@@ -77,7 +77,7 @@ def test_so_is_that_of_a_base_model_in_four_bits(bases, again):
 def test_layers_computed_again_take_less(bases):
     asked, _, _ = load(bases["deep"], SETTINGS, 0, 60)
     kept, again = (predict_peak(bases["deep"], SETTINGS, asked, device=CPU, checkpointing=c) for c in (False, True))
-    assert again.parts["activations"] < kept.parts["activations"] / 2
+    assert again.parts["activations"] < 0.7 * kept.parts["activations"]  # five layers, of which one is always there
     assert again.parts["weights"] == kept.parts["weights"]
 
 
