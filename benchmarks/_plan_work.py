@@ -19,12 +19,11 @@ import torch
 from benchmarks._peers import peak_kb
 from tunesmith.core.records import Message
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import add_adapter, load_base, threads
+from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.batches import Batch
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.four_bit import states, to_nf4
+from tunesmith.tuning.four_bit import states
 from tunesmith.tuning.gradients import Network, choose_way
-from tunesmith.tuning.peak import heaviest, predict_peak
 from tunesmith.tuning.plan import make_plan
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.sizes import looks_at
@@ -47,15 +46,8 @@ class Counted(NamedTuple):
         return max(self.step_bytes, self.look_bytes)
 
 
-def network(base: Path, config: LoraConfig, *, checkpointing: bool, nf4: bool) -> Network:
-    model = load_base(base, config.dtype)
-    if nf4:
-        from bitsandbytes.functional import quantize_4bit
-
-        model = to_nf4(
-            model, lambda layer: quantize_4bit(layer.weight.data, quant_type="nf4", compress_statistics=True)
-        )
-    made = Network(add_adapter(model, config))
+def network(base: Path, config: LoraConfig, *, checkpointing: bool) -> Network:
+    made = Network(learner(base, config))
     choose_way(made)
     if checkpointing:
         made.checkpoint_layers()
@@ -75,16 +67,16 @@ def steps_done(made: Network, steps: Steps, numbers: Sequence[int], optimizer: A
 
 def counted(
     base: Path, config: LoraConfig, steps: Steps, looks: Sequence[Batch], *, checkpointing: bool = False,
-    nf4: bool = False, most: int = 1000,
+    most: int = 1000,
 ) -> Counted:  # fmt: skip
     """What `TensorBytes` counts while a run's first ``most`` steps and a look at validation are done."""
-    made = network(base, config, checkpointing=checkpointing, nf4=nf4)
+    made = network(base, config, checkpointing=checkpointing)
     weights = [p for p in made.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, fused=True)
     with TensorBytes() as counting:
         counting.hold((p for p in made.model.parameters() if not p.requires_grad), "weights")
         counting.hold([*made.model.buffers(), *states(made.model)], "weights")
-        counting.hold(weights, "adapter")
+        counting.hold(weights, "weights" if config.method == "full" else "adapter")
         counting.gradients_of(weights)
         steps_done(made, steps, [0], optimizer, config)
         counting.hold((x for state in optimizer.state.values() for x in state.values()), "optimizer")
@@ -134,17 +126,12 @@ def case(file: str) -> dict[str, Any]:
         steps, looks = Steps(learnt.examples, None, config), looks_at(watched, None, config)
         again = config.checkpointing is True
         told: dict[str, Any] = {"tokens": steps.at(0).tokens}
-        if task["nf4"]:
-            load = heaviest([steps.at(n) for n in range(steps.count)], looks)
-            peak = predict_peak(base, config, load, device=torch.device("cpu"), checkpointing=again, nf4=True)
-            told |= {"predicted_bytes": peak.bytes, "predicted_parts": peak.parts}
-        else:
-            plan = make_plan(base, train, validation, config)
-            told |= {"predicted_bytes": plan.memory_bytes, "predicted_parts": plan.memory, "steps": plan.steps}
-            told |= {"predicted_seconds": plan.seconds, "resident_bytes": plan.resident_bytes}
-            tuned = tune(base, train, validation, config, Path(scratch) / "run")
-            told |= {"seconds": tuned.seconds, "measured_resident_bytes": tuned.peak_memory_bytes, "way": tuned.way}
-        found = counted(base, config, steps, looks, checkpointing=again, nf4=task["nf4"], most=task["counted_steps"])
+        plan = make_plan(base, train, validation, config)
+        told |= {"predicted_bytes": plan.memory_bytes, "predicted_parts": plan.memory, "steps": plan.steps}
+        told |= {"predicted_seconds": plan.seconds, "resident_bytes": plan.resident_bytes}
+        tuned = tune(base, train, validation, config, Path(scratch) / "run")
+        told |= {"seconds": tuned.seconds, "measured_resident_bytes": tuned.peak_memory_bytes, "way": tuned.way}
+        found = counted(base, config, steps, looks, checkpointing=again, most=task["counted_steps"])
         told |= {"measured_bytes": found.bytes, "parts": found.parts, "peak_kb": peak_kb()}
     return told
 

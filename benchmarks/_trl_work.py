@@ -27,7 +27,7 @@ def main(file: str) -> None:
 
     task = json.loads(Path(file).read_text(encoding="utf-8"))
     torch.set_num_threads(task["threads"])
-    halved = task["dtype"] == "bfloat16"
+    halved, packed = task["dtype"] == "bfloat16", task.get("packed")
     model = AutoModelForCausalLM.from_pretrained(task["base"], dtype=getattr(torch, task["dtype"]))
     model = PeftModel.from_pretrained(model, task["adapter"], is_trainable=True)
     rows = [(row["ids"], row["labels"]) for row in task["rows"]]
@@ -51,7 +51,7 @@ def main(file: str) -> None:
             output_dir=task["folder"],
             max_steps=task["steps"],
             per_device_train_batch_size=task["at_once"],
-            gradient_accumulation_steps=task["per_step"] // task["at_once"],
+            gradient_accumulation_steps=1 if packed else task["per_step"] // task["at_once"],
             learning_rate=task["rate"],
             lr_scheduler_type="constant",
             warmup_steps=0,
@@ -61,8 +61,8 @@ def main(file: str) -> None:
             gradient_checkpointing=False,
             bf16=halved,
             use_cpu=True,
-            max_length=2048 if task.get("packing") else None,
-            packing=task.get("packing", False),
+            max_length=packed,
+            packing=bool(packed),
             train_sampling_strategy="sequential",
             logging_steps=1,
             save_strategy="no",
@@ -75,7 +75,9 @@ def main(file: str) -> None:
     )
     with contextlib.redirect_stdout(sys.stderr):  # TRL prints its log
         trainer.train()
-    print(json.dumps({"seconds": seconds, "losses": losses, "version": version("trl"), "peak_kb": peak_kb()}))
+    per_step = len(rows) / len(trainer.train_dataset) * task["at_once"] if packed else task["per_step"]
+    told = {"seconds": seconds, "losses": losses, "per_step": per_step, "version": version("trl"), "peak_kb": peak_kb()}
+    print(json.dumps(told))
 
 
 def peak_kb() -> int:

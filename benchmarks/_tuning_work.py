@@ -11,16 +11,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from benchmarks._peers import peak_kb
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
 from tunesmith.tuning.base import add_adapter, load_base, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
-from tunesmith.tuning.memory import keep_freed_memory
 
 REPEATED = 20
 
@@ -38,7 +39,7 @@ def learn(file: str) -> dict[str, Any]:
         dtype=task["dtype"],
     )  # fmt: skip
     rows = [Encoded(row["ids"], [float(label != -100) for label in row["labels"]]) for row in task["rows"]]
-    shared, losses, seconds, tokens = shared_prefix(rows), [], [], []
+    shared, losses, seconds, tokens, resident = shared_prefix(rows), [], [], [], []
     with keep_freed_memory(), threads():
         network = Network(add_adapter(load_base(Path(task["base"]), config.dtype), config))
         way = choose_way(network)
@@ -54,11 +55,12 @@ def learn(file: str) -> dict[str, Any]:
             optimizer.step()
             seconds.append(time.perf_counter() - began)
             tokens.append(batch.tokens)
+            resident.append(psutil.Process().memory_info().rss)
         peak, numbers = peak_kb(), sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
         rate = matrix_rate(network, max(tokens) // 2)
     return {
         "seconds": seconds, "losses": losses, "tokens": tokens, "way": way, "peak_kb": peak, "parameters": numbers,
-        "matrix_flops": rate, "dtype": str(network.causal.dtype).removeprefix("torch."),
+        "resident": resident, "matrix_flops": rate, "dtype": str(network.causal.dtype).removeprefix("torch."),
     }  # fmt: skip
 
 

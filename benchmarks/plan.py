@@ -1,8 +1,7 @@
 """What `tune --plan` predicts against what a run takes: bytes of tensors and seconds, over models, lengths and ranks.
 
 Each case is a process of its own. It plans, as `tune --plan` does with its ten-step probe; trains; and does the same
-steps again with every tensor counted. Models have random weights; NF4 cases need bitsandbytes, and have no time: the
-plan predicts their memory alone.
+steps again with every tensor counted. Models have random weights; NF4 cases need bitsandbytes.
 """
 
 from __future__ import annotations
@@ -91,27 +90,27 @@ def main(arguments: list[str]) -> int:
         off = told["predicted_bytes"] / told["measured_bytes"] - 1
         memory.append(abs(off))
         line = f"{case} {mib(told['predicted_bytes'])} {mib(told['measured_bytes'], 9)} {off:>+6.1%} "
-        if "seconds" in told:
-            late = told["predicted_seconds"] / told["seconds"] - 1
-            times.append(abs(late))
-            line += (
-                f"{mib(told['resident_bytes'], 7)} "
-                f"{mib(told['measured_resident_bytes'], 7)} {told['predicted_seconds']:>10.1f} {told['seconds']:>9.1f} "
-                f"{late:>+6.0%}"
-            )
+        late = told["predicted_seconds"] / told["seconds"] - 1
+        times.append(abs(late))
+        line += (
+            f"{mib(told['resident_bytes'], 7)} "
+            f"{mib(told['measured_resident_bytes'], 7)} {told['predicted_seconds']:>10.1f} {told['seconds']:>9.1f} "
+            f"{late:>+6.0%}"
+        )
         print(line, flush=True)
-    print(f"\ntensors: at most {max(memory):.1%} off" + (f"; time: at most {max(times):.0%} off" if times else ""))
+    print(f"\ntensors: at most {max(memory):.1%} off; time: at most {max(times):.0%} off")
     return 0
 
 
 def ran(case: Case, tokenizer: Path) -> dict[str, Any]:
     config = {
         "rank": case.rank, "alpha": 2.0 * case.rank, "dtype": case.dtype, "checkpointing": case.checkpointing,
+        "quantize": "nf4" if case.nf4 else "none",
         "epochs": 2.0, "batch_size": 8, "learning_rate": 1e-3, "max_length": 4096, "patience": 99,
     }  # fmt: skip
     task = {
         "tokenizer": str(tokenizer), "shape": dict(zip(SIZES, SHAPES[case.model], strict=True)), "config": config,
-        "rows": case.rows, "prefix": case.prefix, "length": case.length, "nf4": case.nf4, "counted_steps": 1000,
+        "rows": case.rows, "prefix": case.prefix, "length": case.length, "counted_steps": 1000,
     }  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "case.json"

@@ -21,13 +21,13 @@ import torch
 
 from benchmarks._peers import peak_kb
 from benchmarks._plan_work import steps_done
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.base import add_adapter, threads
 from tunesmith.tuning.checkpoint import MOMENTS
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.four_bit import states, to_nf4
 from tunesmith.tuning.gradients import Network
-from tunesmith.tuning.memory import keep_freed_memory
 from tunesmith.tuning.peak import heaviest, predict_peak
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.tensor_bytes import TensorBytes
@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "peft", "bitsandbytes"))
     print(f"Python {platform.python_version()}, {packages}; {os.cpu_count()} cores")
-    config = LoraConfig(rank=options.rank, batch_size=1, epochs=1, dtype="bfloat16", checkpointing=True)
+    config = LoraConfig(rank=options.rank, batch_size=1, epochs=1, dtype="bfloat16", quantize="nf4", checkpointing=True)
     draw = random.Random(0)
     ids = [draw.randrange(SHAPE["vocab_size"]) for _ in range(options.tokens)]
     steps = Steps([Encoded(ids, [0.0] + [1.0] * (options.tokens - 1))], None, config)
@@ -56,7 +56,7 @@ def main(arguments: list[str]) -> int:
         began = time.perf_counter()
         peak = predict_peak(
             save_shape(Path(folder), options.layers), config, heaviest([steps.at(0)], []), device=torch.device("cpu"),
-            checkpointing=True, nf4=True,
+            checkpointing=True,
         )  # fmt: skip
         print(f"predicted in {time.perf_counter() - began:.0f} s, before anything was made")
         began = time.perf_counter()

@@ -6,6 +6,8 @@ The work:
 
 - prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
+
+With --growth Tunesmith alone learns 1,000 steps of `short`, 8 examples each, to show that its memory stays level.
 """
 
 from __future__ import annotations
@@ -30,11 +32,17 @@ from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 
 PER_STEP = 32
+LONG = 1000
+"""Steps over which memory has to stay level."""
 RANK = 16
 RATE = 1e-3
-AT_ONCE = (4, 8, 16, 32)
-"""Examples that TRL computes at once, the rest of the step by gradient accumulation."""
+AT_ONCE = (1, 2, 4, 8, 16, 32)
+"""Examples that TRL computes at once, the rest of the step by gradient accumulation. Tried upwards while it pays."""
+TRIED = 8
+"""Examples a step, where more are not computed at once, while TRL's setting is chosen: their rate is that of 32."""
 IGNORED = -100
+PACKED = 2048
+"""Tokens of TRL's packed rows."""
 
 Rows = list[dict[str, list[int]]]
 
@@ -47,7 +55,7 @@ class Setting(NamedTuple):
     packing: bool = False
 
     def __str__(self) -> str:
-        return f"{self.dtype}, {'packed' if self.packing else f'{self.at_once} at once'}"
+        return f"{self.dtype}, {f'packed to {PACKED} tokens' if self.packing else f'{self.at_once} at once'}"
 
 
 def main(arguments: list[str]) -> int:
@@ -60,6 +68,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing TRL's setting")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
     parser.add_argument("--only", choices=("prefix", "short"))
+    parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without TRL")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     base = model_folder(options.base)
@@ -74,6 +83,9 @@ def main(arguments: list[str]) -> int:
         "threads": os.cpu_count(), "folder": str(options.folder / "trl"),
     }  # fmt: skip
     works = {"prefix": lambda: prefixed(template, options.data), "short": lambda: short(template)}
+    if options.growth:
+        Work("short", short(template), common, options).grow()
+        return 0
     for name in [options.only] if options.only else works:
         work = Work(name, works[name](), common, options)
         work.compare()
@@ -136,43 +148,55 @@ class Work:
             apart = max(abs(a - b) for a, b in zip(ours[0].told["losses"], theirs[0].told["losses"], strict=True))
             print(f"{own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
 
+    def grow(self) -> None:
+        """Print the resident memory after some steps of 8 examples of unlike lengths."""
+        file = self._file(LONG - 1, dtype="auto", per_step=8)
+        resident = process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file]).told["resident"]
+        for step in (10, 50, 100, 200, 500, LONG):
+            print(f"  step {step:>5}: {resident[step - 1] / 2**20:,.0f} MB")
+        print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
+
     def _best_setting(self) -> Setting:
-        """The fastest of TRL's settings that learn the same; each is tried."""
-        tried = [Setting(dtype, many) for dtype in ("bfloat16", "float32") for many in AT_ONCE]
-        tried.append(Setting("bfloat16", 1, packing=True))
+        """The fastest of TRL's settings that learn the same."""
         rates: dict[Setting, float] = {}
-        first = None
-        for setting in tried:
-            try:
-                ran = self._trl(setting, self.options.tried_steps)
-            except SystemExit as error:
-                print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
-                continue
-            loss = ran.told["losses"][0]
-            first = loss if first is None else first
-            rate = PER_STEP / statistics.median(ran.told["seconds"][1:])
-            same = abs(loss - first) < 0.05 * first
-            print(
-                f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, loss {loss:.4f}"
-                + ("" if same else ", which is another loss: left out"),
-                flush=True,
-            )
-            if same:
-                rates[setting] = rate
+        for dtype in ("bfloat16", "float32"):
+            best = 0.0
+            for many in AT_ONCE:
+                setting = Setting(dtype, many)
+                rate = self._tried(setting)
+                if rate is None or rate < 0.95 * best:
+                    break  # more at once would be slower still, and run out of memory in the end
+                rates[setting], best = rate, max(best, rate)
+        # on a CPU packed examples see one another, so this is told and never chosen
+        self._tried(Setting("bfloat16", 1, packing=True))
         return max(rates, key=lambda setting: rates[setting])
+
+    def _tried(self, setting: Setting) -> float | None:
+        """Examples a second of a few warm steps, told; None where it fails."""
+        try:
+            ran = self._trl(setting, self.options.tried_steps, per_step=max(TRIED, setting.at_once))
+        except SystemExit as error:
+            print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
+            return None
+        rate: float = ran.told["per_step"] / statistics.median(ran.told["seconds"][1:])
+        about = "one example sees another, so left out" if setting.packing else f"loss {ran.told['losses'][0]:.4f}"
+        print(f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, {about}", flush=True)
+        return rate
 
     def _ours(self) -> Ran:
         file = self._file(self.options.steps, dtype="auto")
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
 
-    def _trl(self, setting: Setting, steps: int) -> Ran:
-        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packing=setting.packing)
+    def _trl(self, setting: Setting, steps: int, per_step: int = PER_STEP) -> Ran:
+        packed = PACKED if setting.packing else None
+        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packed=packed, per_step=per_step)
         program = Path(__file__).parent / "_trl_work.py"
         return process([self.options.peers.absolute() / "bin" / "python", program, file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
-        rows = self.rows * -(-(steps + 1) * PER_STEP // len(self.rows))
-        task = self.common | setting | {"rows": rows[: (steps + 1) * PER_STEP], "steps": steps + 1}
+        task = self.common | setting | {"steps": steps + 1}
+        many = task["steps"] * task["per_step"]
+        task["rows"] = (self.rows * -(-many // len(self.rows)))[:many]
         file = self.options.folder / f"{self.name}.json"
         file.write_text(json.dumps(task), encoding="utf-8")
         return file

@@ -7,6 +7,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Answer, Document, Example, Message
 from tunesmith.core.store import Added, Edit, open_store
 from tunesmith.core.store.opening import HEAD
@@ -72,6 +73,19 @@ def test_ledger_and_index_keep_their_order(store):
     assert [e.detail["n"] for e in store.ledger("test_look")] == [0, 1, 2]
     assert store.derived("split")[-1].hash == "hash2"
     assert store.ledger("override") == []
+
+
+def test_preferences_are_kept_beside_examples_and_come_back_with_their_file(store):
+    asked = (Message(role="user", content="where is it"),)
+    pairs = [Preference.make(asked, "here", rejected, source="rating", by="ann") for rejected in ("there", "nowhere")]
+    assert store.add_preferences([*pairs, pairs[0]], dry_run=True) == Added(new=2, duplicates=1)
+    assert store.preferences() == []
+    assert store.add_preferences([*pairs, pairs[0]]) == Added(new=2, duplicates=1)
+    assert store.preferences() == sorted(pairs, key=lambda pair: pair.id)
+    assert store.remove_preferences([pairs[0].id, "unknown"]) == 1
+    assert store.preferences() == [pairs[1]]
+    assert store.add_preferences(pairs) == Added(new=1, duplicates=1)
+    assert len(store.preferences()) == 2 and store.counts() == (0, 0)
 
 
 def test_documents_are_kept_beside_examples(store):

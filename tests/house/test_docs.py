@@ -22,13 +22,14 @@ ROAD = (
     "split",
     "contenders",
     "tuning",
+    "forgetting",
     "evaluation",
     "decision",
     "dossier",
     "export",
 )
 """Pages in the order of the road: each goes on where the one before ended."""
-APART = ("models",)
+APART = ("models", "preferences")
 """Pages with commands that need none of the others."""
 NO_COMMANDS = ("settings", "benchmarks", "experiments")
 """Pages without commands of the road: made by a script, or figures whose commands stand beside them."""

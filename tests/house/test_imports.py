@@ -16,6 +16,7 @@ HEAVY = {
     "accelerate": (),
     "huggingface_hub": (),
     "llama_cpp": (),
+    "lm_eval": (),
     "llguidance": ("tunesmith.models.engine",),
     "sklearn": (),
     "cleanlab": (),
@@ -40,7 +41,7 @@ HEAVY = {
 }
 """The packages whose modules may import each at their top. Everywhere else it is imported inside functions."""
 
-NOT_INSTALLED = {"llama_cpp": ["llama-cpp-python"]}
+NOT_INSTALLED = {"llama_cpp": ["llama-cpp-python"], "lm_eval": ["lm-eval"]}
 """Distributions of packages that an extra declares and `make install` leaves out."""
 
 DOOR = (

@@ -130,8 +130,9 @@ def test_long_prompts_are_read_in_pieces_and_say_the_same(engine, plain, monkeyp
     assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
 
 
-def test_without_the_flash_kernel_of_the_cpu_the_tokens_are_the_same(engine, plain, monkeypatch):
-    monkeypatch.setattr(attention, "_FLASH", None)
+@pytest.mark.parametrize("block", [1, 5])
+def test_queries_computed_block_by_block_say_the_same(engine, plain, monkeypatch, block):
+    monkeypatch.setattr(attention, "BLOCK", block)
     requests = some_requests(5)
     assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
 
@@ -297,12 +298,21 @@ def test_an_unknown_number_format_lists_the_known(folder):
 def test_attention_that_caps_its_scores_is_refused_not_run_without_the_cap(tmp_path):
     config = Gemma2Config(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        head_dim=8, vocab_size=99, attn_logit_softcapping=0.01, initializer_range=0.5, pad_token_id=0, eos_token_id=1,
+        head_dim=8, vocab_size=99, attn_logit_softcapping=50.0, initializer_range=0.5, pad_token_id=0, eos_token_id=1,
         bos_token_id=2,
     )  # fmt: skip
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(TunesmithError, match="does not run models of type 'gemma2' faithfully"):
-        loading.load_model(tmp_path, "float32", "cpu")
+    with pytest.raises(TunesmithError, match=r"cannot run models of type 'gemma2' .*its attention bends scores"):
+        loading.load_model(tmp_path, "bfloat16", "cpu")  # where the lack of so mild a cap is less than rounding
+
+
+def test_an_attention_that_comes_out_otherwise_is_found_out(folder, monkeypatch):
+    right = attention.attend
+    with monkeypatch.context() as wrong:
+        wrong.setattr(attention, "attend", lambda *told, **more: (right(*told, **more)[0] * 1.1, None))
+        with pytest.raises(TunesmithError, match="does not run models of type 'llama' faithfully"):
+            loading.load_model(folder, "float32", "cpu")
+    attention.register()
 
 
 def test_a_model_without_attention_is_refused(tmp_path):

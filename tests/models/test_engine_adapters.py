@@ -137,7 +137,8 @@ def test_an_adapter_of_a_deeper_base_is_refused_by_its_layers(engine, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"use_dora": True}, "uses use_dora"),
+        ({"use_dora": True}, "does not hold lora_magnitude_vector of exactly the layers that its settings say"),
+        ({"lora_bias": True}, "uses lora_bias"),
         ({"modules_to_save": ["lm_head"]}, "uses modules_to_save"),
         ({"bias": "all"}, "has bias 'all'"),
         ({"peft_type": "IA3"}, "is of type IA3"),
@@ -145,9 +146,11 @@ def test_an_adapter_of_a_deeper_base_is_refused_by_its_layers(engine, tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_is_more_than_plain_lora_is_refused(engine, copy, settings, what):
+def test_what_is_more_than_lora_is_refused(engine, copy, settings, what):
     change(copy, **settings)
-    with pytest.raises(TunesmithError, match=rf"{what}; the engine runs plain LoRA only.\n.*merge_and_unload"):
+    with pytest.raises(
+        TunesmithError, match=rf"{what}; the engine runs LoRA, rsLoRA and DoRA only.\n.*merge_and_unload"
+    ):
         list(engine.answers([asks(copy)]))
 
 

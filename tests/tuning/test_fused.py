@@ -21,7 +21,7 @@ def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
     weight = torch.rand(23, dtype=torch.float64)
     expected = nn.functional.cross_entropy(hidden @ output.T, target, reduction="none") @ weight
     (wanted,) = torch.autograd.grad(expected * 0.3, hidden)
-    ours = fused.token_loss(hidden, output, target, weight)
+    ours = fused.token_losses(hidden, output, target, weight).sum()
     assert ours.item() == pytest.approx(expected.item(), rel=1e-13)
     torch.testing.assert_close(torch.autograd.grad(ours * 0.3, hidden)[0], wanted, rtol=1e-12, atol=1e-14)
 
@@ -29,7 +29,34 @@ def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
 def test_the_token_loss_of_a_token_that_seems_impossible_is_finite():
     # logits 0 and 2000: softmax of the first underflows to 0, its loss is 2000 nats
     hidden, output = torch.tensor([[1.0]]), torch.tensor([[0.0], [2000.0]])
-    assert fused.token_loss(hidden, output, torch.tensor([0]), torch.ones(1)).item() == pytest.approx(2000.0)
+    assert fused.token_losses(hidden, output, torch.tensor([0]), torch.ones(1)).item() == pytest.approx(2000.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_norm_and_its_gradient_equal_transformers(dtype):
+    from transformers.models.llama.modeling_llama import LlamaRMSNorm
+
+    torch.manual_seed(0)
+    theirs, x, d = LlamaRMSNorm(40).to(dtype), torch.randn(3, 7, 40).to(dtype) * 5, torch.randn(3, 7, 40).to(dtype)
+    torch.nn.init.normal_(theirs.weight, 1.0)
+    x.requires_grad_(True)
+    wanted = theirs(x)
+    (wanted_d,) = torch.autograd.grad(wanted, x, d)
+    theirs.requires_grad_(False)
+    fused.fuse(theirs)
+    assert "forward" in vars(theirs)
+    near = {"rtol": 1e-5, "atol": 1e-6} if dtype == torch.float32 else {"rtol": 0.01, "atol": 0.01}
+    torch.testing.assert_close(theirs(x), wanted, **near)
+    torch.testing.assert_close(torch.autograd.grad(theirs(x), x, d)[0], wanted_d, **near)
+
+
+def test_a_norm_that_adds_one_to_its_weight_stays_its_own():
+    from transformers.models.gemma.modeling_gemma import GemmaRMSNorm
+
+    norm = GemmaRMSNorm(8).requires_grad_(False)
+    norm.variance_epsilon = norm.eps  # as if it had the same names
+    fused.fuse(norm)
+    assert "forward" not in vars(norm)
 
 
 def test_unfusing_leaves_the_layers_as_they_were_and_others_hooks_alone(tmp_path):
@@ -38,7 +65,8 @@ def test_unfusing_leaves_the_layers_as_they_were_and_others_hooks_alone(tmp_path
     hooked.forward = mine = lambda x: x
     fused.fuse(model)
     switched = [name for name, module in model.named_modules() if "forward" in vars(module)]
-    assert len(switched) == 2 * 7 + 2  # seven adapted layers in each of two blocks, one gated part, and the hook
+    # in each of two blocks seven adapted layers, two norms and one gated part, or the hook; and the last norm
+    assert len(switched) == 2 * (7 + 2 + 1) + 1
     fused.unfuse(model)
     assert [module for module in model.modules() if "forward" in vars(module)] == [hooked]
     assert hooked.forward is mine
@@ -48,7 +76,7 @@ def test_layers_with_dropout_stay_peft_s(tmp_path):
     model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2, dropout=0.1))
     fused.fuse(model)
     switched = [name for name, module in model.named_modules() if "forward" in vars(module)]
-    assert [name.rpartition(".")[2] for name in switched] == ["mlp", "mlp"]
+    assert [name.rpartition(".")[2] for name in switched if not name.endswith("norm")] == ["mlp", "mlp"]
 
 
 def test_a_disabled_adapter_adds_nothing(tmp_path):

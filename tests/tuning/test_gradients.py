@@ -156,19 +156,12 @@ def test_a_wrong_attention_is_found_out(base, monkeypatch):
 
     right = attention._shares
 
-    def blind(layout, q, k):
-        share = right(layout, q, k)
-        share[..., : k.shape[1] - len(layout.causal(q))] = 0
+    def blind(q, k):
+        share = right(q, k)
+        share[..., : k.shape[1] - q.shape[2]] = 0
         return share / share.sum(-1, keepdim=True)
 
     monkeypatch.setattr(attention, "_shares", blind)
-    assert choose_way(network(base)) == "packed"
-
-
-def test_without_flash_kernels_packs_run_under_a_mask(base, monkeypatch):
-    from tunesmith.tuning import attention
-
-    monkeypatch.setattr(attention, "_FLASH", None)
     assert choose_way(network(base)) == "packed"
 
 
@@ -236,14 +229,17 @@ def test_work_stops_between_packs(base):
     assert len(calls) == 3
 
 
-def test_long_segments_get_the_same_gradients_from_the_kernel(base, monkeypatch):
+@pytest.mark.parametrize("kept", [0, 2**22], ids=["computed again", "kept"])
+@pytest.mark.parametrize("block", [1, 4, 1000])
+def test_long_segments_get_the_same_gradients_block_by_block(base, monkeypatch, block, kept):
     from tunesmith.tuning import attention
 
     reference, ours = network(base), network(base)
     one_at_a_time(reference, examples())
-    monkeypatch.setattr(attention, "MOST_SCORES", 0)
+    monkeypatch.setattr(attention, "BLOCK", block)
+    monkeypatch.setattr(attention, "MOST_KEPT", kept)
     ours.switch("segments")
-    ours.learn(make_batch(examples(), PREFIX, 20))
+    ours.learn(make_batch(examples(), PREFIX, 1000))
     torch.testing.assert_close(gradients(ours), gradients(reference), rtol=1e-9, atol=1e-11)
 
 

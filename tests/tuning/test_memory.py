@@ -11,9 +11,10 @@ import psutil
 import pytest
 import torch
 
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.tuning.base import threads
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
+from tunesmith.tuning.memory import PeakMemory
 
 
 def test_the_peak_sees_memory_that_is_given_back_within_the_block():
@@ -37,7 +38,7 @@ def test_memory_kept_for_the_next_step_is_returned_after_the_block():
 
 LATER = """
 import psutil, torch
-from tunesmith.tuning.memory import keep_freed_memory
+from tunesmith.models.heap import keep_freed_memory
 with keep_freed_memory():
     torch.ones(1)
 blocks = [torch.ones(1_000_000) for _ in range(80)]  # 80 x 4 MB

@@ -114,7 +114,7 @@ def test_another_run_s_adapter_is_refused(desk, tmp_path, monkeypatch):
 
 
 def test_a_merged_model_without_its_adapter_is_refused(desk, tmp_path, monkeypatch):
-    monkeypatch.setattr(merged, "merge", lambda base, _adapter: merged.load_base(base, "float32").eval())
+    monkeypatch.setattr(merged, "merge", lambda base, *_: merged.load_base(base, "float32").eval())
     assert "the adapter is not applied" in refused(desk, tmp_path, "merged")
 
 
@@ -142,7 +142,7 @@ def test_another_chat_template_is_refused(desk, tmp_path, monkeypatch):
 
 
 def test_the_command_line_ends_with_1_and_says_what_differs(desk, tmp_path, monkeypatch):
-    monkeypatch.setattr(merged, "merge", lambda base, _adapter: merged.load_base(base, "float32").eval())
+    monkeypatch.setattr(merged, "merge", lambda base, *_: merged.load_base(base, "float32").eval())
     ended = typed("-C", desk.home.root, "export", "first", tmp_path / "out", "--to", "merged", "--json")
     assert (ended.status, ended.json["path"], ended.json["parity"]["applied"]) == (1, None, False)
     assert "adapter is not applied" in ended.json["parity"]["because"][-1]

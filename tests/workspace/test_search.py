@@ -179,3 +179,23 @@ def test_the_losses_of_rows_are_the_validation_loss(searched):
     kept = json.loads((home.inside / "runs" / run / "row_losses.json").read_bytes())["losses"]
     loss = sum(nats for nats, _ in kept) / sum(weight for _, weight in kept)
     assert loss == pytest.approx(ended.json["validation_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "tuning", "says"),
+    [
+        ((), {"method": "full", "learning_rate": 2e-5}, "A search compares adapters"),
+        (("--objective", "dpo"), {}, "the objective is dpo"),
+        (("--from", "first"), {}, "leave out --name, --finish and --from"),
+    ],
+    ids=["full", "dpo", "start"],
+)
+def test_what_cannot_be_searched_is_refused(tmp_path, options, tuning, says):
+    desk = make(tmp_path)
+    write_settings(
+        desk, model={"base": str(tmp_path / "tiny"), "embedder": "ngrams"}, tuning=TUNING | tuning, search=SPACE
+    )
+    ended = typed("-C", desk, "tune", "--search", "--budget", "1", "--anyway", *options)
+    assert ended.status != 0
+    assert says in ended.err
+    assert not Workspace(desk).home.index("run")

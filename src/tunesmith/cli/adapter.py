@@ -80,6 +80,7 @@ def _show(a: AdapterEntry) -> None:
     ]
     for side, metrics in a.evaluated.items():
         lines.append(f"on {side}: " + ", ".join(f"{name} {e.value:.3f}" for name, e in sorted(metrics.items())))
+    lines += [f"forgetting: {a.forgetting.in_words}"] if a.forgetting else []
     lines += [f"decided: {what}" for what in a.decided[-1:]]
     lines += [
         f"exported to {e.to}{f' ({e.part})' if e.part else ''}: {e.path}{'' if e.there else ', which is gone'}"

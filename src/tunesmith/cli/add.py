@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 def add(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files or folders to read.")],
     as_: Annotated[
-        Literal["human", "expert", "synthetic", "document"],
-        typer.Option("--as", help="Where the rows come from, or `document` for texts that retrieval may use."),
+        Literal["human", "expert", "synthetic", "document", "preference"],
+        typer.Option(
+            "--as",
+            help="Where the rows come from; `document` for texts that retrieval may use, `preference` for pairs of a "
+            "chosen and a rejected completion.",
+        ),
     ] = "human",
     side: Annotated[
         Literal["train", "validation", "test"] | None, typer.Option(help="Pin the rows to a side of the split.")
@@ -40,7 +44,7 @@ def add(
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and report, add nothing.")] = False,
 ) -> None:
-    """Read examples or documents. Bad rows are set aside with line and mend, never dropped silently."""
+    """Read examples, documents or preference pairs. Bad rows are set aside with line and mend, never dropped."""
     workspace = open_workspace()
     with progress("reading") as told:
         report = workspace.add(

@@ -25,6 +25,7 @@ def erase(
     lines = [f"erased {len(report.erased)}: {', '.join(report.erased)}"]
     for count, what in (
         (report.answers, "answers deleted"),
+        (report.preferences, "preference pairs deleted that quoted it"),
         (len(report.snapshots), "snapshots that say now that a row was erased"),
         (len(report.records), "records blanked where they quoted it"),
         (report.notes, "notes and reasons blanked"),

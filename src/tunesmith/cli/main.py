@@ -36,6 +36,7 @@ VERBS = (
     "baseline",
     "curve",
     "tune",
+    "forgetting",
     "evaluate",
     "cost",
     "decide",

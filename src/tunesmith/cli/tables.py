@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tunesmith.core.forgetting import Forgetting, Loss
     from tunesmith.core.records import Comparison, Estimate
     from tunesmith.decision.config import BarConfig
     from tunesmith.workspace.evaluate import ContenderScore
 
-__all__ = ["comparison_table", "contender_table", "plain_table"]
+__all__ = ["comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table"]
 
 
 def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:
@@ -48,6 +49,31 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
             (f"{c.a} - {c.b}", c.metric, f"{c.difference:+.3f}", interval, f"{p:.2g}", str(c.wins), str(c.losses))
         )
     return plain_table(rows)
+
+
+def loss_lines(found: Forgetting) -> list[str]:
+    """The verdicts as sentences, and what to do about a loss."""
+    lines = [f"not measured: {u.name}: {u.because}" for u in found.unmeasurable]
+    lines += [loss.in_words for loss in found.losses]
+    if found.forgot:
+        lines.append(
+            "To mend it: mix general examples in (`tunesmith tune --mixture FILE`), or lower the learning rate"
+        )
+    return lines
+
+
+def loss_table(found: Forgetting) -> str:
+    """One row a measure, its parts below it: before, after, the paired loss and the least that would have been seen."""
+    rows: list[tuple[str, ...]] = [("measure", "unit", "n", "before", "after", "loss", "95 % interval", "seen from")]
+    for loss in found.losses:
+        rows.append(_row(loss.name, loss))
+        rows += [_row(f"  {part.name}", part) for part in loss.parts]
+    return plain_table(rows) if len(rows) > 1 else f"run {found.run}: nothing could be measured"
+
+
+def _row(name: str, loss: Loss) -> tuple[str, ...]:
+    numbers = (f"{loss.base.value:.3f}", f"{loss.tuned:.3f}", f"{loss.loss:+.3f}")
+    return (name, loss.unit, str(loss.n), *numbers, f"[{loss.low:+.3f}, {loss.high:+.3f}]", f"{loss.least:.3f}")
 
 
 def _number(estimate: Estimate | None) -> str:

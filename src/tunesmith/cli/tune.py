@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from msgspec.structs import asdict
 
 from tunesmith.cli.app import app, open_workspace, say, show
+from tunesmith.cli.data_preferences import counted
 from tunesmith.cli.progress import clock, progress
-from tunesmith.cli.tables import plain_table
+from tunesmith.cli.tables import loss_lines, plain_table
 from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
+    from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.records import Run
     from tunesmith.core.search import Search
     from tunesmith.tuning.range_test import RangeTest
+    from tunesmith.workspace import Workspace
+
+PLANNED = "each pair counts as two examples above"
 
 
 @app.command()
@@ -44,6 +49,16 @@ def tune(
     selection: Annotated[
         str | None, typer.Option(help="Train on this selection alone (`tunesmith select`). Default: the train side.")
     ] = None,
+    objective: Annotated[
+        Literal["sft", "dpo"] | None,
+        typer.Option(help="sft learns completions; dpo learns from pairs which of two is preferred."),
+    ] = None,
+    start: Annotated[
+        str | None, typer.Option("--from", help="With dpo: go on from this run's adapter. Default: a fresh one.")
+    ] = None,
+    dpo_beta: Annotated[
+        float | None, typer.Option(help="How firmly dpo holds to the model it began with; 0.01 to 0.5 is usual.")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(help="Passes over the train side.")] = None,
     rank: Annotated[int | None, typer.Option(help="Inner width of the adapter.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Highest step size.")] = None,
@@ -58,10 +73,15 @@ def tune(
     mixture_share: Annotated[
         float | None, typer.Option(help="Share of all examples of an epoch that are general ones, as a fraction.")
     ] = None,
+    forgetting: Annotated[
+        bool | None, typer.Option(help="Measure what was forgotten at the end. Default: `forgetting.after_tuning`.")
+    ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
     workspace = open_workspace()
     changes: dict[str, Any] = {
+        "objective": objective,
+        "dpo_beta": dpo_beta,
         "epochs": epochs,
         "rank": rank,
         "learning_rate": learning_rate,
@@ -71,8 +91,10 @@ def tune(
         "mixture": {"path": _beside(workspace.home.root, mixture), "share": mixture_share},
     }
     if plan:
-        planned = workspace.plan(selection=selection, say=say, **changes)
-        show(planned, "\n".join([*_told(planned.plan), *(f"too early: {reason}" for reason in planned.too_early)]))
+        planned = workspace.plan(selection=selection, start=start, say=say, **changes)
+        pairs = [*counted(planned.preferences), PLANNED] if planned.preferences else []
+        early = [f"too early: {reason}" for reason in planned.too_early]
+        show(planned, "\n".join([*_told(planned.plan), *pairs, *early]))
         return
     if range_test:
         with progress("range test") as told:
@@ -81,9 +103,10 @@ def tune(
         return
     searched = None
     if search:
-        if name or finish:
+        if name or finish or start:
             raise TunesmithError(
-                "A search names its runs itself, and each of them is ended.", "leave out --name and --finish"
+                "A search names its runs itself, begins each with a fresh adapter and ends it.",
+                "leave out --name, --finish and --from",
             )
         with progress("search") as told:
             searched = workspace.search(
@@ -93,8 +116,10 @@ def tune(
     else:
         with progress("tuning") as told:
             run = workspace.tune(
-                name=name, anyway=anyway, selection=selection, finish=finish, progress=told, say=say, **changes
-            )
+                name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=told, say=say,
+                **changes,
+            )  # fmt: skip
+    forgotten, because = _forgotten(workspace, run.name, forgetting)
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -113,15 +138,24 @@ def tune(
         "validation_score": run.validation_score,
         "start_validation_score": run.start_validation_score,
         "warnings": run.warnings,
+        "objective": run.config.get("objective", "sft"),
+        "start": run.start,
+        "preferences": run.preferences,
+        "validation_reward_margin": run.validation_reward_margin,
+        "validation_reward_accuracy": run.validation_reward_accuracy,
+        "forgetting": forgotten,
+        "forgetting_because": because,
     } | ({"search": searched.search} if searched else {})
     lines = [
         *(_trials(searched.search) if searched else []),
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
         *_scored(run),
         *_mixed_in(run),
+        *_preferred(run),
         *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
+        *(loss_lines(forgotten) if forgotten else []),
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
@@ -146,6 +180,20 @@ def _trials(search: Search) -> list[str]:
     return [plain_table(rows), *search.said]
 
 
+def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forgetting | None, str | None]:
+    """What the run forgot, or why that was not measured: the run itself is done either way."""
+    if asked is None:
+        asked = workspace.home.settings.forgetting.after_tuning
+    if not asked:
+        return None, "it was not asked for (`tunesmith forgetting` measures it)"
+    try:
+        with progress("forgetting") as told:
+            return workspace.forgetting(run, progress=told), None
+    except TunesmithError as error:
+        say(f"What was forgotten was not measured: {error}")
+        return None, error.problem
+
+
 def _beside(root: Path, file: Path | None) -> str | None:
     """A file named on the command line, as tunesmith.yaml would name it; where it can, without this machine's paths."""
     return None if file is None else os.path.relpath(file, root)
@@ -158,6 +206,17 @@ def _scored(run: Run) -> list[str]:
         f"score on validation rows: {run.start_validation_score:.3f} before tuning, {run.validation_score:.3f} at the "
         "best step"
     ]
+
+
+def _preferred(run: Run) -> list[str]:
+    if run.preferences is None:
+        return []
+    began = f"went on from {run.start}" if run.start else "began with a fresh adapter"
+    margin, accuracy = run.validation_reward_margin, run.validation_reward_accuracy
+    lines = [*counted(run.preferences), began]
+    if margin is not None and accuracy is not None:
+        lines.append(f"on watched pairs: reward accuracy {accuracy:.3f}, margin {margin:.3f}")
+    return lines
 
 
 def _ramp(found: RangeTest) -> list[str]:

@@ -33,7 +33,8 @@ class Tuned:
         self._finder = Finder(
             context.known, context.embedder, *retrieved(record.settings), record.settings.get("chunk_words")
         )
-        self._adapter = str(context.root / (record.adapter or ""))
+        whole = record.settings.get("method") == "full"  # then the model that is asked is the tuned one itself
+        self._adapter = None if whole else str(context.root / (record.adapter or ""))
 
     @classmethod
     def make(cls, context: Context) -> Contender:
@@ -49,13 +50,13 @@ class Tuned:
             adapter_hash=run.adapter_hash,
             index=index_hash(context, passages.get("chunk_words")) if any(retrieved(run.config)) else None,
             settings={"run": run.name}
-            | {name: run.config[name] for name in RETRIEVED if run.config.get(name)}
+            | {name: run.config[name] for name in (*RETRIEVED, "quantize", "method") if run.config.get(name)}
             | passages,
         )
-        if run.mixture is None:
-            return record
-        # its general rows were kept away from the test and validation prompts of that split alone
-        return replace(record, inputs=record.inputs | {"split": run.inputs["split"]})
+        # general rows and pairs were kept away from the test and validation prompts of that split alone
+        apart = {"split"} if run.mixture or run.preferences else set()
+        apart |= {"preferences"} if run.preferences else set()
+        return replace(record, inputs=record.inputs | {name: run.inputs[name] for name in sorted(apart)})
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example), self._adapter)

@@ -13,6 +13,8 @@ import msgspec
 from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
+from tunesmith.core.counts import MixtureCounts, PreferenceCounts
+from tunesmith.core.record import Record
 
 __all__ = [
     "Answer",
@@ -31,6 +33,7 @@ __all__ = [
     "MixtureCounts",
     "Near",
     "Origin",
+    "PreferenceCounts",
     "Record",
     "Rejected",
     "Request",
@@ -56,15 +59,6 @@ Severity = Literal["error", "warning", "note"]
 TooLong = Literal["refuse", "cut"]
 """What becomes of a prompt that is longer than the model takes: it has no answer, or its longest messages are cut."""
 EdgeCase = Literal["ambiguous", "out_of_scope", "decline", "escalate"]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Base of all records. Fields a later release adds have defaults, so that old files open."""
-
-    @property
-    def hash(self) -> str:
-        """Name of this record: the hash of its content."""
-        return digest(self)
 
 
 class Message(Record, frozen=True, kw_only=True):
@@ -312,7 +306,7 @@ class Contender(Record, frozen=True, kw_only=True):
     kind: str
     model: str | None = None
     adapter: str | None = None
-    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    """Folder of the adapter, or of the tuned model where `settings` say method full, relative to `.tunesmith`."""
     adapter_hash: str | None = None
     instructions: str = ""
     shots: tuple[str, ...] = ()
@@ -397,29 +391,6 @@ class Comparison(Record, frozen=True, kw_only=True):
     """Examples left out because one of the two has nothing usable to compare."""
 
 
-class MixtureCounts(Record, frozen=True, kw_only=True):
-    """General-purpose rows mixed into a run, counted apart from the task's examples."""
-
-    read: int
-    """Rows of the file or data set, good and bad."""
-    rejected: int = 0
-    """Could not be read."""
-    duplicates: int = 0
-    """Left out: they ask the same as another general row, or nearly the same as one that is held out."""
-    near: int = 0
-    """Left out: their prompt, or an earlier turn of it, is near a prompt of the task's validation or test side."""
-    too_long: int = 0
-    """Left out when they were drawn: longer than an example may be."""
-    held_out: int = 0
-    """Never learnt: the general validation loss is measured on them."""
-    rows: int = 0
-    """Different rows that are learnt from."""
-    examples: int = 0
-    """Examples learnt, each time one is seen. In a plan: in all steps."""
-    all_examples: int = 0
-    """The same with the task's own examples."""
-
-
 class TuningWarning(Record, frozen=True, kw_only=True):
     """What a run's losses or gradients showed while it went on; it did not stop for it."""
 
@@ -443,7 +414,7 @@ class Run(Record, frozen=True, kw_only=True):
     peak_memory_bytes: int
     examples_per_second: float
     adapter: str
-    """Folder of the adapter, relative to the workspace's `.tunesmith`."""
+    """Folder of the adapter, or with full tuning of the model, relative to the workspace's `.tunesmith`."""
     adapter_hash: str
     seconds: float
     steps: int
@@ -467,6 +438,14 @@ class Run(Record, frozen=True, kw_only=True):
     start_validation_score: float | None = None
     """Before the first step."""
     warnings: tuple[TuningWarning, ...] = ()
+    start: str | None = None
+    """Name of the run whose adapter it went on from; None where it began with a fresh one."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs that DPO learnt; None where completions were learnt. Validation loss is then that of the pairs."""
+    validation_reward_margin: float | None = None
+    """With preferences, at the best step: how much more the chosen completions are rewarded than the rejected ones."""
+    validation_reward_accuracy: float | None = None
+    """The share of watched pairs where they are, a tie counting half."""
 
 
 class Decision(Record, frozen=True, kw_only=True):

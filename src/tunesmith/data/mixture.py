@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Document, Example, MixtureCounts, Rejected
 from tunesmith.data.near_index import NearIndex
 from tunesmith.data.readers import ReadOptions, read
@@ -17,7 +18,7 @@ from tunesmith.data.readers.mapped import Tell, untold
 from tunesmith.data.readers.options import silent
 from tunesmith.data.text import normal
 
-__all__ = ["HELD_OUT", "GeneralExamples", "read_mixture"]
+__all__ = ["HELD_OUT", "GeneralExamples", "asked", "read_mixture"]
 
 HELD_OUT = 32
 """Most rows held out, of a tenth of all."""
@@ -78,7 +79,7 @@ def _read(path: Path, tell: Tell) -> tuple[list[Example], list[Rejected]]:
     found: list[Example] = []
     rejected: list[Rejected] = []
     for row in read(path, ReadOptions(), silent, tell):
-        if isinstance(row, Document):
+        if isinstance(row, Document | Preference):  # neither comes unless it is asked for
             place = (row.origin.file, row.origin.line) if row.origin else (path.name, 0)
             rejected.append(
                 Rejected(
@@ -107,12 +108,12 @@ def _near(examples: Sequence[Example], others: Sequence[str], threshold: float) 
     """Ids of those that ask, at any turn, something as similar to one of ``others``."""
     index, found = NearIndex(others, threshold), set[str]()
     for at in range(0, len(examples), AT_ONCE):
-        asked = [(e.id, text) for e in examples[at : at + AT_ONCE] for text in _asked(e)]
-        near = index.near([text for _, text in asked])
-        found |= {asked[n][0] for n in near.nonzero()[0]}
+        rows = [(e.id, text) for e in examples[at : at + AT_ONCE] for text in asked(e)]
+        near = index.near([text for _, text in rows])
+        found |= {rows[n][0] for n in near.nonzero()[0]}
     return found
 
 
-def _asked(example: Example) -> set[str]:
+def asked(example: Example | Preference) -> set[str]:
     """The whole prompt, and each message of it that a model answers."""
     return {example.prompt, *(m.content for m in example.messages if m.role in ("user", "tool"))}

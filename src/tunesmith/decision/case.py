@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.records import Comparison
 from tunesmith.decision.facts import COMPLEXITY, Bar, ContenderFacts, Facts
+from tunesmith.decision.forgetting import Kept, within
 from tunesmith.decision.words import is_shown
 
 __all__ = ["PROMPTED", "Case", "sort_facts"]
@@ -52,7 +53,15 @@ class Case(NamedTuple):
         return any(c.kind in PROMPTED for c in self.simpler)
 
     def fits(self, contender: ContenderFacts) -> bool:
-        """Whether ``contender`` may be shipped: it meets the bar and, if tuned, is shown to be worth it."""
+        """Whether ``contender`` may be shipped: it pays and, if tuned, forgot no more than is allowed."""
+        return self.pays(contender) and (contender.kind != "tuned" or self.kept(contender) == "within")
+
+    def kept(self, tuned: ContenderFacts) -> Kept:
+        """Whether ``tuned`` is shown to have lost no more general items than allowed."""
+        return within(tuned.forgetting, self.facts.most_items_lost)
+
+    def pays(self, contender: ContenderFacts) -> bool:
+        """Whether ``contender`` meets the bar and, if tuned, is shown to be worth it."""
         if contender.standing(self.bar) != "met":
             return False
         if contender.kind != "tuned":
@@ -63,6 +72,11 @@ class Case(NamedTuple):
     @property
     def fit(self) -> tuple[ContenderFacts, ...]:
         return tuple(c for c in (*self.simpler, *self.tuned) if self.fits(c))
+
+    @property
+    def forgetful(self) -> ContenderFacts | None:
+        """The best tuned contender that what it forgot, or that this was not measured, keeps from being shipped."""
+        return next((c for c in self.tuned if self.pays(c) and self.kept(c) != "within"), None)
 
     @property
     def worth_telling(self) -> list[ContenderFacts]:

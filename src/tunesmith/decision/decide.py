@@ -6,6 +6,8 @@
 | the split is not certified, `check` found errors, or the data is known to be faulty | `mend_data` |
 | one contender or more meets the bar: the cheapest of them, the simplest among equals | `ship:NAME` |
 | the same, but measured on validation only | `too_early` |
+| the same would hold of a tuned contender, but what it forgot is more than allowed, or not shown to be less | `tune` |
+| the same, and what it forgot was not measured | `too_early` |
 | none of prompt, few_shot and retrieval was measured, or a tuned model waits to be measured | `too_early` |
 | no untuned contender meets the bar, nothing is tuned yet, fewer than 100 train examples | `mend_data` |
 | no untuned contender meets the bar, nothing is tuned yet | `tune` |
@@ -29,6 +31,7 @@ from typing import NamedTuple
 from tunesmith.core.records import Decision
 from tunesmith.decision.case import PROMPTED, Case, sort_facts
 from tunesmith.decision.facts import COMPLEXITY, ContenderFacts, Facts
+from tunesmith.decision.forgetting import forgetting_lines, prices
 from tunesmith.decision.words import bar_line, bar_number, contender_line, gain_line, is_shown, listed, shortfall, usd
 
 __all__ = ["MINIMUM_TRAIN", "decide"]
@@ -56,6 +59,7 @@ def decide(facts: Facts) -> Decision:
     because += [contender_line(c, case.bar) for c in case.worth_telling]
     if case.gain is not None:
         because.append(gain_line(case.gain))
+    because += _forgotten(case)
     because += _cautions(case)
     return Decision(
         recommendation=recommendation,
@@ -127,6 +131,30 @@ def _ship(case: Case) -> Outcome | None:
         )
     untuned = "" if chosen.kind == "tuned" else ", so fine-tuning is not needed"
     return Outcome(f"ship:{chosen.name}", [f"{met}{untuned}.", *lines])
+
+
+def _forgetful(case: Case) -> Outcome | None:
+    tuned, allowed = case.forgetful, case.facts.most_items_lost
+    if tuned is None or allowed is None:
+        return None
+    met = f"{tuned.name} meets the bar and is shown to beat {case.simpler[0].name}"
+    items = tuned.forgetting.of("items") if tuned.forgetting else None
+    if items is None:
+        return Outcome(
+            "too_early",
+            [
+                f"{met}, but at most {100 * allowed:g} % of the general items may be lost, and what it forgot was not "
+                f"measured. Run `tunesmith forgetting {tuned.run or 'tuned'}`, then decide again."
+            ],
+        )
+    lost = f"lost {100 * items.loss:.1f} % of the general items, or as many as {100 * items.high:.1f} %"
+    return Outcome(
+        "tune",
+        [
+            f"{met}, but it {lost}, where at most {100 * allowed:g} % are allowed. Tune again with general examples "
+            "mixed in (`tunesmith tune --mixture FILE`) or at a lower learning rate."
+        ],
+    )
 
 
 def _unmeasured(case: Case) -> Outcome | None:
@@ -224,6 +252,7 @@ RULES: tuple[Callable[[Case], Outcome | None], ...] = (
     _stale,
     _unsound,
     _ship,
+    _forgetful,
     _unmeasured,
     _untuned,
     _gain_but_short,
@@ -251,6 +280,19 @@ def _cheapest(case: Case) -> tuple[ContenderFacts, str]:
     chosen = min(fit, key=lambda c: (float(f"{prices[c.name]:.2g}"), *simplicity(c)))
     each = listed([f"{c.name} {usd(prices[c.name])}" for c in fit])
     return chosen, f"Of those that meet the bar it is the cheapest for a thousand requests: {each}."
+
+
+def _forgotten(case: Case) -> list[str]:
+    """What each run behind the tuned contenders that are told forgot, once a run."""
+    simpler = [(c.name, c.kind, c.metrics[case.bar.metric]) for c in case.simpler]
+    lines: list[str] = []
+    told: set[str | None] = set()
+    for contender in case.worth_telling:
+        if contender.forgetting is not None and contender.run not in told:
+            told.add(contender.run)
+            figure = contender.metrics.get(case.bar.metric)
+            lines += forgetting_lines(contender.name, prices(contender.forgetting, case.bar.metric, figure, simpler))
+    return lines
 
 
 def _too_few(case: Case) -> str:

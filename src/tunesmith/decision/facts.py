@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import field
 
+from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.records import Comparison, Estimate, Record, Side, Standing
 
 __all__ = ["COMPLEXITY", "Bar", "ContenderFacts", "Facts"]
@@ -52,6 +53,10 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     examples_to_show: int | None = None
     """Test examples it would take to show that the bar is met, from the power of the test; None where more examples
     of the same results would not show it."""
+    run: str | None = None
+    """The tuning run behind it."""
+    forgetting: Forgetting | None = None
+    """What that run forgot, where it was measured."""
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""
@@ -87,6 +92,8 @@ class Facts(Record, frozen=True, kw_only=True):
     """Name of a finished tuning run, whether or not it has been evaluated."""
     test_looks: int = 0
     """How often the test set has been scored, this time counted."""
+    most_items_lost: float | None = None
+    """Largest share of the general items that a tuned contender may lose and still be shipped."""
     overrides: tuple[str, ...] = ()
     """Guards that were passed by a flag."""
     costs: dict[str, Any] = field(default_factory=dict)

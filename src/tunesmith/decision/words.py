@@ -42,7 +42,7 @@ KINDS = {
     "prompt": "the base model with written instructions",
     "few_shot": "the base model with instructions and fixed train examples in the prompt",
     "retrieval": "the base model with instructions and, for each request, the most similar examples or documents",
-    "tuned": "the base model with a LoRA adapter trained on the train examples",
+    "tuned": "the base model tuned on the train examples: a LoRA adapter beside its weights, or all of them",
 }
 """What each kind of contender is."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.files import file_hash
+from tunesmith.models.adapter_folder import files_hash
 from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import HUB_ID, hub_folder, pulled_folder
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["model_folder", "model_hash", "open_model"]
 
-_engines: dict[Path, Engine] = {}
+_engines: dict[tuple[Path, str], Engine] = {}
+"""By folder and by how the weights are quantised."""
 _opening = threading.Lock()
 
 
@@ -31,11 +32,13 @@ def open_model(
     api_key_env: str | None = None,
     prices: Prices | None = None,
     cap: SpendingCap | None = None,
+    quantize: str = "none",
     **hosted: Any,
 ) -> Model:
     """The model ``name``: hosted where ``base_url`` or ``api_key_env`` is given, else on this machine.
 
-    A model on this machine is loaded once per process and shared. ``hosted`` are further settings of ``HostedModel``.
+    A model on this machine is loaded once per process and shared; with ``quantize`` nf4 it has the weights that a QLoRA
+    adapter learnt on. ``hosted`` are further settings of ``HostedModel``.
 
     Raises:
         TunesmithError: It is not here, not whole, or the settings do not fit; the mend says what to type.
@@ -50,9 +53,9 @@ def open_model(
         )
     folder = model_folder(name).resolve()
     with _opening:
-        if folder not in _engines:
-            _engines[folder] = _load(name, folder)
-        return _engines[folder]
+        if (folder, quantize) not in _engines:
+            _engines[folder, quantize] = _load(name, folder, quantize)
+        return _engines[folder, quantize]
 
 
 def model_folder(name: str) -> Path:
@@ -81,17 +84,15 @@ def model_hash(name: str, *, base_url: str | None = None) -> str:
     """Of a local model the hash of all its files, of a hosted one that of its name and address."""
     if base_url:
         return digest([base_url, name])
-    kept = (".safetensors", ".json", ".jinja")
-    files = [path for path in sorted(model_folder(name).glob("*")) if path.suffix in kept]
-    return digest([[path.name, file_hash(path)] for path in files])
+    return files_hash(model_folder(name))
 
 
-def _load(name: str, folder: Path) -> Engine:
+def _load(name: str, folder: Path, quantize: str) -> Engine:
     try:
         from tunesmith.models.engine import Engine
     except ImportError as error:
         raise TunesmithError("A model on this machine needs torch.", "pip install 'tunesmith[local]'") from error
-    engine = Engine(folder)
+    engine = Engine(folder, quantize=quantize)
     if "snapshots" in folder.parts and HUB_ID.fullmatch(name):
         engine.name = name  # the Hub's cache calls the folder by its commit
     return engine

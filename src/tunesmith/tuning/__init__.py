@@ -1,7 +1,7 @@
-"""LoRA tuning on this machine: plan, batches that share their prefix, trainer, adapters."""
+"""LoRA tuning on this machine: plan, batches that share their prefix, completions or preferences, trainer, adapters."""
 
 from __future__ import annotations
 
-from tunesmith.tuning.config import LoraConfig, MixtureConfig, SearchConfig
+from tunesmith.tuning.config import IDLE, SHAPE, LoraConfig, MixtureConfig, SearchConfig
 
-__all__ = ["LoraConfig", "MixtureConfig", "SearchConfig"]
+__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig"]

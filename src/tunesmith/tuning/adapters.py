@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,15 +11,16 @@ from typing import Any
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
-from tunesmith.models.engine.adapters import PREFIX
+from tunesmith.models.engine.adapters import LENGTHS, PART
 from tunesmith.models.folder import check_weights
 
-__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "save_adapter", "tensor_shapes"]
+__all__ = ["adapter_hash", "adapter_weights", "check_adapter", "load_adapter", "save_adapter", "tensor_shapes"]
 
 
 def adapter_weights(model: Any) -> dict[str, Any]:
-    """The trained parameters of a PEFT model under the names that PEFT gives them on disk."""
-    return {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
+    """The trained parameters of a PEFT model under the names that PEFT gives them on disk; of a plain one its own."""
+    learnt = {name.replace(".default.", "."): p for name, p in model.named_parameters() if p.requires_grad}
+    return {name.replace(f".{LENGTHS}.weight", f".{LENGTHS}"): p for name, p in learnt.items()}
 
 
 def save_adapter(model: Any, base: str, folder: Path) -> Path:
@@ -52,6 +52,24 @@ def save_adapter(model: Any, base: str, folder: Path) -> Path:
     return folder
 
 
+def load_adapter(weights: dict[str, Any], folder: Path) -> None:
+    """Put the adapter in ``folder`` into ``weights``, as ``adapter_weights`` names them.
+
+    Raises:
+        TunesmithError: It has other matrices.
+    """
+    from safetensors.torch import load_file
+
+    tensors = load_file(folder / WEIGHTS)
+    if {name: tuple(w.shape) for name, w in weights.items()} != {name: tuple(t.shape) for name, t in tensors.items()}:
+        raise TunesmithError(
+            f"The adapter in {folder} has other matrices than the one that is to be trained.",
+            "set tuning.rank and tuning.targets to those of its adapter_config.json, or begin from a fresh adapter",
+        )
+    for name, weight in weights.items():
+        weight.detach().copy_(tensors[name])
+
+
 def check_adapter(folder: Path, base: Path) -> None:
     """Compare an adapter's matrices with the base model's layers. Reads headers only.
 
@@ -65,11 +83,11 @@ def check_adapter(folder: Path, base: Path) -> None:
         )
     layers = tensor_shapes(base)
     for name, shape in tensor_shapes(folder).items():
-        found = re.fullmatch(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight", name)
+        found = PART.fullmatch(name)
         layer = layers.get(f"{found[1]}.weight") if found else None
         if not found or layer is None:
             raise _misfit(folder, base, f"the base model has no layer for {name}")
-        side = 1 if found[2] == "A" else 0  # a layer is (out, in), A is (rank, in), B is (out, rank)
+        side = 1 if found[2] == "lora_A.weight" else 0  # a layer is (out, in), A is (rank, in), B is (out, rank)
         if layer[side] != shape[side]:
             raise _misfit(folder, base, f"{name} is {shape}, the layer {layer}")
 

@@ -1,13 +1,14 @@
 """Attention of segments that lie side by side: each sees the shared prefix and, causally, itself; no mask is built.
 
-The cost grows with prefix times tokens plus the squares of the single segments, never with the square of a pack. Up to
-``MOST_SCORES`` it is a softmax between matrix products, which read each key-value head once for all query heads on it,
-and computed again for the backward pass instead of kept. Beyond, PyTorch's flash kernel, slower and with no scores in
-memory, takes prefix and segments apart; they are merged by their log-sum-exps, given which its backward pass is exact
-for each part alone, as in ring attention (H. Liu et al., arXiv:2310.01889).
+Segments of like length that follow one another are computed together, a block of their queries at a time, against the
+prefix and the keys up to the block's end. So the cost grows with prefix times tokens plus half the squares of the
+segments, never with the square of a pack. A block is a softmax between matrix products, which read each key-value head
+once for all query heads on it: on CPUs that is faster than PyTorch's flash kernel, several times so in bfloat16. What
+the softmax gave is kept for the backward pass up to ``MOST_KEPT``, and else computed again.
 
 It is registered with transformers as an attention implementation and finds what runs in a context variable. Axes: T
-tokens of a pass, H query heads, K key-value heads, D head width, P prefix tokens, S segments, L longest segment.
+tokens of a pass, H query heads, K key-value heads, G query heads on one of those, D head width, P prefix tokens, S
+segments, L longest segment.
 """
 
 from __future__ import annotations
@@ -16,60 +17,81 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from copy import copy
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NAME", "Pass", "available", "register", "running", "running_again"]
+__all__ = ["MOST_KEPT", "NAME", "Pass", "computed_together", "register", "running", "running_again"]
 
 NAME = "tunesmith_segments"
 """Under this name transformers knows ``attend``."""
 
-MOST_SCORES = 2**25
-"""Scores of a layer that may exist at one time: 64 MiB in bfloat16. The products are up to three times as fast as the
-flash kernel in bfloat16, and as fast in float32."""
+MOST_PADDING = 0.15
+"""Share of places, at most, that segments computed together leave empty."""
+MOST_SEGMENTS = 32
+BLOCK = 192
+"""Queries of a segment that are computed at once."""
+MOST_KEPT = 2**22
+"""Scores of a layer and pass that are kept for the backward pass: 8 MiB in bfloat16."""
 
 KeysValues = tuple[Tensor, Tensor]
 
-_FLASH = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu", None)
-_FLASH_BACKWARD = getattr(torch.ops.aten, "_scaled_dot_product_flash_attention_for_cpu_backward", None)
+
+class Part:
+    """Segments of ``lengths`` tokens that follow one another from token ``start`` on, and the way to padded form."""
+
+    def __init__(self, start: int, lengths: Sequence[int]) -> None:
+        self.tokens = slice(start, start + sum(lengths))
+        self.rows, self.longest = len(lengths), max(lengths)
+        even = len(set(lengths)) == 1
+        places = [torch.arange(n) + row * self.longest for row, n in enumerate(lengths)]
+        self._place_T = None if even else torch.cat(places)
+
+    def split(self, x_THD: Tensor) -> Tensor:
+        """These segments' tokens of (T, heads, D) as (S, heads, L, D)."""
+        x = x_THD[self.tokens]
+        if self._place_T is not None:
+            padded = x.new_zeros(self.rows * self.longest, *x.shape[1:])
+            padded[self._place_T] = x
+            x = padded
+        return x.reshape(self.rows, self.longest, *x.shape[1:]).transpose(1, 2)
+
+    def join(self, x: Tensor, into_THD: Tensor) -> None:
+        """Write (S, heads, L, D) to these segments' tokens of (T, heads, D)."""
+        if self._place_T is None:
+            into_THD[self.tokens].view(self.rows, self.longest, *into_THD.shape[1:]).copy_(x.transpose(1, 2))
+        else:
+            into_THD[self.tokens] = x.transpose(1, 2).flatten(0, 1)[self._place_T]
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """First query of each block, and the one after its last."""
+        return ((first, min(first + BLOCK, self.longest)) for first in range(0, self.longest, BLOCK))
 
 
-class Layout:
-    """Segments of ``lengths`` tokens side by side, and the way to the padded form that attention kernels take."""
+def parts(lengths: Sequence[int]) -> list[Part]:
+    """Segments of ``lengths`` tokens, those of like length together.
 
-    def __init__(self, lengths: Sequence[int]) -> None:
-        self.rows = len(lengths)
-        self._shape = (len(lengths), max(lengths))
-        self._even = len(set(lengths)) == 1
-        self._place_T = torch.cat([torch.arange(n) + row * max(lengths) for row, n in enumerate(lengths)])
-        self._causal: Tensor | None = None
+    >>> [(part.rows, part.longest) for part in parts([9, 9, 8, 3, 3])]
+    [(3, 9), (2, 3)]
+    """
+    together = computed_together(lengths)
+    starts = accumulate((sum(part) for part in together), initial=0)
+    return [Part(start, part) for start, part in zip(starts, together, strict=False)]
 
-    def scores(self, before: int) -> int:
-        """Numbers in a head's matrix of scores, with ``before`` prefix tokens."""
-        rows, longest = self._shape
-        return rows * longest * (before + longest)
 
-    def causal(self, like: Tensor) -> Tensor:
-        """What is added to scores (L, L): 0 where a token sees another, minus infinity where not."""
-        if self._causal is None:
-            longest = self._shape[1]
-            self._causal = torch.full((longest, longest), -torch.inf, dtype=like.dtype, device=like.device).triu_(1)
-        return self._causal
-
-    def split(self, x_T: Tensor) -> Tensor:
-        """Tokens (T, heads, ...) as padded segments (S, heads, L, ...)."""
-        if not self._even:
-            padded = x_T.new_zeros(self._shape[0] * self._shape[1], *x_T.shape[1:])
-            padded[self._place_T] = x_T
-            x_T = padded
-        return x_T.reshape(*self._shape, *x_T.shape[1:]).transpose(1, 2)
-
-    def join(self, x_S: Tensor) -> Tensor:
-        """The way back from ``split``."""
-        flat = x_S.transpose(1, 2).flatten(0, 1)
-        return flat if self._even else flat[self._place_T]
+def computed_together(lengths: Sequence[int]) -> list[list[int]]:
+    """Lengths of the segments of each part."""
+    together: list[list[int]] = []
+    for n in lengths:
+        last = [*together[-1], n] if together else []
+        full = len(last) > MOST_SEGMENTS or sum(last) < (1 - MOST_PADDING) * len(last) * max(last, default=0)
+        if not last or full:
+            together.append([n])
+        else:
+            together[-1] = last
+    return together
 
 
 class Pass:
@@ -83,7 +105,7 @@ class Pass:
     """Whether this is a part of a pass computed again: what it would add to ``seen`` is there already."""
 
     def __init__(self, lengths: Sequence[int], prefix: Sequence[KeysValues] | None = None) -> None:
-        self.layout, self.prefix = Layout(lengths), prefix
+        self.parts, self.prefix = parts(lengths), prefix
         self.seen: list[KeysValues] = []
         """Each layer's keys and values (T, K, D) in this run, kept where nothing stands before it."""
 
@@ -112,11 +134,6 @@ def running_again() -> tuple[AbstractContextManager[Any], AbstractContextManager
     return nullcontext(), running(later)
 
 
-def available() -> bool:
-    """Whether this PyTorch has the flash kernels for CPUs, which are not public."""
-    return _FLASH is not None and _FLASH_BACKWARD is not None
-
-
 def register() -> None:
     """Make ``attend`` known to transformers under ``NAME``."""
     from transformers import AttentionInterface
@@ -126,9 +143,11 @@ def register() -> None:
 
 def attend(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
-    scaling: float | None = None, **_: Any,
+    scaling: float | None = None, softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: (1, heads, T, D) in, (1, T, heads, D) out."""
+    if softcap is not None or s_aux is not None:  # in half precision their lack could pass for rounding
+        raise NotImplementedError("the attention of segments neither bends scores nor knows sinks")
     this = _pass.get()
     if this is None:
         raise RuntimeError("the attention of segments ran outside of a pass")
@@ -141,9 +160,7 @@ def attend(
         layer: int = module.layer_idx  # type: ignore[assignment]
         before = this.prefix[layer]
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    scores = query.shape[1] * this.layout.scores(0 if before[0] is None else len(before[0]))
-    attention = _SegmentAttention if scores <= MOST_SCORES else _FlashAttention
-    out_THD: Tensor = attention.apply(q_THD, k_TKD, v_TKD, *before, this.layout, scale)  # type: ignore[no-untyped-call]
+    out_THD: Tensor = _SegmentAttention.apply(q_THD, k_TKD, v_TKD, *before, this.parts, scale)  # type: ignore[no-untyped-call]
     return out_THD[None], None
 
 
@@ -153,135 +170,88 @@ class _SegmentAttention(torch.autograd.Function):
     @staticmethod
     def forward(
         context: Any, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, k_PKD: Tensor | None, v_PKD: Tensor | None,
-        layout: Layout, scale: float,
+        parts: Sequence[Part], scale: float,
     ) -> Tensor:  # fmt: skip
-        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD)
-        # the layout, not the pass: a graph that held its own results would never be freed
-        context.layout, context.scale = layout, scale
-        q = _by_shared_head(layout, q_THD * scale, k_TKD.shape[1])
-        share = _shares(layout, q, _with_prefix(layout, k_TKD, k_PKD))
-        out = share @ _with_prefix(layout, v_TKD, v_PKD)
-        return _by_token(layout, out, q_THD)
-
-    @staticmethod
-    def backward(context: Any, d_THD: Tensor) -> tuple[Tensor | None, ...]:
-        q_THD, k_TKD, v_TKD, k_PKD, v_PKD = context.saved_tensors
-        layout, scale, shared = context.layout, context.scale, k_TKD.shape[1]
-        q = _by_shared_head(layout, q_THD * scale, shared)
-        k, v = _with_prefix(layout, k_TKD, k_PKD), _with_prefix(layout, v_TKD, v_PKD)
-        share, d = _shares(layout, q, k), _by_shared_head(layout, d_THD, shared)
-        d_v = share.transpose(1, 2) @ d
-        d_score = torch._softmax_backward_data(d @ v.transpose(1, 2), share, -1, share.dtype)
-        d_k, d_q = d_score.transpose(1, 2) @ q, (d_score @ k).mul_(scale)
-        dk_TKD, dk_PKD = _without_prefix(layout, d_k, k_TKD, k_PKD)
-        dv_TKD, dv_PKD = _without_prefix(layout, d_v, v_TKD, v_PKD)
-        return _by_token(layout, d_q, q_THD), dk_TKD, dv_TKD, dk_PKD, dv_PKD, None, None
-
-
-def _by_shared_head(layout: Layout, x_THD: Tensor, shared: int) -> Tensor:
-    """(T, H, D) to (S * K, H/K * L, D): the query heads on one key-value head lie one behind the other."""
-    x = layout.split(x_THD)
-    return x.reshape(x.shape[0] * shared, -1, x.shape[3])
-
-
-def _by_token(layout: Layout, x: Tensor, like_THD: Tensor) -> Tensor:
-    """The way back from ``_by_shared_head``."""
-    heads, width = like_THD.shape[1:]
-    return layout.join(x.view(layout.rows, heads, -1, width))
-
-
-def _with_prefix(layout: Layout, x_TKD: Tensor, x_PKD: Tensor | None) -> Tensor:
-    """Keys or values (S * K, P + L, D): each segment's own, behind those of the prefix."""
-    own = layout.split(x_TKD)
-    if x_PKD is not None:
-        own = torch.cat([x_PKD.transpose(0, 1).expand(layout.rows, -1, -1, -1), own], 2)
-    return own.flatten(0, 1)
-
-
-def _without_prefix(layout: Layout, d: Tensor, x_TKD: Tensor, x_PKD: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """The way back from ``_with_prefix`` for gradients: those of the segments, and summed over them of the prefix."""
-    d = d.view(layout.rows, x_TKD.shape[1], -1, d.shape[2])
-    before = 0 if x_PKD is None else len(x_PKD)
-    return layout.join(d[:, :, before:]), None if x_PKD is None else d[:, :, :before].sum(0).transpose(0, 1)
-
-
-def _shares(layout: Layout, q: Tensor, k: Tensor) -> Tensor:
-    """How much of each key's value each query takes, (S * K, H/K * L, P + L)."""
-    score, after = q @ k.transpose(1, 2), layout.causal(q)
-    score.view(len(score), -1, len(after), score.shape[2])[..., -len(after) :].add_(after)
-    return score.softmax(-1)
-
-
-class _FlashAttention(torch.autograd.Function):
-    """The same by flash kernels, prefix and segments apart."""
-
-    @staticmethod
-    def forward(
-        context: Any, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, k_PKD: Tensor | None, v_PKD: Tensor | None,
-        layout: Layout, scale: float,
-    ) -> Tensor:  # fmt: skip
-        groups = q_THD.shape[1] // k_TKD.shape[1]
-        out, lse = _FLASH(layout.split(q_THD), *_repeated(layout, k_TKD, v_TKD, groups), 0.0, True, scale=scale)  # type: ignore[misc]
-        out_THD, lse_TH = layout.join(out), layout.join(lse)
-        if k_PKD is not None and v_PKD is not None:
-            out_THD, lse_TH = _merged(out_THD, lse_TH, *_over_prefix(q_THD, k_PKD, v_PKD, scale))
-        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD, out_THD, lse_TH)
-        # the layout, not the pass: a graph that held its own results would never be freed
-        context.layout, context.scale = layout, scale
+        # the parts, not the pass: a graph that held its own results would never be freed
+        context.parts, context.scale = parts, scale
+        out_THD = torch.empty_like(q_THD, memory_format=torch.contiguous_format)
+        kept: list[Tensor] = []
+        for part in parts:
+            q = _by_shared_head(part, q_THD * scale, k_TKD.shape[1])
+            k, v = _with_prefix(part, k_TKD, k_PKD), _with_prefix(part, v_TKD, v_PKD)
+            out = torch.empty_like(q)
+            for first, last in part.blocks():
+                seen = k.shape[1] - part.longest + last
+                share = _shares(q[:, :, first:last], k[:, :seen])
+                out[:, :, first:last] = _unflat(share @ v[:, :seen], out)
+                kept.append(share)
+            part.join(out.view(part.rows, -1, *out.shape[2:]), out_THD)
+        fits = any(context.needs_input_grad) and sum(share.numel() for share in kept) <= MOST_KEPT
+        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *(kept if fits else ()))
         return out_THD
 
     @staticmethod
     def backward(context: Any, d_THD: Tensor) -> tuple[Tensor | None, ...]:
-        q_THD, k_TKD, v_TKD, k_PKD, v_PKD, out_THD, lse_TH = context.saved_tensors
-        layout, scale, d_THD = context.layout, context.scale, d_THD.contiguous()
-        tokens, heads, width = q_THD.shape
-        shared = k_TKD.shape[1]
-        dq, dk, dv = _FLASH_BACKWARD(  # type: ignore[misc]
-            layout.split(d_THD), layout.split(q_THD), *_repeated(layout, k_TKD, v_TKD, heads // shared),
-            layout.split(out_THD), layout.split(lse_TH), 0.0, True, scale=scale,
-        )  # fmt: skip
-        dk_TKD, dv_TKD = (layout.join(x).reshape(tokens, shared, -1, width).sum(2) for x in (dk, dv))
-        if k_PKD is None:
-            return layout.join(dq), dk_TKD, dv_TKD, None, None, None, None
-        lse = lse_TH.view(tokens, shared, -1).permute(1, 2, 0).reshape(1, shared, -1)
-        dq_prefix, dk_PKD, dv_PKD = _FLASH_BACKWARD(  # type: ignore[misc]
-            _folded(d_THD, shared), _folded(q_THD, shared), k_PKD.transpose(0, 1)[None], v_PKD.transpose(0, 1)[None],
-            _folded(out_THD, shared), lse, 0.0, False, scale=scale,
-        )  # fmt: skip
-        dq_THD = layout.join(dq) + _unfolded(dq_prefix, tokens)
-        return dq_THD, dk_TKD, dv_TKD, dk_PKD[0].transpose(0, 1), dv_PKD[0].transpose(0, 1), None, None
+        q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *kept = context.saved_tensors
+        dq_THD, dk_TKD, dv_TKD = (torch.empty_like(x) for x in (q_THD, k_TKD, v_TKD))
+        dk_PKD, dv_PKD = (None if x is None else torch.zeros_like(x) for x in (k_PKD, v_PKD))
+        shares = iter(kept)
+        for part in context.parts:
+            q = _by_shared_head(part, q_THD * context.scale, k_TKD.shape[1])
+            d = _by_shared_head(part, d_THD, k_TKD.shape[1])
+            k, v = _with_prefix(part, k_TKD, k_PKD), _with_prefix(part, v_TKD, v_PKD)
+            dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+            for first, last in part.blocks():
+                seen = k.shape[1] - part.longest + last
+                now, k_seen, v_seen = slice(first, last), k[:, :seen], v[:, :seen]
+                share = next(shares) if kept else _shares(q[:, :, now], k_seen)
+                q_now, d_now = q[:, :, now].flatten(1, 2), d[:, :, now].flatten(1, 2)
+                dv[:, :seen] += share.transpose(1, 2) @ d_now
+                d_share = d_now @ v_seen.transpose(1, 2)
+                d_score = torch._softmax_backward_data(d_share, share, -1, share.dtype)
+                dk[:, :seen] += d_score.transpose(1, 2) @ q_now
+                dq[:, :, now] = _unflat(d_score @ k_seen, dq).mul_(context.scale)
+            part.join(dq.view(part.rows, -1, *dq.shape[2:]), dq_THD)
+            _without_prefix(part, dk, dk_TKD, dk_PKD)
+            _without_prefix(part, dv, dv_TKD, dv_PKD)
+        return dq_THD, dk_TKD, dv_TKD, dk_PKD, dv_PKD, None, None
 
 
-def _repeated(layout: Layout, k_TKD: Tensor, v_TKD: Tensor, groups: int) -> tuple[Tensor, Tensor]:
-    """Keys and values as padded segments, each head once for every query head that reads it."""
-    keys, values = (layout.split(x.repeat_interleave(groups, 1)) for x in (k_TKD, v_TKD))
-    return keys, values
+def _by_shared_head(part: Part, x_THD: Tensor, shared: int) -> Tensor:
+    """(T, H, D) to (S * K, G, L, D)."""
+    x = part.split(x_THD)
+    return x.reshape(part.rows * shared, -1, *x.shape[2:])
 
 
-def _over_prefix(q_THD: Tensor, k_PKD: Tensor, v_PKD: Tensor, scale: float) -> tuple[Tensor, Tensor]:
-    """Attention of all tokens over the whole prefix; query heads on one key head lie one behind the other."""
-    tokens, heads, _ = q_THD.shape
-    shared = k_PKD.shape[1]
-    out, lse = _FLASH(  # type: ignore[misc]
-        _folded(q_THD, shared), k_PKD.transpose(0, 1)[None], v_PKD.transpose(0, 1)[None], 0.0, False, scale=scale
-    )
-    return _unfolded(out, tokens), lse.reshape(shared, heads // shared, tokens).permute(2, 0, 1).flatten(1)
+def _unflat(x: Tensor, like: Tensor) -> Tensor:
+    """(S * K, G * L, D) to (S * K, G, L, D), with as many query heads as ``like``."""
+    return x.view(len(x), like.shape[1], -1, x.shape[2])
 
 
-def _merged(one: Tensor, lse_one: Tensor, other: Tensor, lse_other: Tensor) -> tuple[Tensor, Tensor]:
-    """Attention over the union of two sets of keys, from that over each."""
-    lse = torch.logaddexp(lse_one, lse_other)
-    share_one, share_other = (torch.exp(part - lse)[..., None].to(one.dtype) for part in (lse_one, lse_other))
-    return torch.addcmul(one * share_one, other, share_other), lse
+def _with_prefix(part: Part, x_TKD: Tensor, x_PKD: Tensor | None) -> Tensor:
+    """Keys or values (S * K, P + L, D): each segment's own, behind those of the prefix."""
+    own = part.split(x_TKD)
+    if x_PKD is not None:
+        own = torch.cat([x_PKD.transpose(0, 1).expand(part.rows, -1, -1, -1), own], 2)
+    return own.flatten(0, 1)
 
 
-def _folded(x_THD: Tensor, shared: int) -> Tensor:
-    """(T, H, D) to (1, K, H/K * T, D)."""
-    tokens, heads, width = x_THD.shape
-    return x_THD.view(tokens, shared, heads // shared, width).permute(1, 2, 0, 3).reshape(1, shared, -1, width)
+def _without_prefix(part: Part, d: Tensor, d_TKD: Tensor, d_PKD: Tensor | None) -> None:
+    """The way back from ``_with_prefix`` for gradients: written for the segments, added up for the prefix."""
+    d = d.view(part.rows, d_TKD.shape[1], -1, d.shape[2])
+    before = d.shape[2] - part.longest
+    part.join(d[:, :, before:], d_TKD)
+    if d_PKD is not None:
+        d_PKD += d[:, :, :before].sum(0).transpose(0, 1)
 
 
-def _unfolded(x: Tensor, tokens: int) -> Tensor:
-    """The way back from ``_folded``."""
-    shared, width = x.shape[1], x.shape[3]
-    return x.reshape(shared, -1, tokens, width).permute(2, 0, 1, 3).reshape(tokens, -1, width)
+def _shares(q: Tensor, k: Tensor) -> Tensor:
+    """How much of each key's value each query (S * K, G, block, D) takes, (S * K, G * block, keys).
+
+    The last queries and the last keys are the same tokens.
+    """
+    block = q.shape[2]
+    score = q.flatten(1, 2) @ k.transpose(1, 2)
+    later = torch.full((block, block), -torch.inf, dtype=q.dtype, device=q.device).triu_(1)
+    score.view(len(score), -1, block, score.shape[2])[..., -block:].add_(later)
+    return score.softmax(-1)

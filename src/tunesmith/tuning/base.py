@@ -14,36 +14,45 @@ import psutil
 import torch
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.loading import context_of, fastest_device, fastest_dtype
+from tunesmith.models.engine.nf4 import load_causal, weight_of
 from tunesmith.models.folder import check_folder
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["add_adapter", "load_base", "longest_example", "number_format", "threads"]
+__all__ = ["add_adapter", "learner", "load_base", "longest_example", "number_format", "threads"]
 
 
-def load_base(folder: Path, dtype: str = "auto") -> Any:
-    """The causal language model in ``folder``, frozen.
+def learner(folder: Path, config: LoraConfig) -> Any:
+    """The model in ``folder`` as a run of ``config`` begins with it; what shall learn asks for gradients.
 
     Raises:
-        TunesmithError: The folder holds no causal language model in safetensors.
+        TunesmithError: As ``load_base`` and ``add_adapter``.
     """
-    from transformers import AutoModelForCausalLM
+    if config.method == "full":
+        return load_base(folder, config.number).requires_grad_(True)
+    return add_adapter(load_base(folder, config.dtype, config.quantize), config)
+
+
+def load_base(folder: Path, dtype: str = "auto", quantize: str = "none") -> Any:
+    """The causal language model in ``folder``, frozen; with ``quantize`` nf4, its linear layers packed.
+
+    Raises:
+        TunesmithError: The folder holds no causal language model in safetensors, or what packs it is not installed.
+    """
     from transformers.utils import logging
 
     check_folder(folder)
     device = fastest_device()
     logging.disable_progress_bar()  # it would write into the caller's progress
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=number_format(dtype, device), use_safetensors=True, trust_remote_code=False,
-            local_files_only=True,
-        )  # fmt: skip
+        model = load_causal(str(folder), number_format(dtype, device), device, quantize)
     except (OSError, ValueError) as error:
         raise TunesmithError(
             f"The model in {folder} could not be loaded: {str(error).splitlines()[0]}",
             "use a folder with config.json and model.safetensors of a causal language model",
         ) from error
-    return model.requires_grad_(False).to(device)
+    return model.requires_grad_(False)
 
 
 def add_adapter(base: Any, config: LoraConfig) -> Any:
@@ -57,6 +66,7 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
     lora = peft.LoraConfig(
         r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, task_type="CAUSAL_LM",
         target_modules=sorted(config.targets) if config.targets else "all-linear",
+        use_rslora=config.rslora, use_dora=config.dora,
     )  # fmt: skip
     known = {name.rpartition(".")[2] for name, layer in base.named_modules() if isinstance(layer, torch.nn.Linear)}
     if unknown := sorted(set(config.targets or ()) - known):
@@ -67,7 +77,19 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
         torch.manual_seed(config.seed)
-        return peft.get_peft_model(base, lora)
+        model = peft.get_peft_model(base, lora)
+    if config.dora:
+        _start_lengths(model)
+    return model
+
+
+def _start_lengths(model: Any) -> None:
+    """Give DoRA's lengths the exact ones of the base model's rows; PEFT rounds them to its number format."""
+    for layer in model.modules():
+        for name, vector in getattr(layer, "lora_magnitude_vector", {}).items():
+            down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
+            with torch.no_grad():
+                vector.weight.copy_(row_lengths(weight_of(layer.get_base_layer()), down, up, layer.scaling[name]))
 
 
 def longest_example(folder: Path, config: LoraConfig) -> int:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from tunesmith.models.template import Encoded, common_prefix
 
-__all__ = ["Batch", "Order", "make_batch", "make_packs", "shared_prefix"]
+__all__ = ["Batch", "Order", "level", "make_batch", "make_packs", "shared_prefix"]
+
+Unit = TypeVar("Unit")
 
 
 class Batch(NamedTuple):
@@ -66,16 +68,21 @@ def make_packs(segments: Sequence[Encoded], limit: int) -> list[list[Encoded]]:
     >>> [[len(s.ids) for s in pack] for pack in make_packs([Encoded([0] * n, [1.0] * n) for n in (3, 9, 4, 2)], 10)]
     [[9], [4, 3, 2]]
     """
-    total = sum(len(segment.ids) for segment in segments)
-    level = total / math.ceil(total / limit)
-    packs: list[list[Encoded]] = []
-    size = 0
-    for segment in sorted(segments, key=lambda s: -len(s.ids)):
-        if not packs or size >= level or size + len(segment.ids) > limit:
+    return level(segments, lambda segment: len(segment.ids), limit)
+
+
+def level(units: Sequence[Unit], size: Callable[[Unit], int], limit: int) -> list[list[Unit]]:
+    """Units in packs of like size, as ``make_packs`` does with segments."""
+    total = sum(map(size, units))
+    even = total / math.ceil(total / limit)
+    packs: list[list[Unit]] = []
+    filled = 0
+    for unit in sorted(units, key=lambda u: -size(u)):
+        if not packs or filled >= even or filled + size(unit) > limit:
             packs.append([])
-            size = 0
-        packs[-1].append(segment)
-        size += len(segment.ids)
+            filled = 0
+        packs[-1].append(unit)
+        filled += size(unit)
     return packs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import torch
@@ -12,13 +12,15 @@ from torch import Tensor
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import write_whole
+from tunesmith.core.files import open_whole
 from tunesmith.core.records import Record, TuningWarning
 
 __all__ = ["State", "load_checkpoint", "save_checkpoint"]
 
 FILE = "checkpoint.safetensors"
 MOMENTS = ("exp_avg", "exp_avg_sq")
+NAMES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
+"""Number formats as safetensors files name them."""
 
 
 class State(Record, frozen=True, kw_only=True):
@@ -58,15 +60,30 @@ def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], o
     Args:
         random: PyTorch's random state as of ``state.step``.
     """
-    from safetensors.torch import save
-
-    tensors = {"random": random}
+    tensors: dict[str, Tensor] = {}
     for name, weight in weights.items():
         tensors[f"weight.{name}"] = weight.detach()
         for moment in MOMENTS if state.step else ():
             tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
-    whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(folder / FILE, save(whole, metadata={"state": codec.encode(state).decode()}))
+    tensors["random"] = random
+    with open_whole(folder / FILE) as file:
+        _write(file, tensors, {"state": codec.encode(state).decode()})
+
+
+def _write(file: BinaryIO, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write a safetensors file tensor by tensor; the library's own writers hold, or map, all of its bytes at once."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    place = 0
+    for name, tensor in tensors.items():
+        header[name] = {
+            "dtype": NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [place, place + tensor.nbytes],
+        }  # fmt: skip
+        place += tensor.nbytes
+    text = codec.encode(header)
+    text += b" " * (-len(text) % 8)  # numbers begin at a multiple of eight bytes
+    file.write(len(text).to_bytes(8, "little") + text)
+    for tensor in tensors.values():
+        file.write(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
 
 
 def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any) -> State | None:

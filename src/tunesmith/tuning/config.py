@@ -8,9 +8,19 @@ from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, mo
 
 from tunesmith.core.config import Config
 
-__all__ = ["LoraConfig", "MixtureConfig", "SearchConfig"]
+__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig", "rate_setting"]
 
-ADDED = ("mixture", "score_rows", "best_by", "checkpointing")
+ADDED = (
+    "mixture", "score_rows", "best_by", "rslora", "dora", "quantize", "method", "objective", "dpo_beta",
+    "dpo_learning_rate", "dpo_label_smoothing", "dpo_sft_weight", "checkpointing",
+)  # fmt: skip
+SHAPE = ("rank", "alpha", "targets", "rslora", "dora")
+"""Settings that an adapter which learns on keeps: they say which matrices it has."""
+IDLE = {
+    "sft": ("dpo_beta", "dpo_learning_rate", "dpo_label_smoothing", "dpo_sft_weight"),
+    "dpo": ("learning_rate", "balance", "text_weight", "earlier_turns", "mixture"),
+}
+"""Settings that do not shape a run, by its objective."""
 
 
 class MixtureConfig(Config):
@@ -25,12 +35,21 @@ class MixtureConfig(Config):
 
 
 class LoraConfig(Config):
-    """How an adapter is trained."""
+    """How an adapter, or with `method: full` all of the base model, is trained."""
 
+    method: Literal["lora", "full"] = "lora"
+    """What learns: an adapter beside the base model's weights, or all of those weights. full takes 16 bytes of memory a
+    weight, makes a whole model for each task, forgets more, and wants a learning rate of 1e-6 to 1e-4."""
     rank: int = Field(16, ge=1)
     """Inner width r of the adapter; its size and memory grow with r."""
     alpha: float = Field(32.0, gt=0)
     """Weight of the adapter: what it adds is multiplied by alpha / rank."""
+    rslora: bool = False
+    """Multiply by alpha / sqrt(rank) instead, so that a large rank learns as fast as a small one (arXiv:2312.03732).
+    With it, an alpha of 8 at rank 16 is what 32 is without."""
+    dora: bool = False
+    """Learn the length of each row of the weights apart from its direction (arXiv:2402.09353). Each step takes longer,
+    and GGUF adapters and vLLM cannot hold it; the merged model can."""
     targets: tuple[str, ...] | None = None
     """Last names of the linear layers that get an adapter, such as q_proj. None: all of them but the output layer."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -81,9 +100,13 @@ class LoraConfig(Config):
     earlier_turns: bool = False
     """Learn the assistant's earlier turns too: those of the retrieved examples and of a thread, unless their weight is
     0. Validation loss counts the last turn alone."""
+    quantize: Literal["none", "nf4"] = "none"
+    """nf4: the base model's weights are packed into four bits each while the adapter learns (QLoRA), for models that
+    would not fit otherwise. The tuned model is then asked, measured and merged on those very weights. Steps take
+    longer. Needs `pip install 'tunesmith[qlora]'`."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
-    pack_tokens: int = Field(768, ge=1)
+    pack_tokens: int = Field(1280, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
     checkpointing: bool | Literal["auto"] = "auto"
     """Compute each layer again in the backward pass instead of keeping what it computed: memory is that of one layer
@@ -91,15 +114,35 @@ class LoraConfig(Config):
     not fit otherwise."""
     report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
     """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""
+    objective: Literal["sft", "dpo"] = "sft"
+    """What is learnt: the completions of the train side (supervised fine-tuning), or, from pairs, to prefer the chosen
+    completion to the rejected one (direct preference optimization, arXiv:2305.18290)."""
+    dpo_beta: float = Field(0.1, gt=0)
+    """How firmly DPO holds to the model it began with: the lower, the further a pair may move it. 0.01 to 0.5 is
+    usual."""
+    dpo_learning_rate: float = Field(1e-4, gt=0)
+    """Takes the place of learning_rate where the objective is dpo, which needs a far smaller one."""
+    dpo_label_smoothing: float = Field(0.0, ge=0, lt=0.5)
+    """Share of the pairs that is believed to be the wrong way round."""
+    dpo_sft_weight: float = Field(0.0, ge=0)
+    """How much the loss of the chosen completions, a token, counts beside that of the pairs. Above 0, such as 1, it
+    holds the chosen completions likely where DPO alone makes both less likely (arXiv:2404.19733)."""
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
 
+    @property
+    def number(self) -> str:
+        """``dtype``, which with full tuning is never less than float32 by itself: a step would be lost in rounding."""
+        return "float32" if self.method == "full" and self.dtype == "auto" else self.dtype
+
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Settings added since the first release stand there only where they are set, so that a run without them has
-        the name and hashes it had. What changes nothing of the result stands in no hash: JSON leaves it out."""
+        the name and hashes it had; those of preferences stand in every run on such. What changes nothing of the result
+        stands in no hash: JSON leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
+        unset -= set(IDLE["sft"]) if self.objective == "dpo" else set()
         unset |= {"report_to", "checkpointing"} if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}
 
@@ -116,3 +159,8 @@ class SearchConfig(Config):
     """Passes to choose among. Empty: half and twice `tuning.epochs`."""
     mixture_share: tuple[float, ...] = (0.05, 0.1, 0.2)
     """Shares of general examples to choose among, where `tuning.mixture` names some."""
+
+
+def rate_setting(config: LoraConfig) -> str:
+    """Name of the setting that says the highest step size of a run of ``config``."""
+    return f"tuning.{'dpo_' if config.objective == 'dpo' else ''}learning_rate"

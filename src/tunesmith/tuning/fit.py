@@ -53,7 +53,7 @@ def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]
     """One change after another, each on top of those before.
 
     First what leaves the result as it is: smaller packs, layers computed again. Then four bits, then smaller ranks,
-    then shorter examples, which leaves rows out.
+    then shorter examples, which leaves rows out. Full tuning has neither bits nor ranks to save.
 
     Args:
         longest: Tokens of the longest example.
@@ -64,9 +64,10 @@ def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]
         yield {"pack_tokens": pack}
     if config.checkpointing is False:
         yield {"checkpointing": True}
-    if getattr(config, "quantize", "nf4") != "nf4" and find_spec("bitsandbytes"):
+    adapter = config.method == "lora"
+    if adapter and config.quantize == "none" and find_spec("bitsandbytes"):
         yield {"quantize": "nf4"}
-    rank = config.rank
+    rank = config.rank if adapter else 0
     while rank > SMALLEST_RANK:
         rank = max(SMALLEST_RANK, rank // 2)
         yield {"rank": rank}

@@ -1,4 +1,4 @@
-"""The parts of a step that are worth their own gradients: adapted linear layers, gated activations, the token loss.
+"""The parts of a step that are worth their own gradients: adapted linear layers, gated activations, norms, token loss.
 
 Each equals what PyTorch would compute, with fewer passes over memory and less kept for the backward pass: base weights
 are frozen, so only the adapter and the activations get gradients. A layer with dropout stays PEFT's.
@@ -12,48 +12,56 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fuse", "token_loss", "unfuse"]
+from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.nf4 import unpacked, weight_of
 
-LOGITS_AT_ONCE = 2**22
-"""Logits that exist at one time: 16 MB in float32, small enough for the cache to keep most of them."""
+__all__ = ["fuse", "token_losses", "unfuse"]
+
+LOGITS_AT_ONCE = 2**24
+"""Logits that exist at one time: 64 MB in float32. Fewer, and the output layer is read too often."""
 
 
 def fuse(model: nn.Module) -> None:
     """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
-    from peft.tuners.lora.layer import Linear
+    from peft.tuners import lora
 
+    adapted = (lora.Linear, getattr(lora, "Linear4bit", lora.Linear))  # the second only where there is bitsandbytes
     for module in model.modules():
         if "forward" in vars(module):  # someone else's, such as a hook of accelerate
             continue
-        if type(module) is Linear and _is_plain(module):
+        if type(module) in adapted and _is_plain(module):
             module.forward = MethodType(_adapted_linear, module)
         elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
             module.forward = MethodType(_gated, module)
+        elif type(module).__name__.endswith("RMSNorm") and _is_rms_norm(module):
+            module.forward = MethodType(_rms_norm, module)
 
 
 def unfuse(model: nn.Module) -> None:
     """Give the layers that ``fuse`` switched over their own forward again."""
     for module in model.modules():
-        if getattr(vars(module).get("forward"), "__func__", None) in (_adapted_linear, _gated):
+        if getattr(vars(module).get("forward"), "__func__", None) in (_adapted_linear, _gated, _rms_norm):
             del module.forward
 
 
-def token_loss(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
-    """Weighted sum over N tokens of the cross-entropy of ``hidden @ output.T``, in nats.
+def token_losses(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
+    """Weighted cross-entropy (N,) of ``hidden @ output.T`` at each of N tokens, in nats.
 
-    The output layer gets no gradient. The sum has the format of the weights.
+    The output layer gets no gradient. The losses have the format of the weights.
     """
-    return _TokenLoss.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
+    return _TokenLosses.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
 
 
 def _is_plain(layer: Any) -> bool:
-    """One adapter of two matrices, no dropout, no variant."""
+    """One adapter of two matrices, no dropout, no variant but DoRA."""
+    from peft.tuners.lora.variants import DoraLinearVariant
+
     names = list(layer.lora_A)
     return (
         len(names) == 1
-        and type(layer.base_layer) is nn.Linear
+        and (type(layer.base_layer) is nn.Linear or hasattr(layer.base_layer.weight, "quant_state"))
         and isinstance(layer.lora_dropout[names[0]], nn.Identity)
-        and not layer.lora_variant
+        and all(type(variant) is DoraLinearVariant for variant in layer.lora_variant.values())
         and layer.lora_B[names[0]].bias is None
     )
 
@@ -63,31 +71,63 @@ def _is_silu(module: Any) -> bool:
     return isinstance(activation, nn.SiLU) or type(activation).__name__ == "SiLUActivation"
 
 
+@torch.no_grad()
+def _is_rms_norm(module: Any) -> bool:
+    """Whether a frozen norm is x / rms(x) * weight with no more to it; some add 1 to the weight."""
+    weight, least = getattr(module, "weight", None), getattr(module, "variance_epsilon", None)
+    if weight is None or least is None or weight.requires_grad or weight.dtype == torch.float64:
+        return False
+    x = torch.linspace(-1, 2, len(weight), dtype=weight.dtype, device=weight.device)[None]
+    return torch.allclose(module(x), _rms_norm(module, x), rtol=0.01, atol=0.0)
+
+
 def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
     if layer.disable_adapters or layer.merged:
         return layer.base_layer(x)  # type: ignore[no-any-return]
     (name,) = layer.lora_A
     base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
-    return _AdaptedLinear.apply(x, base.weight, base.bias, down, up, layer.scaling[name])  # type: ignore[no-any-return, no-untyped-call]
+    scale, dora = layer.scaling[name], name in layer.lora_variant
+    bias = None if dora else base.bias
+    packing = getattr(base.weight, "quant_state", None)
+    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale, packing)  # type: ignore[no-untyped-call]
+    return _with_lengths(out, layer, name).to(x.dtype) if dora else out
+
+
+def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
+    """What DoRA makes of the outputs of an adapted layer without its bias, in the lengths' format."""
+    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
+    with torch.no_grad():
+        now = row_lengths(weight_of(base), down, up, layer.scaling[name])
+    turned: Tensor = out * (layer.lora_magnitude_vector[name].weight / now)
+    return turned if base.bias is None else turned + base.bias
 
 
 def _gated(module: Any, x: Tensor) -> Tensor:
     return module.down_proj(_Gated.apply(module.gate_proj(x), module.up_proj(x)))  # type: ignore[no-any-return, no-untyped-call]
 
 
+def _rms_norm(module: Any, x: Tensor) -> Tensor:
+    return _RMSNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+
+
 class _AdaptedLinear(torch.autograd.Function):
-    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank)."""
+    """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank).
+
+    Packed weights are numbers for one product at a time, forwards and backwards: kept, they would not be packed.
+    """
 
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
+        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float,
+        packing: Any,
+    ) -> Tensor:  # fmt: skip
         flat = x.reshape(-1, x.shape[-1])
         inner = flat @ down.to(x.dtype).t()
-        out = flat @ weight.t() if bias is None else torch.addmm(bias, flat, weight.t())
+        numbers = _numbers(weight, packing, x.dtype)
+        out = flat @ numbers.t() if bias is None else torch.addmm(bias, flat, numbers.t())
         out.addmm_(inner, up.to(x.dtype).t(), alpha=scale)
         context.save_for_backward(flat, inner, weight, down, up)
-        context.scale = scale
+        context.scale, context.packing = scale, packing
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
@@ -98,9 +138,13 @@ class _AdaptedLinear(torch.autograd.Function):
         d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
         d_down = (d_inner.t() @ flat).to(down.dtype)
         if not context.needs_input_grad[0]:
-            return None, None, None, d_down, d_up, None
-        d_x = (d_flat @ weight).addmm_(d_inner, down.to(d.dtype))
-        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None
+            return None, None, None, d_down, d_up, None, None
+        d_x = (d_flat @ _numbers(weight, context.packing, d.dtype)).addmm_(d_inner, down.to(d.dtype))
+        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None, None
+
+
+def _numbers(weight: Tensor, packing: Any, number: torch.dtype) -> Tensor:
+    return weight if packing is None else unpacked(weight, packing).to(number)
 
 
 class _Gated(torch.autograd.Function):
@@ -118,13 +162,30 @@ class _Gated(torch.autograd.Function):
         return torch.ops.aten.silu_backward(d * up, gate), d_up
 
 
-class _TokenLoss(torch.autograd.Function):
+class _RMSNorm(torch.autograd.Function):
+    """x / rms(x) * weight, in float32 up to the product with the weight as in transformers; keeps x alone."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, least: float) -> Tensor:
+        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
+        scale = norm.square_().div_(x.shape[-1]).add_(least).rsqrt_()
+        context.save_for_backward(x, weight, scale)
+        return x.float().mul(scale).to(x.dtype).mul_(weight)
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None]:
+        x, weight, scale = context.saved_tensors
+        unit, d_unit = x.float() * scale, (d * weight).float()
+        along = torch.linalg.vecdot(d_unit, unit).unsqueeze_(-1).div_(-x.shape[-1])
+        return d_unit.addcmul(unit, along).mul_(scale).to(d.dtype), None, None
+
+
+class _TokenLosses(torch.autograd.Function):
     """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
 
     @staticmethod
     def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
-        exact = weight_N.dtype
-        total = torch.zeros((), dtype=exact, device=hidden_ND.device)
+        exact, losses_N = weight_N.dtype, torch.empty_like(weight_N)
         d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None
         rows = max(1, LOGITS_AT_ONCE // len(output_VD))
         for start in range(0, len(target_N), rows):
@@ -134,14 +195,14 @@ class _TokenLoss(torch.autograd.Function):
             wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
             share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
             # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
-            total += ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1).sum()
+            losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
             if d_ND is not None:
                 share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
                 d_ND[part] = share_NV.mul_(weight_N1).to(output_VD.dtype) @ output_VD
         context.save_for_backward(d_ND)
-        return total
+        return losses_N
 
     @staticmethod
-    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(context: Any, d_N: Tensor) -> tuple[Tensor, None, None, None]:
         (d_ND,) = context.saved_tensors
-        return d_ND * d.to(d_ND.dtype), None, None, None
+        return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None

@@ -11,7 +11,7 @@ Which of them is right for a model is measured on it (``choose_way``), not liste
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, Literal
@@ -25,11 +25,13 @@ from tunesmith.models.template import Encoded
 from tunesmith.tuning import attention
 from tunesmith.tuning.attention import KeysValues, Pass, running, running_again
 from tunesmith.tuning.batches import Batch
-from tunesmith.tuning.fused import fuse, token_loss, unfuse
+from tunesmith.tuning.fused import fuse, token_losses, unfuse
 
-__all__ = ["Network", "Way", "choose_way", "possible_ways"]
+__all__ = ["WAYS", "Network", "Way", "choose_way"]
 
 Way = Literal["segments", "packed", "plain"]
+WAYS: tuple[Way, ...] = ("segments", "packed", "plain")
+"""The fastest first; the last is right for every model."""
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 """Largest relative difference of loss and gradients from the plain way; half-precision formats get 0.1."""
 
@@ -99,19 +101,36 @@ class Network:
         with torch.no_grad():
             return self._sum(batch, None, between)
 
-    def _sum(self, batch: Batch, scale: float | None, between: Callable[[], None]) -> float:
+    def losses(self, batch: Batch, between: Callable[[], None] = _go_on, *, together: int = 1) -> Iterator[Tensor]:
+        """Weighted losses (S,) of the segments of each pack in turn, in nats, with their graph.
+
+        Whoever asks for gradients calls ``backward`` on what they make of one pack before they take the next, and takes
+        all: the prefix gets its gradients at the end.
+
+        Args:
+            together: So many segments, one after another, are always in one graph, in the plain way too.
+        """
         if self.way == "segments":
-            return self._sum_segments(batch, scale, between)
+            yield from self._over_prefix(batch, between)
+            return
         packs = batch.packs
         if self.way == "plain":
-            packs = [[segment] for pack in packs for segment in pack]
-        total = 0.0
+            packs = [pack[n : n + together] for pack in packs for n in range(0, len(pack), together)]
         for pack in packs:
             between()
-            total += _backward(self._pack_loss(batch.prefix, pack), scale)
+            apart = [[segment] for segment in pack] if self.way == "plain" else [pack]
+            yield torch.cat([self._pack_losses(batch.prefix, one) for one in apart])
+
+    def _sum(self, batch: Batch, scale: float | None, between: Callable[[], None]) -> float:
+        total = 0.0
+        for losses in self.losses(batch, between):
+            loss = losses.sum()
+            total += loss.item()
+            if scale is not None:
+                (loss * scale).backward()  # type: ignore[no-untyped-call]
         return total
 
-    def _sum_segments(self, batch: Batch, scale: float | None, between: Callable[[], None]) -> float:
+    def _over_prefix(self, batch: Batch, between: Callable[[], None]) -> Iterator[Tensor]:
         between()
         made: list[KeysValues] = []
         if batch.prefix:
@@ -119,27 +138,32 @@ class Network:
                 self._hidden(batch.prefix, list(range(len(batch.prefix))))
             made = this.seen
         leaves = [tuple(x.detach().requires_grad_(x.requires_grad) for x in pair) for pair in made]
-        total = 0.0
         for pack in batch.packs:
             between()
-            total += _backward(self._segments_loss(pack, len(batch.prefix), leaves), scale)
-        if scale is not None:
-            flat = zip(chain(*made), chain(*leaves), strict=True)
-            reached = [(x, leaf.grad) for x, leaf in flat if leaf.grad is not None]
-            if reached:
-                torch.autograd.backward([x for x, _ in reached], [grad for _, grad in reached])
-        return total
+            yield self._segment_losses(pack, len(batch.prefix), leaves)
+        flat = zip(chain(*made), chain(*leaves), strict=True)
+        reached = [(x, leaf.grad) for x, leaf in flat if leaf.grad is not None]
+        if reached:
+            torch.autograd.backward([x for x, _ in reached], [grad for _, grad in reached])
 
-    def _segments_loss(self, pack: Sequence[Encoded], start: int, leaves: Sequence[Any]) -> Tensor:
+    def _segment_losses(self, pack: Sequence[Encoded], start: int, leaves: Sequence[Any]) -> Tensor:
         positions = [start + i for segment in pack for i in range(len(segment.ids))]
         ids = [i for segment in pack for i in segment.ids]
         with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
             hidden = self._hidden(ids, positions)
-        keep, target, weight = self._learnt(pack, 0)
-        head = self.causal.get_output_embeddings()
-        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad:
-            return token_loss(hidden[keep], head.weight, target, weight)
-        return _cross_entropy(head(hidden[keep]), target, weight)
+        keep, target, weight, count = self._learnt(pack, 0)
+        head, cap = self.causal.get_output_embeddings(), self._about("final_logit_softcapping")
+        factor = (self._about("logit_scale") or 1.0) / (self._about("logits_scaling") or 1.0)  # Cohere's and Granite's
+        learnt = hidden[keep] if factor == 1 else hidden[keep] * factor
+        if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad and not cap:
+            return _by_segment(token_losses(learnt, head.weight, target, weight), count)
+        logits = head(learnt)
+        return _by_segment(_cross_entropy(torch.tanh(logits / cap) * cap if cap else logits, target, weight), count)
+
+    def _about(self, setting: str) -> float | None:
+        """What the model's config says of its logits, if anything."""
+        value: float | None = getattr(self.causal.config.get_text_config(), setting, None)
+        return value
 
     def _hidden(self, ids: Sequence[int], positions: Sequence[int]) -> Tensor:
         """Hidden states (T, width) of the last layer."""
@@ -151,12 +175,12 @@ class Network:
         hidden: Tensor = out.last_hidden_state[0]
         return hidden
 
-    def _pack_loss(self, prefix: list[int], pack: Sequence[Encoded]) -> Tensor:
-        """Loss of ``prefix`` and segments as one sequence."""
+    def _pack_losses(self, prefix: list[int], pack: Sequence[Encoded]) -> Tensor:
+        """Losses of the segments, computed with ``prefix`` as one sequence."""
         shared = len(prefix)
         ids = prefix + [i for segment in pack for i in segment.ids]
         positions = [*range(shared), *(shared + i for segment in pack for i in range(len(segment.ids)))]
-        keep, target, weight = self._learnt(pack, shared)
+        keep, target, weight, count = self._learnt(pack, shared)
         mask = None if len(pack) == 1 else self._mask(shared, pack)
         out = self.causal(
             input_ids=torch.tensor([ids], device=self.device),
@@ -165,20 +189,23 @@ class Network:
             use_cache=False,
             logits_to_keep=keep,
         )
-        return _cross_entropy(out.logits[0], target, weight)
+        return _by_segment(_cross_entropy(out.logits[0], target, weight), count)
 
-    def _learnt(self, pack: Sequence[Encoded], start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Places whose next token is learnt, those tokens, their weights. The first of a segment has none before it."""
-        keep, target, weight = [], [], []
+    def _learnt(self, pack: Sequence[Encoded], start: int) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+        """Places whose next token is learnt, those tokens, their weights, and how many of them each segment has.
+
+        The first token of a segment has none before it."""
+        keep, target, weight, count = [], [], [], []
         for segment in pack:
             learnt = [i for i in range(1, len(segment.ids)) if segment.weights[i]]
             keep += [start + i - 1 for i in learnt]
             target += [segment.ids[i] for i in learnt]
             weight += [segment.weights[i] for i in learnt]
+            count.append(len(learnt))
             start += len(segment.ids)
         exact = torch.float64 if self.causal.dtype == torch.float64 else torch.float32
         weight_N = torch.tensor(weight, device=self.device, dtype=exact)
-        return torch.tensor(keep, device=self.device), torch.tensor(target, device=self.device), weight_N
+        return torch.tensor(keep, device=self.device), torch.tensor(target, device=self.device), weight_N, count
 
     def _mask(self, shared: int, pack: Sequence[Encoded]) -> Tensor:
         """(1, 1, tokens, tokens): 0 where a token sees another, the lowest number where not."""
@@ -189,18 +216,12 @@ class Network:
         return mask.masked_fill_(~sees, torch.finfo(mask.dtype).min)[None, None].to(self.device)
 
 
-def possible_ways(device: torch.device) -> list[Way]:
-    """The fastest first; the last is right for every model."""
-    segments: list[Way] = ["segments"] if device.type == "cpu" and attention.available() else []
-    return [*segments, "packed", "plain"]
-
-
 def choose_way(network: Network) -> Way:
     """Switch ``network`` to the first way that gives the plain way's loss and gradients on two made-up examples."""
     batch = _made_up(network.causal.config.get_text_config().vocab_size)
     network.switch("plain")
     expected = _measured(network, batch)
-    for way in possible_ways(network.device)[:-1]:
+    for way in WAYS[:-1]:
         try:
             network.switch(way)
             found = _measured(network, batch)
@@ -232,12 +253,10 @@ def _made_up(vocabulary: int) -> Batch:
     return Batch(ids[:8], [[Encoded(ids[8:17], [0.0] * 4 + [1.0] * 5), Encoded(ids[17:], [0.0] * 2 + [2.0] * 3)]])
 
 
-def _backward(loss: Tensor, scale: float | None) -> float:
-    value: float = loss.detach().item()
-    if scale is not None:
-        (loss * scale).backward()  # type: ignore[no-untyped-call]
-    return value
+def _by_segment(losses_N: Tensor, count: Sequence[int]) -> Tensor:
+    """Sums (S,) over the tokens of each segment."""
+    return torch.stack([losses.sum() for losses in torch.split(losses_N, list(count))])
 
 
 def _cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits.to(weight.dtype), target, reduction="none") @ weight
+    return nn.functional.cross_entropy(logits.to(weight.dtype), target, reduction="none") * weight

@@ -1,25 +1,14 @@
-"""Memory: the peak of a run, and freed memory kept for the next step."""
+"""The peak of a run's memory."""
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import psutil
 
-__all__ = ["PeakMemory", "keep_freed_memory"]
+__all__ = ["PeakMemory"]
 
 SAMPLE_SECONDS = 0.05
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
-LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc takes no more; it is also where its own rule ends up
-LATER_MMAP_THRESHOLD = 1 << 20
-"""From here up a block gets pages of its own once tuning is over: what answers afterwards would else leave gaps in the
-large heap. Measured on the bundled example: 0.5 GiB less at the peak, 1.6 GiB less afterwards, in the same time."""
-LATER_TRIM_THRESHOLD = 2 << 20  # twice the above, by glibc's own rule
 
 
 class PeakMemory:
@@ -49,24 +38,3 @@ class PeakMemory:
 
     def _look(self) -> None:
         self.bytes = max(self.bytes, int(self._process.memory_info().rss))
-
-
-@contextmanager
-def keep_freed_memory() -> Iterator[None]:
-    """Within the block, glibc keeps what activations free; else it returns it, and each page faults in again.
-
-    Measured on a 135M model: a tenth of the step. Elsewhere than on glibc it does nothing.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
-        yield
-        return
-    libc.mallopt(M_MMAP_THRESHOLD, LARGEST_MMAP_THRESHOLD)
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
-    try:
-        yield
-    finally:
-        libc.mallopt(M_MMAP_THRESHOLD, LATER_MMAP_THRESHOLD)
-        libc.mallopt(M_TRIM_THRESHOLD, LATER_TRIM_THRESHOLD)
-        gc.collect()  # a model whose layers were given another forward refers to itself
-        libc.malloc_trim(0)

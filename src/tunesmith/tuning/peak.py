@@ -7,18 +7,21 @@ between freed tensors.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from tunesmith.models.engine.nf4 import import_quietly
+from tunesmith.models.template import Encoded
+from tunesmith.tuning.attention import computed_together
 from tunesmith.tuning.base import add_adapter, number_format
 from tunesmith.tuning.batches import Batch
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.four_bit import empty_nf4, states, to_nf4
-from tunesmith.tuning.gradients import Network, Way, possible_ways
+from tunesmith.tuning.gradients import WAYS, Network, Way
 from tunesmith.tuning.steps import Step
 from tunesmith.tuning.tensor_bytes import TensorBytes
 
@@ -38,7 +41,8 @@ class Peak(NamedTuple):
     """Bytes of tensors at the worst moment."""
 
     parts: dict[str, int]
-    """Of a training step: weights, adapter, optimizer, gradients, activations, logits."""
+    """Of a training step: weights, adapter, optimizer, gradients, activations, logits. With full tuning there is no
+    adapter."""
     evaluation_bytes: int
     """All of them while validation is looked at."""
     parameters: int
@@ -55,19 +59,18 @@ PARTS = ("weights", "adapter", "optimizer", "gradients", "activations", "logits"
 
 
 def predict_peak(
-    base: Path, config: LoraConfig, load: Load, *, device: torch.device, checkpointing: bool, nf4: bool = False,
+    base: Path, config: LoraConfig, load: Load, *, device: torch.device, checkpointing: bool,
     dtype: torch.dtype | None = None,
 ) -> Peak:  # fmt: skip
     """What tuning the model in ``base`` takes at most on ``device``, which need not be there.
 
     Args:
-        nf4: The base model's linear layers are in four bits.
-        dtype: Number format of the rest of it. None: as ``config.dtype`` says.
+        dtype: Number format of the base model, but for what is packed. None: as ``config`` says.
     """
     error: Exception | None = None
-    for way in possible_ways(device):
+    for way in WAYS:
         try:
-            return _counted(base, config, load, way, checkpointing, nf4, dtype or number_format(config.dtype, device))
+            return _counted(base, config, load, way, checkpointing, dtype or number_format(config.number, device))
         except Exception as failed:  # an architecture can refuse a way in any manner, as when it is run
             error = failed
     raise RuntimeError(f"no step of {base.name} could be traced") from error
@@ -76,8 +79,8 @@ def predict_peak(
 def heaviest(steps: Sequence[Step], looks: Sequence[Batch]) -> Load:
     """The steps among ``steps`` that can take most memory: by tokens computed at once, and by scores of attention."""
     found: list[Step] = []
-    for size in (_tokens, _scores):
-        worst = max(steps, key=lambda step: max(size(_trimmed(batch)) for batch in step.batches))
+    for size in SIZES:
+        worst = max(steps, key=lambda step: max(size(batch.prefix, _largest(batch, size)) for batch in step.batches))
         trimmed = Step(*(None if batch is None else _trimmed(batch) for batch in worst))
         if trimmed not in found:
             found.append(trimmed)
@@ -87,29 +90,42 @@ def heaviest(steps: Sequence[Step], looks: Sequence[Batch]) -> Load:
 def _trimmed(batch: Batch) -> Batch:
     """The prefix and its largest packs; one of them again at the end, for from the second on the prefix's gradients are
     there."""
-    longest = max(batch.packs, key=lambda pack: _tokens(Batch(batch.prefix, [pack])))
-    widest = max(batch.packs, key=lambda pack: _scores(Batch(batch.prefix, [pack])))
     if len(batch.packs) == 1:
         return batch
-    return Batch(batch.prefix, [longest, longest] if widest is longest else [longest, widest, longest])
+    largest: list[Any] = []
+    for pack in (_largest(batch, size) for size in SIZES):
+        if pack not in largest:
+            largest.append(pack)
+    return Batch(batch.prefix, [*largest, largest[0]])
 
 
-def _tokens(batch: Batch) -> int:
-    return len(batch.prefix) + max(sum(len(segment.ids) for segment in pack) for pack in batch.packs)
+def _largest(batch: Batch, size: Callable[[list[int], list[Encoded]], int]) -> list[Encoded]:
+    return max(batch.packs, key=lambda pack: size(batch.prefix, pack))
 
 
-def _scores(batch: Batch) -> int:
-    """Numbers in a head's matrix of scores, padding included."""
-    return max(
-        len(pack) * longest * (len(batch.prefix) + longest)
-        for pack in batch.packs
-        if (longest := max(len(segment.ids) for segment in pack))
-    )
+def _tokens(prefix: list[int], pack: list[Encoded]) -> int:
+    return len(prefix) + sum(len(segment.ids) for segment in pack)
 
 
-def _counted(
-    base: Path, config: LoraConfig, load: Load, way: Way, checkpointing: bool, nf4: bool, dtype: torch.dtype
-) -> Peak:
+def _scores(prefix: list[int], pack: list[Encoded]) -> int:
+    """Numbers in a head's matrices of scores, padding included: what can be kept of them."""
+    return sum(_padded(prefix, pack))
+
+
+def _scores_at_once(prefix: list[int], pack: list[Encoded]) -> int:
+    """Those that are computed together."""
+    return max(_padded(prefix, pack))
+
+
+def _padded(prefix: list[int], pack: list[Encoded]) -> list[int]:
+    together = computed_together([len(segment.ids) for segment in pack])
+    return [len(part) * max(part) * (len(prefix) + max(part)) for part in together]
+
+
+SIZES = (_tokens, _scores, _scores_at_once)
+
+
+def _counted(base: Path, config: LoraConfig, load: Load, way: Way, checkpointing: bool, dtype: torch.dtype) -> Peak:
     from transformers import AutoConfig
 
     about = AutoConfig.from_pretrained(str(base), trust_remote_code=False, local_files_only=True)
@@ -121,7 +137,7 @@ def _counted(
     counted = TensorBytes(name, empty=True)
     _register()
     with torch.random.fork_rng(devices=[]), torch.device("meta"), counted:
-        network = Network(_without_content(about, config, dtype, nf4))
+        network = Network(_without_content(about, config, dtype))
         network._own_attention = ATTENTION
         network.switch(way)
         if checkpointing:
@@ -130,7 +146,7 @@ def _counted(
         frozen = [p for p in network.model.parameters() if not p.requires_grad]
         moments = [torch.empty_like(p) for p in learnt for _ in range(2)]
         counted.hold([*frozen, *network.model.buffers(), *states(network.model)], "weights")
-        counted.hold(learnt, "adapter")
+        counted.hold(learnt, "weights" if config.method == "full" else "adapter")
         counted.hold(moments, "optimizer")
         counted.gradients_of(learnt)
         counted.reset()
@@ -143,7 +159,8 @@ def _counted(
         counted.reset()
         for look in load.looks:
             network.loss_sum(look)
-        return Peak(parts, counted.peak, sum(_size(p) for p in frozen), sum(p.numel() for p in learnt))
+        adapter = 0 if config.method == "full" else sum(p.numel() for p in learnt)
+        return Peak(parts, counted.peak, sum(_size(p) for p in (*frozen, *learnt)) - adapter, adapter)
 
 
 def _register() -> None:
@@ -170,12 +187,16 @@ def _attend(
     return out.transpose(1, 2).contiguous(), None
 
 
-def _without_content(about: Any, config: LoraConfig, dtype: torch.dtype, nf4: bool) -> Any:
+def _without_content(about: Any, config: LoraConfig, dtype: torch.dtype) -> Any:
     """The model that learns, as a run of ``config`` begins with it."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_config(about, dtype=dtype, trust_remote_code=False).requires_grad_(False)
-    return add_adapter(to_nf4(model, empty_nf4) if nf4 else model, config)
+    import_quietly()
+    model = AutoModelForCausalLM.from_config(about, dtype=dtype, trust_remote_code=False)
+    if config.method == "full":
+        return model.requires_grad_(True)
+    model.requires_grad_(False)
+    return add_adapter(to_nf4(model, empty_nf4) if config.quantize == "nf4" else model, config)
 
 
 def _size(parameter: Tensor) -> int:

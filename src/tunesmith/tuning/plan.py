@@ -13,6 +13,7 @@ from tunesmith.core.records import MixtureCounts, Record
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.probe import try_steps
 from tunesmith.tuning.rows import Row, encode_rows
@@ -91,6 +92,7 @@ def make_plan(
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
     check_rate(config)
+    check_method(config)
     steps = Steps(learnt.examples, mixed, config)
     looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
     epoch = [steps.at(step) for step in range(steps.per_epoch)]

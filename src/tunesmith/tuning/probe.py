@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import torch
 
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.tuning.adapters import adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, threads
+from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.batches import Batch
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, Way, choose_way
-from tunesmith.tuning.memory import keep_freed_memory
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
 
@@ -40,7 +40,7 @@ class Probe(NamedTuple):
 def try_steps(base: Path, config: LoraConfig, steps: Steps, looks: Sequence[Batch], *, checkpointing: bool) -> Probe:
     """The first steps of the run as it would do them, then packs from all over validation. Nothing is kept."""
     with keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(add_adapter(load_base(base, config.dtype), config))
+        network = Network(learner(base, config))
         way = choose_way(network)
         if checkpointing:
             network.checkpoint_layers()

@@ -14,13 +14,14 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Record
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.memory import keep_freed_memory
+from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Steps
 
@@ -64,10 +65,11 @@ def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress
         TunesmithError: A row is too long or has nothing to learn, or the loss falls at no rate.
         KeyboardInterrupt: On SIGINT.
     """
+    check_method(config.model_copy(update={"learning_rate": LOWEST}))  # the rate is what is looked for
     template, limit = Template.open(base), longest_example(base, config)
     steps = Steps(encode_rows(template, train, "train", limit, config.too_long).examples, None, config)
     with Interrupt() as interrupt, keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(add_adapter(load_base(base, config.dtype), config))
+        network = Network(learner(base, config))
         choose_way(network)
         if config.checkpointing is True:
             network.checkpoint_layers()

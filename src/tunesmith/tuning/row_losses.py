@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from tunesmith.models.template import Encoded
-from tunesmith.tuning.base import load_base, threads
+from tunesmith.tuning.adapters import adapter_weights, load_adapter
+from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
@@ -20,12 +20,9 @@ __all__ = ["row_losses"]
 
 def row_losses(base: Path, adapter: Path, rows: Sequence[Encoded], config: LoraConfig) -> list[RowLoss]:
     """Loss of each row under the adapter in a folder. Summed and divided, they are the validation loss."""
-    from peft import PeftModel
-
-    with threads(), torch.random.fork_rng(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
-        model = PeftModel.from_pretrained(load_base(base, config.dtype), str(adapter), is_trainable=True)
-        network = Network(model)
+    with threads(), torch.random.fork_rng():
+        network = Network(learner(base, config))
+        load_adapter(adapter_weights(network.model), adapter)
         choose_way(network)
         found = []
         for row in rows:

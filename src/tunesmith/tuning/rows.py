@@ -10,7 +10,7 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
 from tunesmith.models.template import Encoded, Part, Template
 
-__all__ = ["EncodedRows", "Row", "Sides", "encode_rows"]
+__all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows"]
 
 
 class Row(NamedTuple):
@@ -39,6 +39,14 @@ class Sides(NamedTuple):
 
     learnt: EncodedRows
     watched: EncodedRows
+
+
+def both_sides(template: Template, train: Sequence[Row], validation: Sequence[Row], limit: int, too_long: str) -> Sides:
+    """Both sides as ``encode_rows`` gives them."""
+    return Sides(
+        encode_rows(template, train, "train", limit, too_long),
+        encode_rows(template, validation, "validation", limit, too_long),
+    )
 
 
 def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:

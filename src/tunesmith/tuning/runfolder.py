@@ -2,9 +2,10 @@
 
 inputs.json             hashes of base model, rows and settings: what a run is
 log.jsonl               a line per step and per look at validation
+reference.json          with preferences, what the start model says of them
 checkpoint.safetensors  where to go on; gone once the run is finished
-best-000120/            the best adapter so far, in PEFT's format
-adapter/, result.json   once the run is finished
+best-000120/            the best adapter so far, in PEFT's format; with full tuning the best model
+adapter/, result.json   once the run is finished; with full tuning model/
 """
 
 from __future__ import annotations
@@ -23,18 +24,22 @@ from tunesmith.core.files import cannot_write, sync_folder, write_whole
 from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
+from tunesmith.tuning.whole_model import save_model
 
 __all__ = ["RunFolder"]
 
-FILES = ("inputs.json", "log.jsonl", CHECKPOINT, "result.json")
+FILES = ("inputs.json", "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
 
 
 class RunFolder:
-    """The folder of one run."""
+    """The folder of one run of ``config`` on the model in ``base``."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, base: Path, config: LoraConfig) -> None:
+        self.folder, self._base, self._whole = folder, base, config.method == "full"
+        self.result = folder / ("model" if self._whole else "adapter")
         self._log = folder / "log.jsonl"
         self.lines: list[dict[str, float]] = []
         """Of the log, up to now."""
@@ -67,15 +72,15 @@ class RunFolder:
         path = self.folder / "result.json"
         if not path.exists():
             return None
-        tuned = msgspec.structs.replace(codec.decode(path.read_bytes(), Tuned), adapter=str(self.folder / "adapter"))
+        tuned = msgspec.structs.replace(codec.decode(path.read_bytes(), Tuned), adapter=str(self.result))
         try:
             whole = adapter_hash(Path(tuned.adapter)) == tuned.adapter_hash
         except OSError:
             whole = False
         if not whole:
             raise TunesmithError(
-                f"The adapter in {self.folder.name} is not the one that its run made.",
-                f"delete the folder {self.folder.name} and tune again, or put its adapter back from a copy",
+                f"The {self.result.name} in {self.folder.name} is not the one that its run made.",
+                f"delete the folder {self.folder.name} and tune again, or put its {self.result.name} back from a copy",
             )
         self._tidy()
         return tuned
@@ -90,19 +95,21 @@ class RunFolder:
         for old in self.folder.glob("best-*"):
             shutil.rmtree(old)
 
-    def keep(self, model: Any, base: str, step: int) -> Path:
-        """Save the adapter as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
-        return save_adapter(model, base, self._best(step))
+    def keep(self, model: Any, step: int) -> Path:
+        """Save what was learnt as that of ``step``; ``drop_others`` removes it unless it becomes the best."""
+        if self._whole:
+            return save_model(model, self._base, self._best(step))
+        return save_adapter(model, self._base.name, self._best(step))
 
     def drop_others(self, best_step: int) -> None:
-        """Remove adapters that are no longer the best."""
+        """Remove what is no longer the best."""
         for old in self.folder.glob("best-*"):
             if old != self._best(best_step):
                 shutil.rmtree(old)
 
     def finish(self, best_step: int) -> Path:
-        """Give the best adapter its final name."""
-        best, final = self._best(best_step), self.folder / "adapter"
+        """Give the best adapter, or model, its final name."""
+        best, final = self._best(best_step), self.result
         if best.exists():  # else it was renamed and the run interrupted just then
             if final.exists():
                 shutil.rmtree(final)
@@ -112,7 +119,7 @@ class RunFolder:
 
     def close(self, tuned: Tuned) -> None:
         """Keep the result; nothing is left to go on with."""
-        kept = msgspec.structs.replace(tuned, adapter="adapter")  # the folder may move
+        kept = msgspec.structs.replace(tuned, adapter=self.result.name)  # the folder may move
         write_whole(self.folder / "result.json", codec.encode(kept) + b"\n")
         self._tidy()
 

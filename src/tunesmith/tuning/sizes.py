@@ -12,15 +12,16 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Record, TuningWarning
+from tunesmith.models.engine import nf4
 from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import tensor_shapes
+from tunesmith.tuning.attention import MOST_KEPT
 from tunesmith.tuning.base import number_format
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting
 from tunesmith.tuning.gpus import GPU, RESERVED_BYTES, known_gpus
-from tunesmith.tuning.gradients import possible_ways
 from tunesmith.tuning.mixture import General
 from tunesmith.tuning.peak import Load, Peak, heaviest, predict_peak
 from tunesmith.tuning.rows import EncodedRows
@@ -34,6 +35,8 @@ LIBRARIES_BYTES = 400 << 20
 """Python and its libraries."""
 MOST_STEPS = 5000
 """So many steps of a run, or one epoch, are looked at for the one that takes most memory."""
+LOGITS = 3
+"""Numbers that the loss makes of each logit where the output layer learns too: itself, its share, its gradient."""
 NO_LAYER = ("embed", "wte", "wpe", "lm_head")
 """What the names of two-dimensional weights hold that get no adapter."""
 
@@ -64,7 +67,7 @@ class Sizes:
     def here(self, config: LoraConfig) -> tuple[Peak, bool]:
         """The peak on this machine, and whether layers are computed again in it."""
         device, free = fastest_device(), free_memory()
-        dtype = number_format(config.dtype, device)
+        dtype = number_format(config.number, device)
         return self.auto(config, device, dtype, lambda peak: resident_bytes(peak) <= free)
 
     def to_fit_here(self, config: LoraConfig, longest: int, free: int) -> dict[str, Any] | None:
@@ -72,7 +75,7 @@ class Sizes:
         device = fastest_device()
 
         def needed(other: LoraConfig) -> int | None:
-            peak = self.peak(other, device, number_format(other.dtype, device), other.checkpointing is not False)
+            peak = self.peak(other, device, number_format(other.number, device), other.checkpointing is not False)
             return None if peak is None else resident_bytes(peak)
 
         return Fitting(config, longest, needed).fit(free)
@@ -94,7 +97,7 @@ class Sizes:
 
     def peak(self, config: LoraConfig, device: torch.device, dtype: torch.dtype, checkpointing: bool) -> Peak | None:
         """The peak on a device, which need not be here; None where no row is short enough."""
-        key = possible_ways(device)[0], dtype, checkpointing, config
+        key = dtype, checkpointing, config
         if key not in self._known:
             load = self._load(config)
             found = None if load is None else self._predicted(load, config, device, dtype, checkpointing)
@@ -104,11 +107,8 @@ class Sizes:
     def _predicted(
         self, load: Load, config: LoraConfig, device: torch.device, dtype: torch.dtype, checkpointing: bool
     ) -> Peak:
-        nf4 = getattr(config, "quantize", "none") == "nf4"
         try:
-            peak = predict_peak(
-                self._base, config, load, device=device, checkpointing=checkpointing, nf4=nf4, dtype=dtype
-            )
+            peak = predict_peak(self._base, config, load, device=device, checkpointing=checkpointing, dtype=dtype)
         except RuntimeError:  # an architecture that runs on nothing but real tensors
             peak = self.rough(config)
         answering = peak.parts["weights"] if config.score_rows else 0
@@ -118,7 +118,7 @@ class Sizes:
         """By the formula of ``_formula``, for what cannot be traced or need not be."""
         steps = Steps(self._learnt.examples, self._mixed, config)
         parts, parameters, adapter = _formula(
-            self._base, config, _at_once(self._learnt.examples, self._mixed, steps, config)
+            self._base, config, *_at_once(self._learnt.examples, self._mixed, steps, config)
         )
         return Peak(parts, 0, parameters, adapter)
 
@@ -140,7 +140,7 @@ class _OnGPU:
     def __init__(self, sizes: Sizes, config: LoraConfig, longest: int, bfloat16: bool) -> None:
         self._sizes, self._config, self._gpu = sizes, config, torch.device("cuda")
         own = torch.bfloat16 if bfloat16 else torch.float32
-        self._dtype = own if config.dtype == "auto" else number_format(config.dtype, self._gpu)
+        self._dtype = own if config.number == "auto" else number_format(config.number, self._gpu)
 
         def needed(other: LoraConfig) -> int | None:
             peak = sizes.peak(other, self._gpu, self._dtype, other.checkpointing is not False)
@@ -198,10 +198,15 @@ def resident_bytes(peak: Peak) -> int:
     return int(peak.bytes + gaps + LIBRARIES_BYTES)
 
 
-def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> int:
-    """Most tokens that are computed at once."""
-    own = _largest_pack(learnt, steps.shared, config)
-    return max(own, _largest_pack(mixed.examples, steps.general_shared, config)) if mixed else own
+def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> tuple[int, ...]:
+    """Most tokens that are computed at once, most that are learnt at once, were they all in one pack, and those of the
+    longest example."""
+    own, general = _largest_pack(learnt, steps.shared, config), 0
+    together = [*learnt, *(mixed.examples if mixed else ())]
+    if mixed:
+        general = _largest_pack(mixed.examples, steps.general_shared, config)
+    supervised = sorted((example.supervised for example in together), reverse=True)
+    return max(own, general), sum(supervised[: config.batch_size]), max(len(example.ids) for example in together)
 
 
 def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
@@ -210,42 +215,59 @@ def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) 
     return shared + max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
 
 
-def _formula(base: Path, config: LoraConfig, tokens: int) -> tuple[dict[str, int], int, int]:
-    """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once.
+def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: int) -> tuple[dict[str, int], int, int]:
+    """Bytes by part, weights of the model, weights of the adapter; where ``tokens`` are computed at once, of which at
+    most ``learnt`` are learnt, and no example has more than ``longest``.
 
-    - weights: as many bytes as the number format has, each.
-    - adapter: float32 itself; gradients as much again, the optimizer's two moments twice as much.
+    - weights: as many bytes as the number format has, each; in NF4 those of the linear layers `nf4.BYTES`.
+    - adapter: float32 itself; gradients as much again, the optimizer's two moments twice as much. In full tuning the
+      same of all weights.
+    - logits, in full tuning, of the ``learnt`` tokens of a pack: `LOGITS` numbers for each token of the vocabulary.
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
       4 hidden (two norms: before and after) + 2 heads + 2 key-value heads (attention) + 3 intermediate (gate, up, their
-      product) + 7 rank.
+      product) + 7 rank, and with DoRA the outputs of the adapted layers; per layer the scores that are kept; in NF4 the
+      largest layer unpacked.
     """
     from transformers import AutoConfig
 
     about: Any = AutoConfig.from_pretrained(str(base), trust_remote_code=False, local_files_only=True).get_text_config()
     shapes = tensor_shapes(base)
     layers = {
-        name.removesuffix(".weight"): shape for name, shape in shapes.items() if _gets_adapter(name, shape, config)
+        name.removesuffix(".weight"): shape
+        for name, shape in shapes.items()
+        if config.method == "lora" and _gets_adapter(name, shape, config)
     }
     parameters = sum(math.prod(shape) for shape in shapes.values())
-    adapter = sum(config.rank * sum(shape) for shape in layers.values())
-    number = number_format(config.dtype, fastest_device()).itemsize
+    outputs = sum(shape[0] for shape in layers.values()) if config.dora else 0
+    adapter = sum(config.rank * sum(shape) for shape in layers.values()) + outputs
+    number = number_format(config.number, fastest_device()).itemsize
     hidden, wide = about.hidden_size, getattr(about, "intermediate_size", None) or 4 * about.hidden_size
     heads = about.num_attention_heads
     head = getattr(about, "head_dim", None) or hidden // heads
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
-    kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + 7 * config.rank
+    kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + (7 * config.rank if layers else 0)
+    scores = min(2 * MOST_KEPT, heads * tokens * longest)  # a prefix and a pack
     parts = {
         "weights": parameters * number, "adapter": adapter * 4, "optimizer": adapter * 8, "gradients": adapter * 4,
-        "activations": tokens * number * about.num_hidden_layers * kept, "logits": 0,
+        "activations": number * (about.num_hidden_layers * (tokens * kept + scores) + tokens * outputs), "logits": 0,
     }  # fmt: skip
+    if config.method == "full":
+        parts |= {"optimizer": 2 * number * parameters, "gradients": number * parameters}
+        parts["logits"] = LOGITS * number * min(tokens, learnt) * about.vocab_size
+    if config.quantize == "nf4":
+        packed = [math.prod(shape) for name, shape in shapes.items() if _is_linear(name, shape)]
+        parts["weights"] += int(sum(packed) * (nf4.BYTES - number))
+        parts["activations"] += max(packed) * number
     return parts, parameters, adapter
 
 
 def _gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
     layer = name.removesuffix(".weight").rpartition(".")[2]
-    if len(shape) != 2 or any(part in name for part in NO_LAYER):
-        return False
-    return config.targets is None or layer in config.targets
+    return _is_linear(name, shape) and (config.targets is None or layer in config.targets)
+
+
+def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and not any(part in name for part in NO_LAYER)
 
 
 def free_memory() -> int:

@@ -10,36 +10,36 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 
-from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.opening import model_hash
-from tunesmith.models.template import Encoded, Template
-from tunesmith.tuning.adapters import adapter_hash, adapter_weights
-from tunesmith.tuning.base import add_adapter, load_base, longest_example, threads
-from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
+from tunesmith.models.template import Template
+from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, rate_setting
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.memory import PeakMemory, keep_freed_memory
-from tunesmith.tuning.mixture import General, GeneralRows, encode_general
-from tunesmith.tuning.rows import EncodedRows, Row, Sides, encode_rows
+from tunesmith.tuning.memory import PeakMemory
+from tunesmith.tuning.methods import check_method
+from tunesmith.tuning.mixture import GeneralRows
+from tunesmith.tuning.objectives import GENERAL, TRAIN, Likelihood, Objective
+from tunesmith.tuning.pairs import PairRow
+from tunesmith.tuning.preferences import Preferring
+from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size
-from tunesmith.tuning.sizes import check_memory
-from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
-from tunesmith.tuning.warning_signs import check_rate, warning_signs
+from tunesmith.tuning.warning_signs import check_rate
 
 __all__ = ["Diverged", "Row", "Stop", "Tuned", "encode_sides", "tune"]
 
@@ -48,8 +48,6 @@ Stop = Callable[[Sequence[float]], bool]
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
-TRAIN, GENERAL = "train_loss", "general_train_loss"
-"""What a step's losses are called in log and curve."""
 
 
 class Diverged(TunesmithError):
@@ -64,15 +62,12 @@ def encode_sides(base: Path, train: Sequence[Row], validation: Sequence[Row], co
         TunesmithError: A row is too long or has nothing to learn.
     """
     template, limit = Template.open(base), longest_example(base, config)
-    return Sides(
-        encode_rows(template, train, "train", limit, config.too_long),
-        encode_rows(template, validation, "validation", limit, config.too_long),
-    )
+    return both_sides(template, train, validation, limit, config.too_long)
 
 
 def tune(
-    base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, folder: Path, *,
-    general: GeneralRows | None = None, finish: bool = False, progress: Progress = quiet,
+    base: Path, train: Sequence[Row | PairRow], validation: Sequence[Row | PairRow], config: LoraConfig, folder: Path,
+    *, general: GeneralRows | None = None, start: Path | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
     sides: Sides | None = None, stop: Stop | None = None,
 ) -> Tuned:  # fmt: skip
@@ -81,33 +76,33 @@ def tune(
     Called again with the same inputs it goes on where it was interrupted, and returns the result once there is one.
 
     Args:
+        train: Rows, or pairs where the objective is dpo; so with ``validation``.
+        start: Folder of an adapter to go on from, of the shape that ``config`` says. None: a fresh one.
         general: What is mixed in where ``config.mixture`` is set. The best checkpoint is still that of the lowest
             validation loss; the loss on the general rows held out is measured beside it.
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
         score: The task's metric of the adapter in a folder, higher is better, asked at each look.
-        sides: Train and validation as ``encode_sides`` gives them, where that was done before.
+        sides: The rows as ``encode_sides`` gives them, where that was done before.
         stop: Asked after each look, and again where a run goes on right after one.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
-        TunesmithError: A row is too long or has nothing to learn, the learning rate cannot work, the folder is another
-            run's, tuning diverged, the disk is full, or there is nothing to finish. What was kept stays.
+        TunesmithError: A row is too long or has nothing to learn, the start does not fit, the learning rate cannot
+            work, the folder is another run's, tuning diverged, the disk is full, or there is nothing to finish. What
+            was kept stays.
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
     check_rate(config)
     check_installed(config.report_to)
+    check_method(config)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    learnt, watched = sides or encode_sides(base, train, validation, config)
-    mixed = None
-    if general is not None and config.mixture is not None:
-        template, limit = Template.open(base), longest_example(base, config)
-        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
-    run = RunFolder(folder)
-    run.claim(_inputs(base, learnt, watched, mixed, config))
+    objective = _objective(base, train, validation, config, general, sides)
+    run = RunFolder(folder, base, config)
+    run.claim(_inputs(base, objective, start, config))
     if done := run.finished():
         return done
     if finish and not run.begun():
@@ -119,21 +114,23 @@ def tune(
         torch.random.fork_rng(),
         PeakMemory() as peak,
     ):
-        tuning = _Tuning(base, learnt, watched, mixed, config, run, interrupt, peak, progress, say, score, stop)
-        return tuning.run(finish)
+        return _Tuning(base, objective, config, run, start, interrupt, peak, progress, say, score, stop).run(finish)
 
 
-def _inputs(
-    base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig
-) -> dict[str, Any]:
+def _objective(
+    base: Path, train: Sequence[Any], validation: Sequence[Any], config: LoraConfig, general: GeneralRows | None,
+    sides: Sides | None,
+) -> Objective:  # fmt: skip
+    template, limit = Template.open(base), longest_example(base, config)
+    if config.objective == "dpo":
+        return Preferring(template, train, validation, config, limit)
+    return Likelihood(template, train, validation, config, limit, general, sides)
+
+
+def _inputs(base: Path, objective: Objective, start: Path | None, config: LoraConfig) -> dict[str, Any]:
     settings = {f"tuning.{key}": value for key, value in config.model_dump(mode="json").items()}
-    return {
-        "base model": model_hash(str(base)),
-        "train side": digest(learnt),
-        "validation side": digest(watched),
-        **({"mixture": digest([mixed.examples, mixed.held_out])} if mixed else {}),
-        **settings,
-    }
+    began = {"start adapter": adapter_hash(start)} if start else {}
+    return {"base model": model_hash(str(base)), **objective.inputs(), **began, **settings}
 
 
 def _nothing_to_finish(run: RunFolder) -> TunesmithError:
@@ -143,32 +140,27 @@ def _nothing_to_finish(run: RunFolder) -> TunesmithError:
     )
 
 
-def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
-    """All ``examples`` at once, to be measured."""
-    return make_batch(examples, shared_prefix(examples), config.pack_tokens)
-
-
 class _Tuning:
     """One call of ``tune``."""
 
     def __init__(
-        self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig,
-        run: RunFolder, interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
+        self, base: Path, objective: Objective, config: LoraConfig, run: RunFolder, start: Path | None,
+        interrupt: Interrupt, peak: PeakMemory, progress: Progress, say: Callable[[str], None],
         score: Callable[[Path], float] | None, stop: Stop | None = None,
     ) -> None:  # fmt: skip
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
         self.progress, self.say, self.score, self.stop = progress, say, score, stop
-        self.base, self.too_long = base.name, learnt.too_long + watched.too_long
-        self.watched = _whole(watched.examples, config)
-        self.general_watched = _whole(mixed.held_out, config) if mixed and mixed.held_out else None
-        self.steps = Steps(learnt.examples, mixed, config)
-        self.memory, checkpointing = check_memory(base, learnt, watched, mixed, config)
-        self.every = config.evaluate_every or math.ceil(self.steps.per_epoch / 2)
-        self.network = Network(add_adapter(load_base(base, config.dtype), config))
+        self.base, self.objective = base.name, objective
+        self.memory, checkpointing = objective.memory(base)
+        self.every = config.evaluate_every or math.ceil(objective.per_epoch / 2)
+        self.network = Network(learner(base, config))
         choose_way(self.network)
         if checkpointing:
             self.network.checkpoint_layers()
         self.weights = adapter_weights(self.network.model)
+        if start is not None:
+            load_adapter(self.weights, start)
+        objective.begin(self.network, run.folder, interrupt.check, progress)
         self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)
         found = load_checkpoint(run.folder, self.weights, self.optimizer)
@@ -205,7 +197,7 @@ class _Tuning:
         """Whether this was the last step; looks at validation where that is due."""
         state = self.state
         out_of_time = self.config.max_seconds is not None and time.monotonic() - self.began > self.config.max_seconds
-        last = state.step == self.steps.count or out_of_time
+        last = state.step == self.objective.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
         return last or self.state.worse >= self.config.patience or self._stopped()
@@ -220,57 +212,58 @@ class _Tuning:
     def _learn(self) -> None:
         """One optimizer step."""
         began, step = time.monotonic(), self.state.step + 1
-        now = self.steps.at(self.state.step)
         self.optimizer.zero_grad()
-        learn = partial(self.network.learn, between=self.interrupt.check, of=now.weight)
-        losses = {TRAIN: learn(now.train)} if now.train else {}
-        losses |= {GENERAL: learn(now.general)} if now.general else {}
+        now = self.objective.learn(self.network, self.state.step, self.interrupt.check)
+        losses = now.losses
         norm = float(torch.nn.utils.clip_grad_norm_(self.weights.values(), self.config.max_grad_norm))
         if not all(map(math.isfinite, (*losses.values(), norm))):
             raise self._diverged("train", step)
-        rate = step_size(self.config, step, self.steps.count)
+        rate = step_size(self.config, step, self.objective.count)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.whole = False
         self.optimizer.step()
         self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
-        self._log(step=step, **losses, learning_rate=rate, gradient_norm=norm, tokens=now.tokens, seconds=seconds)
+        told = {"learning_rate": rate, "gradient_norm": norm, "tokens": now.tokens, "seconds": seconds}
+        self._log(step=step, **losses, **now.told, **told)
         self._change(
             step=step,
-            losses=(*self.state.losses, *([losses[TRAIN]] if now.train else [])),
-            general_losses=(*self.state.general_losses, *([losses[GENERAL]] if now.general else [])),
+            losses=(*self.state.losses, *([losses[TRAIN]] if TRAIN in losses else [])),
+            general_losses=(*self.state.general_losses, *([losses[GENERAL]] if GENERAL in losses else [])),
             examples=self.state.examples + now.examples,
             learning_seconds=self.state.learning_seconds + seconds,
         )
-        if step % math.ceil(self.steps.count / CURVE_POINTS) == 0:
+        if step % math.ceil(self.objective.count / CURVE_POINTS) == 0:
             self._add_point()
         if step & (step - 1) == 0:  # 1, 2, 4, 8: soon at first, and never so often that it costs
             self._warn()
         self.whole = True
-        told = ", ".join(
+        said = ", ".join(
             f"{name.replace('train_loss', 'loss').replace('_', ' ')} {x:.3f}" for name, x in losses.items()
         )
         watched = f", validation {self.state.best_loss:.3f} at best" if self.state.best_loss is not None else ""
-        self.progress(step, self.steps.count, f"{told}{watched}, {now.tokens / seconds:,.0f} tokens/s")
+        self.progress(step, self.objective.count, f"{said}{watched}, {now.tokens / seconds:,.0f} tokens/s")
 
     def _look(self) -> None:
         """Validation loss; keep the adapter if it is the best so far; save the state."""
         step = self.state.step
-        loss = self._measured(self.watched, "validation")
-        general = self._measured(self.general_watched, "general validation") if self.general_watched else None
+        seen = self.objective.look(self.network, self.interrupt.check)
+        for name, value in seen.items():
+            if not math.isfinite(value):
+                raise self._diverged(name.removesuffix("_loss").replace("_", " "), step)
+        loss, general = seen["validation_loss"], seen.get("general_validation_loss")
         score = self._scored()
         best = self._is_best(loss, score)
         self.whole = False
         if best:
             if score is None:
-                self.folder.keep(self.network.model, self.base, step)
+                self.folder.keep(self.network.model, step)
             self._change(best_loss=loss, best_general_loss=general, best_score=score, best_step=step)
         self._change(looked=step, worse=0 if best else self.state.worse + 1)
         if step == 0:
             self._change(start_loss=loss, start_general_loss=general, start_score=score)
-        measured = {"validation_loss": loss, "general_validation_loss": general, "validation_score": score}
-        found = {name: value for name, value in measured.items() if value is not None}
+        found = seen if score is None else seen | {"validation_score": score}
         self._add_point(**found)
         self._log(step=step, **found)
         self._warn()
@@ -279,13 +272,13 @@ class _Tuning:
         self.folder.drop_others(self.state.best_step)
         told = f"validation loss {loss:.3f}" + ("" if general is None else f", general {general:.3f}")
         told += "" if score is None else f", score {score:.3f}"
-        self.progress(step, self.steps.count, told)
+        self.progress(step, self.objective.count, told)
 
     def _scored(self) -> float | None:
         """The task's metric of the adapter as it is now, which is kept for that."""
         if self.score is None:
             return None
-        adapter = self.folder.keep(self.network.model, self.base, self.state.step)
+        adapter = self.folder.keep(self.network.model, self.state.step)
         with torch.random.fork_rng():
             return self.score(adapter)
 
@@ -296,12 +289,6 @@ class _Tuning:
         if self.config.best_by == "metric" and score is not None and best_score is not None:
             return (score, -loss) > (best_score, -best_loss)
         return loss < best_loss
-
-    def _measured(self, batch: Batch, side: str) -> float:
-        loss = self.network.loss_sum(batch, self.interrupt.check) / batch.weight
-        if not math.isfinite(loss):
-            raise self._diverged(side, self.state.step)
-        return loss
 
     def _add_point(self, **measured: float) -> None:
         """Close a point of the curve; a second one at the same step joins the first."""
@@ -319,7 +306,7 @@ class _Tuning:
     def _warn(self) -> None:
         """Keep and say the warnings that the log calls for and that were not said yet."""
         known = {warning.name for warning in self.state.warnings}
-        found = warning_signs(self.folder.lines, self.config, self.steps.count)
+        found = self.objective.signs(self.folder.lines)
         found += [self.memory] if self.memory else []
         new = [warning for warning in found if warning.name not in known]
         self._change(warnings=(*self.state.warnings, *new))
@@ -345,19 +332,26 @@ class _Tuning:
             adapter_hash=adapter_hash(adapter),
             seconds=time.monotonic() - self.began,
             steps=state.step,
-            stopped_early=state.step < self.steps.count,
-            truncated=self.too_long,
+            stopped_early=state.step < self.objective.count,
+            truncated=self.objective.too_long,
             way=self.network.way,
             curve=state.curve,
-            mixture=self.steps.counts(state.step),
+            mixture=self.objective.counts(state.step),
             general_validation_loss=state.best_general_loss,
             start_general_validation_loss=state.start_general_loss,
             validation_score=state.best_score,
             start_validation_score=state.start_score,
             warnings=state.warnings,
+            validation_reward_margin=self._at_best("validation_reward_margin"),
+            validation_reward_accuracy=self._at_best("validation_reward_accuracy"),
         )
         self.folder.close(tuned)
         return tuned
+
+    def _at_best(self, name: str) -> float | None:
+        """What the look at the best step told of ``name``."""
+        looks = [line for line in self.state.curve if line["step"] == self.state.best_step]
+        return looks[0].get(name) if looks else None
 
     def _diverged(self, side: str, step: int) -> Diverged:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
@@ -366,7 +360,7 @@ class _Tuning:
             f"The {side} loss or its gradient is not a finite number at step {step}: with a learning rate of {rate:g} "
             "tuning diverged."
         )
-        mend = f"set tuning.learning_rate to {rate / 5:g} and tune again"
+        mend = f"set {rate_setting(self.config)} to {rate / 5:g} and tune again"
         if not state.best_step:
             return Diverged(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:

@@ -22,7 +22,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     examples_per_second: float
     """While learning, general examples included; looks at validation and the start are not counted."""
     adapter: str
-    """Folder of the adapter, in PEFT's format."""
+    """Folder of the adapter, in PEFT's format; with full tuning, of the model."""
     adapter_hash: str
     seconds: float
     """All of the run, without the pauses where it was interrupted."""
@@ -46,3 +46,7 @@ class Tuned(Record, frozen=True, kw_only=True):
     """By the task's metric, on the rows that ``LoraConfig.score_rows`` asks for, at the best step."""
     start_validation_score: float | None = None
     warnings: tuple[TuningWarning, ...] = ()
+    validation_reward_margin: float | None = None
+    """With preferences, at the best step: how much more the chosen completions are rewarded than the rejected ones."""
+    validation_reward_accuracy: float | None = None
+    """The share of pairs where they are, a tie counting half."""

@@ -11,9 +11,9 @@ from statistics import fmean, median, variance
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import TuningWarning
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, rate_setting
 
-__all__ = ["Log", "check_rate", "warning_signs"]
+__all__ = ["Log", "check_rate", "column", "warned", "warning_signs"]
 
 Log = Sequence[dict[str, float]]
 
@@ -46,7 +46,7 @@ def check_rate(config: LoraConfig) -> None:
         raise TunesmithError(
             f"A learning rate of {rate:g} moves every weight of the adapter by about {rate:g} a step: training would "
             "diverge.",
-            "set tuning.learning_rate between 1e-4 and 3e-3, or have one found with `tunesmith tune --range-test`",
+            f"set {rate_setting(config)} between {_usual(config)}{_or_found(config)}",
         )
 
 
@@ -58,36 +58,34 @@ def warning_signs(log: Log, config: LoraConfig, steps: int) -> list[TuningWarnin
 def unusual_rate(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     if config.learning_rate <= USUAL_RATE:
         return None
-    return _warning(
+    return warned(
         log,
         "unusual_rate",
         f"the learning rate {config.learning_rate:g} is more than ten times what suits adapters",
-        "interrupt with Ctrl-C and set tuning.learning_rate between 1e-4 and 3e-3, or have one found with "
-        "`tunesmith tune --range-test`",
+        f"interrupt with Ctrl-C and set {rate_setting(config)} between {_usual(config)}{_or_found(config)}",
     )
 
 
 def rate_too_high(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     """Five losses in a row whose mean lies well above both the first losses and the base model's validation loss."""
-    losses, looks = _column(log, "train_loss"), _column(log, "validation_loss")
+    losses, looks = column(log, "train_loss"), column(log, "validation_loss")
     if len(losses) < RISEN_STEPS or not looks:
         return None
     start, now = max(fmean(losses[:3]), looks[0]), fmean(losses[-5:])
     if now <= RISEN * start:
         return None
-    return _warning(
+    return warned(
         log,
         "rate_too_high",
         f"the train loss rose from {start:.3f} at the start to {now:.3f}: the learning rate of "
         f"{config.learning_rate:g} is too high",
-        f"set tuning.learning_rate to {config.learning_rate / 5:g}, or have one found with "
-        "`tunesmith tune --range-test`",
+        f"set {rate_setting(config)} to {config.learning_rate / 5:g}{_or_found(config)}",
     )
 
 
 def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     """The last third of the losses is not lower than the first beyond twice the standard error of the difference."""
-    losses, looks = _column(log, "train_loss"), _column(log, "validation_loss")
+    losses, looks = column(log, "train_loss"), column(log, "validation_loss")
     if len(losses) < max(FLAT_STEPS, FLAT_SHARE * steps):
         return None
     if looks and min(looks) < (1 - FALLEN_SHARE) * looks[0]:
@@ -97,33 +95,33 @@ def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     noise = 2 * ((variance(first) + variance(last)) / third) ** 0.5
     if fmean(first) - fmean(last) > noise:
         return None
-    return _warning(
+    return warned(
         log,
         "flat_loss",
         f"over {len(losses)} steps the loss has not fallen beyond its noise: {fmean(first):.3f} at first, "
         f"{fmean(last):.3f} of late",
-        f"if the loss is high, set tuning.learning_rate to {config.learning_rate * 3:g} or find one with "
-        "`tunesmith tune --range-test`; if it is near 0, the base model knows the answers already",
+        f"if the loss is high, set {rate_setting(config)} to {config.learning_rate * 3:g}{_or_found(config)}; if it is "
+        "near 0, the base model knows the answers already",
     )
 
 
 def rising_validation(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     """The first two looks after the start lie above it, and the second above the first."""
-    looks = _column(log, "validation_loss")
+    looks = column(log, "validation_loss")
     if len(looks) < 3 or not looks[0] * (1 + FALLEN_SHARE) < looks[1] < looks[2]:
         return None
-    return _warning(
+    return warned(
         log,
         "rising_validation",
         f"the validation loss has risen from the first look on: {looks[0]:.3f}, {looks[1]:.3f}, {looks[2]:.3f}",
-        f"set tuning.learning_rate to {config.learning_rate / 3:g}; if it still rises, train and validation ask for "
+        f"set {rate_setting(config)} to {config.learning_rate / 3:g}; if it still rises, train and validation ask for "
         "different answers: look at both with `tunesmith check`",
     )
 
 
 def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     """Several gradients far above the median of those before them, or nearly all far beyond ``max_grad_norm``."""
-    norms = _column(log, "gradient_norm")
+    norms = column(log, "gradient_norm")
     spikes = [
         norm
         for at, norm in enumerate(norms)
@@ -140,11 +138,11 @@ def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarni
         )
     else:
         return None
-    return _warning(
+    return warned(
         log,
         "exploding_gradients",
         problem,
-        f"set tuning.learning_rate to {config.learning_rate / 3:g}, and look for odd rows with `tunesmith check`",
+        f"set {rate_setting(config)} to {config.learning_rate / 3:g}, and look for odd rows with `tunesmith check`",
     )
 
 
@@ -152,9 +150,20 @@ Rule = Callable[[Log, LoraConfig, int], TuningWarning | None]
 RULES: tuple[Rule, ...] = (unusual_rate, rate_too_high, flat_loss, rising_validation, exploding_gradients)
 
 
-def _column(log: Log, name: str) -> list[float]:
+def _usual(config: LoraConfig) -> str:
+    return "1e-5 and 3e-4" if config.objective == "dpo" else "1e-4 and 3e-3"
+
+
+def _or_found(config: LoraConfig) -> str:
+    """The range test learns completions, so it finds no rate for preferences."""
+    return "" if config.objective == "dpo" else ", or have one found with `tunesmith tune --range-test`"
+
+
+def column(log: Log, name: str) -> list[float]:
+    """What the lines that tell it tell of ``name``."""
     return [line[name] for line in log if name in line]
 
 
-def _warning(log: Log, name: str, problem: str, mend: str) -> TuningWarning:
+def warned(log: Log, name: str, problem: str, mend: str) -> TuningWarning:
+    """A warning at the log's last step."""
     return TuningWarning(name=name, step=int(log[-1]["step"]) if log else 0, problem=problem, mend=mend)

@@ -11,16 +11,20 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Contender, Decision, Estimate, Record, Run, Split
+from tunesmith.core.forgetting import Forgetting
+from tunesmith.core.records import Contender, Decision, Estimate, PreferenceCounts, Record, Run, Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
+from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.preferences import ids_there, standing
 
 __all__ = [
     "AdapterComparison",
     "AdapterEntry",
     "adapters",
+    "base_of",
     "compare",
     "find_run",
     "runs",
@@ -60,7 +64,8 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     snapshot: str | None
     """Of the examples that the split was made of."""
     inputs: dict[str, str]
-    """All hashes that went into the run: task, train side, split, model, config, selection, mixture."""
+    """All hashes that went into the run: task, train side, split, model, config, selection, mixture, preferences, start
+    adapter."""
     stale: str = ""
     """Which of these have changed since; empty where none has."""
     config: dict[str, Any]
@@ -70,6 +75,10 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     steps: int
     validation_loss: float
     general_validation_loss: float | None = None
+    start: str | None = None
+    """Run whose adapter it went on from."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs that it learnt, if it learnt such."""
     overrides: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     evaluated: dict[str, dict[str, Estimate]] = {}
@@ -77,6 +86,8 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     decided: tuple[str, ...] = ()
     """Recommendations of decisions that rest on an evaluation of it, oldest first."""
     exports: tuple[_Exported, ...] = ()
+    forgetting: Forgetting | None = None
+    """What it lost of what its base model could do, as it was measured last."""
 
 
 class AdapterComparison(Record, frozen=True, kw_only=True):
@@ -136,6 +147,32 @@ def whole(home: Home, run: Run) -> bool:
         return False
 
 
+def base_of(home: Home, run: Run) -> Path:
+    """The folder of the base model that ``run`` was tuned on, once base and adapter are proved to be those of the run.
+
+    Raises:
+        TunesmithError: One of them is not there, or is not the same any more.
+    """
+    name = home.settings.model.base
+    if home.settings.model.base_url:
+        raise TunesmithError(
+            "The model is behind an address; there are no weights here.",
+            "set model.base to the local model that the run was tuned on, and take out model.base_url",
+        )
+    base = model_folder(name)
+    if (now := model_hash(name)) != run.inputs["model"]:
+        raise TunesmithError(
+            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
+            "set model.base to the model that it was tuned on",
+        )
+    if not whole(home, run):
+        raise TunesmithError(
+            f"The adapter of run {run.name} is gone or is not the one that its run made.",
+            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
+        )
+    return base
+
+
 def adapters(home: Home) -> list[AdapterEntry]:
     """All adapters of the workspace, oldest first."""
     return list(_entries(home, runs(home)))
@@ -173,7 +210,11 @@ def compare(home: Home, a: str, b: str) -> AdapterComparison:
     for key in sorted(one.config.keys() | other.config.keys()):
         if one.config.get(key) != other.config.get(key):
             differ[f"tuning.{key}"] = (one.config.get(key), other.config.get(key))
-    measure = ("model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long")
+    measure = (
+        "model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long",
+        "tuning.objective", "preferences", "tuning.dpo_beta", "tuning.dpo_label_smoothing", "tuning.dpo_sft_weight",
+        "start adapter",
+    )  # fmt: skip
     apart = [name.removeprefix("tuning.") for name in measure if name in differ]
     return AdapterComparison(
         a=one.run,
@@ -206,7 +247,9 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             split=run.inputs["split"],
             snapshot=splits.get(run.inputs["split"]),
             inputs=run.inputs,
-            stale=" and ".join(name for name, value in now.items() if run.inputs.get(name) != value),
+            stale=" and ".join(
+                name for name, value in (now | _pairs_now(home, run)).items() if run.inputs.get(name) != value
+            ),
             config=run.config,
             seed=run.seed,
             versions=run.versions,
@@ -214,12 +257,20 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             steps=run.steps,
             validation_loss=run.validation_loss,
             general_validation_loss=run.general_validation_loss,
+            start=run.start,
+            preferences=run.preferences,
             overrides=run.overrides,
             tags=tags.get((run.name, run.adapter_hash), ()),
             evaluated=mine,
             decided=decided.get(run.adapter_hash, ()),
             exports=tuple({export.path: export for export in made}.values()),  # the newest of each folder
+            forgetting=_forgotten(home, run),
         )
+
+
+def _forgotten(home: Home, run: Run) -> Forgetting | None:
+    entries = [e for e in home.index("forgetting", run.name) if e.inputs["adapter"] == run.adapter_hash]
+    return home.load(entries[-1], Forgetting) if entries else None
 
 
 def _exported(home: Home, entry: Derived) -> _Exported:
@@ -246,6 +297,11 @@ def _now(home: Home) -> dict[str, str]:
         return {"task": home.task.hash}
     answering = Answering(home)
     return {"task": home.task.hash, "train side": answering.known.hash, "split": answering.split.hash}
+
+
+def _pairs_now(home: Home, run: Run) -> dict[str, str]:
+    learnt = run.inputs.get("preferences")
+    return {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
 
 
 def _base_name(home: Home, run: Run) -> str:

@@ -13,6 +13,7 @@ import msgspec
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
+from tunesmith.core.preferences import Preference
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Document, Example, Record, Rejected, Side
 from tunesmith.data.readers import Mapped, ReadOptions, read
@@ -47,6 +48,8 @@ class AddReport(Record, frozen=True, kw_only=True):
     """What was guessed about the files, in words."""
     documents: int = 0
     """How many of the added ones are documents."""
+    preferences: int = 0
+    """How many of the rows are preference pairs."""
     dry_run: bool = False
     mapping: dict[str, str] = msgspec.field(default_factory=dict)
     """Column by role (or field of the task), as found in the first file that has rows."""
@@ -60,7 +63,7 @@ def add(
     home: Home,
     files: list[Path],
     *,
-    as_: Literal["human", "expert", "synthetic", "document"] = "human",
+    as_: Literal["human", "expert", "synthetic", "document", "preference"] = "human",
     side: Side | None = None,
     format: str | None = None,
     mapping: dict[str, str] | None = None,
@@ -79,6 +82,11 @@ def add(
     """
     if not files:
         raise TunesmithError("No file was named.", "name at least one: `tunesmith add FILE`")
+    if as_ == "preference" and side is not None:
+        raise TunesmithError(
+            "A preference pair is not pinned to a side: it stands where its prompt does.",
+            "leave out --side; pairs whose prompt is near a test or validation prompt are never learnt",
+        )
     options = ReadOptions(
         task=home.task,
         as_=as_,
@@ -98,6 +106,7 @@ def add(
         outcome = home.store.add_examples(examples, again=again, replaced=replaced, dry_run=dry_run)
         counts.update(outcome._asdict())
         counts.update(home.store.add_documents(sorter.take_documents(), dry_run=dry_run)._asdict())
+        counts.update(home.store.add_preferences(sorter.take_preferences(), dry_run=dry_run)._asdict())
     return AddReport(
         read=sorter.count + len(sorter.rejected),
         added=counts["new"],
@@ -111,6 +120,7 @@ def add(
         rejected=tuple(sorter.rejected),
         said=tuple(said),
         documents=sorter.documents_seen,
+        preferences=sorter.preferences_seen,
         dry_run=dry_run,
         mapping=told[0].mapping if told else {},
         files=tuple(told),
@@ -119,15 +129,16 @@ def add(
 
 
 class _Sorter:
-    """Takes what a reader yields apart: examples flow on, documents and rejected rows are kept."""
+    """Takes what a reader yields apart: examples flow on, documents, pairs and rejected rows are kept."""
 
     def __init__(self, progress: Progress) -> None:
         self.rejected: list[Rejected] = []
-        self.count = self.documents_seen = 0
+        self.count = self.documents_seen = self.preferences_seen = 0
         self._documents: list[Document] = []
+        self._preferences: list[Preference] = []
         self._progress = progress
 
-    def examples(self, rows: Iterator[Example | Document | Rejected], file: str) -> Iterator[Example]:
+    def examples(self, rows: Iterator[Example | Document | Preference | Rejected], file: str) -> Iterator[Example]:
         for row in rows:
             if isinstance(row, Rejected):
                 self.rejected.append(row)
@@ -137,12 +148,19 @@ class _Sorter:
                 self._progress(self.count, 0, file)
             if isinstance(row, Example):
                 yield row
+            elif isinstance(row, Preference):
+                self.preferences_seen += 1
+                self._preferences.append(row)
             else:
                 self.documents_seen += 1
                 self._documents.append(row)
 
     def take_documents(self) -> list[Document]:
         taken, self._documents = self._documents, []
+        return taken
+
+    def take_preferences(self) -> list[Preference]:
+        taken, self._preferences = self._preferences, []
         return taken
 
 

@@ -27,6 +27,7 @@ from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import asked_under, training_now
+from tunesmith.workspace.preferences import ids_there, standing
 from tunesmith.workspace.settings import ModelConfig, TeacherConfig
 
 __all__ = ["Answering", "current_split", "open_at"]
@@ -74,6 +75,8 @@ class Answering:
         """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
         now = {"task": self.home.task.hash, "train side": self.known.hash}
         now |= {"split": self.split.hash} if "split" in contender.inputs else {}
+        if learnt := contender.inputs.get("preferences"):
+            now["preferences"] = standing(self.home, learnt, self._pairs)
         return now | training_now(self.home, contender)
 
     def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
@@ -91,6 +94,10 @@ class Answering:
             run=run,
             root=self.home.inside,
         )
+
+    @cached_property
+    def _pairs(self) -> frozenset[str]:
+        return ids_there(self.home)
 
     @cached_property
     def model_hash(self) -> str:
@@ -118,6 +125,15 @@ class Answering:
         """The model that is asked; loaded once."""
         m = self.home.settings.model
         return open_at(m, m.base, self.home.settings.budget.usd)
+
+    def _model_of(self, record: Contender) -> Model:
+        """The model that ``record`` asks: an adapter is asked on weights quantised as those it learnt on, and a model
+        that was tuned as a whole is asked itself."""
+        if record.settings.get("method") == "full":
+            return open_model(str(self.home.inside / (record.adapter or "")))
+        if quantize := record.settings.get("quantize"):
+            return open_model(self.home.settings.model.base, quantize=quantize)
+        return self.model
 
     def freeze(self, run: Run, under: Mapping[str, str]) -> None:
         """Freeze the contenders of a run: `tuned` and, where task and settings allow it, `tuned+schema`.
@@ -196,7 +212,8 @@ class Answering:
             return
         requests, seconds = self._prepared(wanted)
         names = " and ".join(dict.fromkeys(ready.record.name for ready, _ in wanted))
-        for done, (index, reply) in enumerate(self.model.answers(requests), start=1):
+        model = self._model_of(wanted[0][0].record)  # twins ask the same one
+        for done, (index, reply) in enumerate(model.answers(requests), start=1):
             progress(done, len(wanted), names)
             ready, example = wanted[index]
             if reply.seconds is not None and not reply.cached:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.codec import complete, digest
-from tunesmith.core.records import Contender, Decision, Example
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.records import Contender, Decision, Example, Run
 from tunesmith.decision import decide as judge
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
 from tunesmith.workspace.answering import Answering
@@ -13,6 +14,7 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.evaluate import OF_THE_NEWEST_RUN, Evaluation
+from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
 from tunesmith.workspace.split import inputs as split_inputs
@@ -36,10 +38,30 @@ def decision_inputs(home: Home) -> dict[str, str]:
     for kind, name in (("split", "split"), ("check", "check"), ("evaluation", "test"), ("evaluation", "validation")):
         found = home.index(kind, name)
         inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
+    allowed = home.settings.forgetting.most_items_lost
+    inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
+    inputs |= _forgetting_inputs(home)
     tuned = home.index("contender", "tuned")
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
     return inputs
+
+
+def _forgetting_inputs(home: Home) -> dict[str, str]:
+    """The record of what each run forgot that a contender of the newest evaluation rests on."""
+    try:
+        evaluation = newest_evaluation(home)
+    except TunesmithError:
+        return {}
+    entries = {run: forgetting_entry(home, found) for run, found in _runs(home, evaluation).items()}
+    return {f"forgetting {run}": entry.hash for run, entry in entries.items() if entry is not None}
+
+
+def _runs(home: Home, evaluation: Evaluation) -> dict[str, Run]:
+    """The runs behind an evaluation's contenders."""
+    names = sorted({c.run for c in evaluation.contenders.values() if c.run})
+    found = {name: home.latest("run", name, Run) for name in names}
+    return {name: run[0] for name, run in found.items() if run is not None}
 
 
 def _facts(home: Home) -> Facts:
@@ -50,6 +72,7 @@ def _facts(home: Home) -> Facts:
     if checked is not None and checked[1].inputs != checking_inputs(home, examples):
         checked = None  # it looked at other examples
     tuned = _newest_tuned(home, answering)
+    forgotten = {name: current_forgetting(home, run) for name, run in _runs(home, evaluation).items()}
     bar = home.settings.bar
     return Facts(
         bar=Bar(metric=bar.metric, value=bar.value, also=bar.also) if bar else None,
@@ -62,6 +85,8 @@ def _facts(home: Home) -> Facts:
                 latency_seconds=c.latency_seconds,
                 failed=c.failed,
                 examples_to_show=c.examples_to_show,
+                run=c.run,
+                forgetting=forgotten.get(c.run or ""),
             )
             for name, c in evaluation.contenders.items()
             if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
@@ -78,6 +103,7 @@ def _facts(home: Home) -> Facts:
         stale=tuple(_stale(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
+        most_items_lost=home.settings.forgetting.most_items_lost,
         overrides=overrides(home),
         costs=complete(sheets),
         inputs=decision_inputs(home),

@@ -14,6 +14,7 @@ from tunesmith.workspace.baseline import baseline
 from tunesmith.workspace.check import check
 from tunesmith.workspace.decide import decide
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, evaluate, newest
+from tunesmith.workspace.forgetting import forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.init import init
 from tunesmith.workspace.model import pull
@@ -143,9 +144,11 @@ class _Walk:
     def _tune(self) -> str:
         with self.guide.progress("tuning") as told:
             run = tune(self.home, progress=told)
+        with self.guide.progress("reading general texts") as told:
+            lost = forgetting(self.home, run.name, progress=told)
         return (
             f"best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.3f}, "
-            f"{run.examples_per_second:.2f} examples/s"
+            f"{run.examples_per_second:.2f} examples/s\n{lost.in_words}"
         )
 
     def _evaluate(self) -> str:

@@ -14,6 +14,7 @@ from tunesmith.decision.dossier import (
     DataPart,
     DossierMaterial,
     Duel,
+    ForgottenPart,
     Iteration,
     Look,
     Reproduce,
@@ -26,6 +27,7 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, looks_at_test
+from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.search import search_of
 
@@ -62,6 +64,7 @@ def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
         )
         if run
         else None,
+        forgotten=_forgotten(home, evaluation),
         looks=_looks(home, split),
         overrides=overrides(home),
         iterations=_iterations(home),
@@ -188,6 +191,17 @@ def _run(home: Home, evaluation: Evaluation) -> Run | None:
     return found[0] if found else None
 
 
+def _forgotten(home: Home, evaluation: Evaluation) -> tuple[ForgottenPart, ...]:
+    """What the run of each tuned contender forgot, a run once."""
+    parts: dict[str, ForgottenPart] = {}
+    for name, scored in evaluation.contenders.items():
+        run = home.latest("run", scored.run, Run) if scored.run and scored.run not in parts else None
+        found = current_forgetting(home, run[0]) if run else None
+        if found is not None and scored.run:
+            parts[scored.run] = ForgottenPart(contender=name, found=found)
+    return tuple(parts.values())
+
+
 def _looks(home: Home, split: Split) -> tuple[Look, ...]:
     return tuple(
         Look(when=e.at[:16].replace("T", " "), contenders=tuple(e.detail["contenders"]))
@@ -218,12 +232,21 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
     seeds = {"split": split.seed, "few_shot": home.settings.contenders.few_shot.seed}
     if run is not None:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
-        hashes |= {"mixture": run.inputs["mixture"]} if "mixture" in run.inputs else {}
+        hashes |= {n: run.inputs[n] for n in ("mixture", "preferences", "start adapter") if n in run.inputs}
         seeds["tuning"] = run.seed
-    commands = ("split", "check", "baseline", "tune", "evaluate --on test", "decide", "report")
+    commands = ("split", "check", "baseline", *_tuned_by(run), "evaluate --on test", "decide", "report")
     return Reproduce(
         versions=run.versions if run else {"python": platform.python_version()},
         hashes=hashes,
         seeds=seeds,
         commands=tuple(f"tunesmith {c}" for c in commands),
     )
+
+
+def _tuned_by(run: Run | None) -> tuple[str, ...]:
+    """The commands that made a run, that of the run it went on from first."""
+    if run is None or run.preferences is None:
+        return ("tune",)
+    if run.start is None:
+        return ("tune --objective dpo",)
+    return f"tune --name {run.start}", f"tune --objective dpo --from {run.start}"

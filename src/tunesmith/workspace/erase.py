@@ -38,6 +38,8 @@ class EraseReport(Record, frozen=True, kw_only=True):
     """Answers to them, or that quoted them, that were deleted."""
     notes: int = 0
     """Corrections, notes and reasons that were blanked."""
+    preferences: int = 0
+    """Preference pairs that quoted them, and were deleted."""
     snapshots: tuple[str, ...] = ()
     """Snapshots that say now that a row was erased."""
     records: tuple[str, ...] = ()
@@ -118,11 +120,12 @@ class _Erasing:
             batch=done.batch,
             answers=done.answers,
             notes=done.notes,
+            preferences=done.preferences,
             snapshots=tuple(snapshots),
             records=tuple(p.relative_to(self.home.inside).as_posix() for p in records),
             dossiers=tuple(p.stem for p in dossiers),
             rejected=rejected,
-            runs=tuple(self._runs()),
+            runs=tuple(self._runs({path.stem for path in records})),
             unfinished_runs=tuple(self._unfinished()),
             same_prompt=tuple(e.id for e in self.rest if e.prompt in prompts),
             made_from_them=tuple(e.id for e in self.rest if versions & set(e.lineage)),
@@ -196,13 +199,15 @@ class _Erasing:
         address = self.home.settings.model.base_url
         return [*files, f"the server at {address}, which was asked about them"] if address and answers else files
 
-    def _runs(self) -> list[str]:
-        """Runs whose train side held the rows."""
+    def _runs(self, quoting: set[str]) -> list[str]:
+        """Runs whose train side held the rows, or that learnt a set of pairs among those records ``quoting`` them."""
         splits = {entry.hash: entry for entry in self.home.index("split")}
         learnt = []
         for entry in self.home.index("run"):
-            split = splits.get(self.home.load(entry, Run).inputs.get("split", ""))
-            if split is not None and self.doomed.keys() & set(self.home.load(split, Split).train):
+            inputs = self.home.load(entry, Run).inputs
+            split = splits.get(inputs.get("split", ""))
+            held = split is not None and self.doomed.keys() & set(self.home.load(split, Split).train)
+            if held or inputs.get("preferences") in quoting:
                 learnt.append(entry.name)
         return list(dict.fromkeys(learnt))
 

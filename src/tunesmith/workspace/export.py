@@ -19,10 +19,10 @@ from tunesmith.core.files import sync_folder
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import Contender, Record, Run, Split
 from tunesmith.models.catalogue import known_models
-from tunesmith.models.opening import model_folder, model_hash
+from tunesmith.models.opening import model_folder
 from tunesmith.models.parity import Parity
 from tunesmith.models.pull import HUB_ID
-from tunesmith.workspace.adapters import find_run, runs, whole
+from tunesmith.workspace.adapters import base_of, find_run, runs, whole
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 
@@ -133,28 +133,12 @@ def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
     """The run's model, proved to be the one that was tuned, and prompts to compare it by."""
     from tunesmith.tuning.export.source import Source
 
-    name = home.settings.model.base
-    if home.settings.model.base_url:
-        raise TunesmithError(
-            "The model is behind an address; there are no weights here to hand on.",
-            "set model.base to the local model that the run was tuned on, and take out model.base_url",
-        )
-    base = model_folder(name)
-    if (now := model_hash(name)) != run.inputs["model"]:
-        raise TunesmithError(
-            f"Run {run.name} was tuned on a base model with the hash {run.inputs['model']}; {name!r} has {now}.",
-            "set model.base to the model that it was tuned on",
-        )
-    if not whole(home, run):
-        raise TunesmithError(
-            f"The adapter of run {run.name} is gone or is not the one that its run made.",
-            f"put .tunesmith/{run.adapter} back from a copy, or tune again",
-        )
+    base = base_of(home, run)
     record = _contender(home, run)
     split = _split(home, run)
-    return Source(base, home.inside / run.adapter, _facts(home, run, record, split)), _asked(
-        home, run, record, split, base, prompts
-    )
+    facts, quantize = _facts(home, run, record, split), str(run.config.get("quantize", "none"))
+    source = Source(base, home.inside / run.adapter, facts, quantize)
+    return source, _asked(home, run, record, split, base, prompts)
 
 
 def _contender(home: Home, run: Run) -> Contender:
@@ -222,11 +206,13 @@ def _facts(home: Home, run: Run, record: Contender, split: Split) -> Any:
         adapter_hash=run.adapter_hash,
         snapshot=split.snapshot,
         split=split.hash,
-        train_examples=None if "selection" in run.inputs else len(split.train),
+        train_examples=None if "selection" in run.inputs or run.preferences else len(split.train),
         validation_loss=run.validation_loss,
         best_step=run.best_step,
         instructions=record.instructions,
         shows=retrieved(record.settings),
+        train_pairs=run.preferences.train if run.preferences else None,
+        start=run.start,
     )
 
 

@@ -15,7 +15,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.files import file_hash
 from tunesmith.core.records import Contender, Run
 from tunesmith.core.store import Derived
-from tunesmith.tuning import LoraConfig
+from tunesmith.tuning import IDLE, LoraConfig
 from tunesmith.workspace.home import Home, changed_since
 
 __all__ = ["asked_under", "asking_now", "settings_changed", "trained_under", "training_now"]
@@ -44,7 +44,8 @@ def settings_changed(home: Home, contender: Derived) -> str:
 
 def trained_under(home: Home, config: LoraConfig) -> dict[str, str]:
     """The settings that shape a run of ``config``, by name, as hashes; those of `tuning` without a command's flags."""
-    found = {name: digest(value) for name, value in _tuning(home).items()}
+    idle = {f"tuning.{name}" for name in IDLE[config.objective]}
+    found = {name: digest(value) for name, value in _tuning(home).items() if name not in idle}
     if config.retrieved_documents:
         found[CHUNK_WORDS] = _chunk_words(home)
     if config.retrieved_documents or config.retrieved_examples:

@@ -24,6 +24,7 @@ from tunesmith.core.records import Run
 from tunesmith.core.search import Search, Trial
 from tunesmith.core.statistics import group_codes
 from tunesmith.data.readers.options import Say, silent
+from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.search_evidence import RowLoss, compared, in_words, optimism
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
@@ -93,6 +94,7 @@ def search(
     check_installed()
     reasons = refuse_too_early(home, anyway)
     config = tuning_config(home, changes)
+    _ask_searchable(config)
     with home.alone("tune"):
         answering = Answering(home)
         if reasons:
@@ -101,6 +103,21 @@ def search(
         found = _Searching(home, bench, config, budget, reasons, progress, say).search()
         answering.freeze(found.run, trained_under(home, config))
     return found
+
+
+def _ask_searchable(config: LoraConfig) -> None:
+    """Raises:
+    TunesmithError: Its trials would be no adapters that learn completions."""
+    if config.method == "full":
+        raise TunesmithError(
+            "A search compares adapters, and tuning.method is full: each trial would keep a whole model.",
+            "set tuning.method to lora, or look for a rate with `tunesmith tune --range-test`",
+        )
+    if config.objective == "dpo":
+        raise TunesmithError(
+            "A search compares trials by their loss on completions, and the objective is dpo.",
+            "leave out --search; then compare runs of other dpo_beta or dpo_learning_rate by their reward accuracy",
+        )
 
 
 def search_of(home: Home, run: Run) -> Search | None:

@@ -18,6 +18,7 @@ from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
+from tunesmith.tuning.forgetting.config import ForgettingConfig
 
 __all__ = [
     "FILE",
@@ -125,6 +126,8 @@ class Settings(Config):
     """How the model is tuned."""
     search: SearchConfig = SearchConfig()
     """What a search among settings of tuning chooses from."""
+    forgetting: ForgettingConfig = ForgettingConfig()
+    """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
     costs: CostsConfig = CostsConfig()

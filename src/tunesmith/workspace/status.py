@@ -13,6 +13,7 @@ from tunesmith.workspace import split as splitting
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.search import search_of
@@ -122,8 +123,15 @@ class _Walk:
         if found is None:
             return "done", f"run {record[0].settings['run']}"
         searched = search_of(self.home, found[0])
-        said = searched.said if searched else ()
-        return "done", f"run {found[0].name}{_losses(found[0])}" + "".join(f"; {text}" for text in said)
+        said = "".join(f"; {text}" for text in searched.said) if searched else ""
+        return "done", f"run {found[0].name}{_losses(found[0])}{said}{self._forgotten(found[0])}"
+
+    def _forgotten(self, run: Run) -> str:
+        found = current_forgetting(self.home, run)
+        if found is None:
+            stale = bool(self.home.index("forgetting", run.name))
+            return "; what it forgot was measured of what has changed since" if stale else ""
+        return f"; {found.in_words}"
 
     def _evaluation(self) -> tuple[State, str]:
         found = newest(self.home, "test")

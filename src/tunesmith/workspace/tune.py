@@ -12,14 +12,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psutil
+from msgspec.structs import replace
 
 from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import Finder
 from tunesmith.contenders.tuned import PASSAGES
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.core.records import Example, PreferenceCounts, Record, Run, Split
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash
@@ -30,10 +32,13 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import general_rows, tuning_config
+from tunesmith.workspace.preferences import as_rows, preference_set
+from tunesmith.workspace.preferring import plan_pairs, preferring
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.watching import scorer
 
 if TYPE_CHECKING:
+    from tunesmith.tuning.pairs import PairRow
     from tunesmith.tuning.range_test import RangeTest
 
 __all__ = ["Bench", "PlanReport", "plan", "range_test", "refuse_too_early", "too_early", "tune"]
@@ -43,18 +48,26 @@ PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
 class PlanReport(Record, frozen=True, kw_only=True):
     plan: dict[str, Any]
-    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them."""
+    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them. With preferences, each completion of a
+    pair counts as an example."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs, where those are learnt."""
     too_early: tuple[str, ...] = ()
     """Why `tune` would refuse now."""
 
 
-def plan(home: Home, *, selection: str | None = None, say: Say = silent, **changes: Any) -> PlanReport:
+def plan(
+    home: Home, *, selection: str | None = None, start: str | None = None, say: Say = silent, **changes: Any
+) -> PlanReport:  # fmt: skip
     """What tuning would take, without training. ``say`` is told what there is to say about a mixture's rows."""
     from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
-    config = tuning_config(home, changes)
+    config, _ = preferring(home, tuning_config(home, changes), start, changes, selection)
     answering = Answering(home)
+    if config.objective == "dpo":
+        made, counts = plan_pairs(_base(home), config, *_pairs(home, answering, config))
+        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)))
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, validation = _rows(home, answering, config, chosen)
     mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
@@ -69,6 +82,11 @@ def range_test(
     from tunesmith.tuning.range_test import range_test as ramp
 
     config = tuning_config(home, changes)
+    if config.objective == "dpo":
+        raise TunesmithError(
+            "The range test learns completions, so it finds no learning rate for preferences.",
+            "leave it out: tuning.dpo_learning_rate begins at 1e-4, and the run warns where that is too high",
+        )
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, _ = _rows(home, answering, config, chosen)
@@ -81,6 +99,7 @@ def tune(
     name: str | None = None,
     anyway: bool = False,
     selection: str | None = None,
+    start: str | None = None,
     finish: bool = False,
     progress: Progress = quiet,
     say: Say = silent,
@@ -90,41 +109,55 @@ def tune(
 
     With ``selection``, only the rows of that selection are trained on; what retrieval may show stays the train side.
 
+    With the objective dpo, preference pairs are learnt in place of the rows; ``start`` names the run whose adapter is
+    gone on from.
+
     With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
     The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
     ``finish``, it ends that run with the best adapter it has.
 
     Raises:
-        TunesmithError: It is too early and ``anyway`` is not set; says what is missing.
+        TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used.
     """
     reasons = refuse_too_early(home, anyway)
-    config = tuning_config(home, changes)
+    config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
     with home.alone("tune"):
         answering = Answering(home)
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
-        bench = Bench(home, answering, config, selection, say)
+        bench = Bench(home, answering, config, selection, say, began)
         run = bench.run(config, name=name, finish=finish, reasons=reasons, progress=progress)
         answering.freeze(run, trained_under(home, config))
     return run
 
 
 class Bench:
-    """What runs on one train side share: rows, general rows, inputs."""
+    """What runs on one train side share: rows or pairs, general rows, the run they go on from, inputs."""
 
     def __init__(
-        self, home: Home, answering: Answering, config: LoraConfig, selection: str | None = None, say: Say = silent
-    ) -> None:
+        self, home: Home, answering: Answering, config: LoraConfig, selection: str | None = None, say: Say = silent,
+        began: Run | None = None,
+    ) -> None:  # fmt: skip
         self.home, self.answering, self.say, self.base = home, answering, say, _base(home)
-        chosen = None
+        chosen: frozenset[str] | None = None
         self._inputs: dict[str, str] = {}
+        self._pairs: PreferenceSet | None = None
+        self.train: Sequence[Any]
+        self.validation: Sequence[Any]
         if selection:
             chosen, self._inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
         self._mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
         if self._mixture:
             self._inputs["mixture"] = self._mixture.hash
-        self.train, self.validation = _rows(home, answering, config, chosen)
+        self._began = began
+        if config.objective == "dpo":
+            self.train, self.validation, self._pairs = _pairs(home, answering, config)
+            split = {"split": answering.split.hash}
+            self._inputs["preferences"] = home.save("preferences", "preferences", self._pairs, split)
+            self._inputs |= {"start adapter": began.adapter_hash} if began else {}
+        else:
+            self.train, self.validation = _rows(home, answering, config, chosen)
 
     def inputs(self, config: LoraConfig) -> dict[str, str]:
         """Hashes of all that goes into a run of ``config``."""
@@ -142,12 +175,13 @@ class Bench:
         """
         from tunesmith.tuning.trainer import tune as train_adapter
 
-        home, inputs = self.home, self.inputs(config) | dict(also)
+        home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
         name = name or digest(inputs)[:8]
         tuned = train_adapter(
             self.base, self.train, self.validation, config, home.inside / "runs" / name,
             general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,
-            score=scorer(home, self.answering, config, inputs), **options,
+            score=scorer(home, self.answering, config, inputs), start=home.inside / began.adapter if began else None,
+            **options,
         )  # fmt: skip
         run = Run(
             name=name,
@@ -173,6 +207,10 @@ class Bench:
             validation_score=tuned.validation_score,
             start_validation_score=tuned.start_validation_score,
             warnings=tuned.warnings,
+            start=began.name if began else None,
+            preferences=replace(pairs.counts, too_long=tuned.truncated) if pairs else None,
+            validation_reward_margin=tuned.validation_reward_margin,
+            validation_reward_accuracy=tuned.validation_reward_accuracy,
         )
         home.save("run", name, run, inputs)
         home.store.write_ledger("run", {"name": name})
@@ -244,9 +282,7 @@ def _rows(
     from tunesmith.models.template import Part
     from tunesmith.tuning.rows import Row
 
-    embedder = partial(open_embedder, home.settings.model.embedder)
-    counts = config.retrieved_examples, config.retrieved_documents
-    finder = Finder(answering.known, embedder, *counts, _chunk_words(home, answering, config))
+    finder = _finder(home, answering, config)
 
     def parts(completion: str) -> tuple[Part, ...]:
         if config.balance == "tokens":
@@ -267,6 +303,21 @@ def _rows(
         [row(e, earlier=config.earlier_turns) for e in answering.known.train if chosen is None or e.id in chosen],
         [row(e, earlier=False) for e in home.examples() if e.id in validation],
     )
+
+
+def _pairs(home: Home, answering: Answering, config: LoraConfig) -> tuple[list[PairRow], list[PairRow], PreferenceSet]:
+    """Pairs to learn and to watch, under the messages that the tuned contender will be asked with."""
+    made, examples = preference_set(home, answering.split), {e.id: e for e in home.examples()}
+    rows = partial(
+        as_rows, finder=_finder(home, answering, config), instructions=home.task.instructions, examples=examples
+    )
+    return rows(made.train), rows(made.validation), made
+
+
+def _finder(home: Home, answering: Answering, config: LoraConfig) -> Finder:
+    embedder = partial(open_embedder, home.settings.model.embedder)
+    counts = config.retrieved_examples, config.retrieved_documents
+    return Finder(answering.known, embedder, *counts, _chunk_words(home, answering, config))
 
 
 def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:

@@ -10,6 +10,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
+    from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.records import Decision, Example, Run, Side
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.export import Export
     from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.mend import MendReport
+    from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.review import ReviewDesk
     from tunesmith.workspace.search import Found
@@ -86,7 +88,8 @@ class Workspace:
         return status(self.home)
 
     def add(self, *files: str | Path, progress: Progress = quiet, **options: Any) -> AddReport:
-        """Read examples or documents. Options: as_, side, format, mapping, group_by, licence, dry_run."""
+        """Read examples, documents or preference pairs. Options: as_, side, format, mapping, group_by, licence,
+        dry_run."""
         from tunesmith.workspace.add import add
 
         return add(self.home, [Path(f) for f in files], progress=progress, **options)
@@ -141,6 +144,18 @@ class Workspace:
         from tunesmith.workspace.diff import diff
 
         return diff(self.home, a, b)
+
+    def preferences(self, *, out: str | Path | None = None) -> PreferenceReport:
+        """The pairs of a chosen and a rejected completion, where they come from and where they stand."""
+        from tunesmith.workspace.preferences import preferences
+
+        return preferences(self.home, out=Path(out) if out else None)
+
+    def remove_preferences(self, *names: str) -> int:
+        """Take added pairs out of use, by id or by the file they were read from; how many there were."""
+        from tunesmith.workspace.preferences import remove
+
+        return remove(self.home, *names)
 
     def erase(self, *examples: str, by: str | None = None, reason: str = "") -> EraseReport:
         """Forget for good what examples say, wherever the workspace says it."""
@@ -220,11 +235,11 @@ class Workspace:
 
         return curve(self.home, progress=progress, **options)
 
-    def plan(self, *, selection: str | None = None, **settings: Any) -> PlanReport:
+    def plan(self, *, selection: str | None = None, start: str | None = None, **settings: Any) -> PlanReport:
         """What tuning would take: tokens, steps, memory, time. Settings are as ``tune`` takes them."""
         from tunesmith.workspace.tune import plan
 
-        return plan(self.home, selection=selection, **settings)
+        return plan(self.home, selection=selection, start=start, **settings)
 
     def range_test(self, *, selection: str | None = None, progress: Progress = quiet, **settings: Any) -> RangeTest:
         """Which learning rate suits the base model and the train side. Settings: those under `tuning`."""
@@ -238,11 +253,14 @@ class Workspace:
         name: str | None = None,
         anyway: bool = False,
         selection: str | None = None,
+        start: str | None = None,
         finish: bool = False,
         progress: Progress = quiet,
         **settings: Any,
     ) -> Run:
         """Train an adapter, on the train side or a selection of it. Refused when it is too early, unless ``anyway``.
+
+        ``objective="dpo"`` learns from preference pairs instead; ``start``: go on from that run's adapter.
 
         ``finish``: end an interrupted or diverged run with the best adapter it has.
 
@@ -252,8 +270,18 @@ class Workspace:
         from tunesmith.workspace.tune import tune
 
         return tune(
-            self.home, name=name, anyway=anyway, selection=selection, finish=finish, progress=progress, **settings
-        )
+            self.home, name=name, anyway=anyway, selection=selection, start=start, finish=finish, progress=progress,
+            **settings,
+        )  # fmt: skip
+
+    def forgetting(self, run: str = "tuned", *, progress: Progress = quiet, **options: Any) -> Forgetting:
+        """What a run's model lost of what its base could do.
+
+        Options: texts, tasks, task_folder, task_limit, trust_code.
+        """
+        from tunesmith.workspace.forgetting import forgetting
+
+        return forgetting(self.home, run, progress=progress, **options)
 
     def search(
         self, *, budget: str = "10", anyway: bool = False, selection: str | None = None, progress: Progress = quiet,

@@ -7,7 +7,12 @@ from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.groups import design_effect, group_codes
 from tunesmith.core.statistics.intervals import Interval, tally_interval, wilson_interval, wilson_size
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
-from tunesmith.core.statistics.power import examples_needed_for_bar, examples_needed_for_difference
+from tunesmith.core.statistics.power import (
+    examples_needed_for_bar,
+    examples_needed_for_difference,
+    smallest_difference_seen,
+    smallest_loss_seen,
+)
 from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally, mean_tally
 
 __all__ = [
@@ -31,6 +36,8 @@ __all__ = [
     "paired_interval",
     "phi",
     "raw_agreement",
+    "smallest_difference_seen",
+    "smallest_loss_seen",
     "swap_test",
     "tally_interval",
     "wilson_interval",

@@ -1,4 +1,7 @@
-"""How many test examples it takes to show something. Counts strangers: multiply by the design effect for groups."""
+"""How many test examples it takes to show something, and the least that so many can show.
+
+Counts strangers: multiply by the design effect for groups.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,12 @@ from statistics import NormalDist
 
 from tunesmith.core.statistics.intervals import Z95
 
-__all__ = ["examples_needed_for_bar", "examples_needed_for_difference"]
+__all__ = [
+    "examples_needed_for_bar",
+    "examples_needed_for_difference",
+    "smallest_difference_seen",
+    "smallest_loss_seen",
+]
 
 
 def examples_needed_for_bar(value: float, bar: float, power: float = 0.8) -> int | None:
@@ -50,6 +58,51 @@ def examples_needed_for_difference(difference: float, discordant: float, power: 
         raise ValueError(f"discordant is between the difference {abs(difference)} and 1, not {discordant}")
     spread = Z95 * math.sqrt(discordant) + _z(power) * math.sqrt(discordant - difference**2)
     return math.ceil((spread / difference) ** 2 - 1e-9)
+
+
+def smallest_loss_seen(n: int, gained: int, power: float = 0.8, level: float = 0.05) -> float:
+    """The least share of ``n`` examples that must be lost for McNemar's test to see it at ``level``, two-sided.
+
+    A loss of x is one where as many are gained as here, and x n more are lost than gained.
+
+    Args:
+        gained: Examples that were wrong before and right after.
+
+    Returns:
+        A share in (0, 1]; 1.0 where not even losing all would be seen.
+
+    Source: R. J. Connor, Biometrics 43 (1987) 207-211, solved for the difference.
+
+    >>> round(smallest_loss_seen(469, 23), 2)
+    0.05
+    """
+    edge, z, back = NormalDist().inv_cdf(1 - level / 2), _z(power), 2 * gained / n
+
+    def enough(loss: float) -> bool:
+        apart = min(1.0, back + loss)
+        spread = edge * math.sqrt(apart) + z * math.sqrt(max(0.0, apart - loss**2))
+        return spread**2 <= n * loss**2
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
+def smallest_difference_seen(
+    standard_error: float, degrees: int, power: float = 0.8, level: float = 0.05
+) -> float:  # fmt: skip
+    """The least true difference that a test at ``level``, two-sided, sees with this standard error.
+
+    Args:
+        degrees: Degrees of freedom of the standard error.
+
+    Source: J. Cohen, Statistical Power Analysis (2nd ed., 1988), section 2.1, solved for the difference.
+    """
+    from scipy.special import stdtrit  # heavy: loaded when a statistic is asked for
+
+    return (float(stdtrit(degrees, 1 - level / 2)) + _z(power)) * standard_error
 
 
 def _z(power: float) -> float:

@@ -17,11 +17,12 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from tunesmith.core import codec
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Document, Example
 from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
 
-__all__ = ["Added", "Adding", "add_documents"]
+__all__ = ["Added", "Adding", "add_others"]
 
 AT_ONCE = 2000
 """Rows looked up at once: SQLite takes 32,766 values in a statement."""
@@ -203,9 +204,11 @@ class _Stored:
     changed: bool = False
 
 
-def add_documents(connection: Connection, insert: Callable[..., Any], documents: Iterable[Document]) -> Added:
-    """Add those that are not there."""
-    t, rows, seen, new = tables.documents, iter(documents), 0, 0
+def add_others(
+    connection: Connection, insert: Callable[..., Any], table: Table, records: Iterable[Document | Preference]
+) -> Added:
+    """Add documents or preferences that are not there to the ``table`` of theirs."""
+    t, rows, seen, new = table, iter(records), 0, 0
     while chunk := list(islice(rows, AT_ONCE)):
         unique = {row.id: row for row in chunk}
         query = select(t.c.id).where(t.c.id.in_(list(unique)), t.c.removed_at.is_(None))
@@ -216,7 +219,7 @@ def add_documents(connection: Connection, insert: Callable[..., Any], documents:
     return Added(new, seen - new)
 
 
-def _row(record: Example | Document) -> dict[str, str]:
+def _row(record: Example | Document | Preference) -> dict[str, str]:
     return {"id": record.id, "record": codec.encode(record).decode()}
 
 

@@ -27,6 +27,8 @@ class Erased(NamedTuple):
     """Answers that were deleted: those to the examples, and those to others that quoted them."""
     notes: int
     """Other texts (corrections, notes, reasons) that were blanked."""
+    preferences: int = 0
+    """Pairs that quoted them and were deleted."""
 
 
 def erase(
@@ -39,11 +41,12 @@ def erase(
 ) -> Erased:
     """Forget the examples inside the transaction of ``connection``."""
     answers = _delete_answers(connection, set(ids), quotes)
+    pairs = _delete_preferences(connection, quotes)
     notes = _blank_reviews(connection, set(ids), quotes)
     notes += _rewrite(connection, tables.changes, tables.changes.c.reason, lambda text: redacted(text, quotes))
     notes += _rewrite(connection, tables.reviews, tables.reviews.c.why, lambda text: redacted(text, quotes))
     notes += _rewrite(connection, tables.ledger, tables.ledger.c.detail, lambda text: _redacted_json(text, quotes))
-    return Erased(changes.erase(ids, by, reason, within=connection), answers, notes)
+    return Erased(changes.erase(ids, by, reason, within=connection), answers, notes, pairs)
 
 
 def redacted(value: Any, quotes: Callable[[str], bool]) -> Any:
@@ -68,6 +71,16 @@ def _delete_answers(connection: Connection, ids: set[str], quotes: Callable[[str
     doomed = [row[0] for row in rows if row[1] in ids or _redacted_json(row[2], quotes) != row[2]]
     for number in doomed:
         connection.execute(delete(t).where(t.c.id == number))
+    return len(doomed)
+
+
+def _delete_preferences(connection: Connection, quotes: Callable[[str], bool]) -> int:
+    """Forget pairs that quote, in use or not."""
+    t = tables.preferences
+    rows = connection.execute(select(t.c.id, t.c.record)).all()
+    doomed = [row[0] for row in rows if _redacted_json(row[1], quotes) != row[1]]
+    for pair in doomed:
+        connection.execute(delete(t).where(t.c.id == pair))
     return len(doomed)
 
 

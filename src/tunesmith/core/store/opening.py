@@ -14,7 +14,7 @@ from tunesmith.core.store.store import Store
 
 __all__ = ["HEAD", "open_store"]
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration. A test compares it with the migrations folder."""
 
 

@@ -6,15 +6,16 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, delete, func, select
+from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Answer, Document, Example, Record
 from tunesmith.core.store import tables
-from tunesmith.core.store.adding import Added, Adding, add_documents
+from tunesmith.core.store.adding import Added, Adding, add_others
 from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
 from tunesmith.core.store.moments import now
@@ -22,7 +23,7 @@ from tunesmith.core.store.reviews import Reviews
 
 __all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
 
-Row = TypeVar("Row", Example, Document)
+Row = TypeVar("Row", Example, Document, Preference)
 
 
 class Life(NamedTuple):
@@ -89,11 +90,18 @@ class Store:
 
     def add_documents(self, documents: Iterable[Document], *, dry_run: bool = False) -> Added:
         """Add those that are not there, all of them or none; ``dry_run`` as with examples."""
+        return self._add_others(tables.documents, documents, dry_run)
+
+    def add_preferences(self, pairs: Iterable[Preference], *, dry_run: bool = False) -> Added:
+        """Add those that are not there, all of them or none; ``dry_run`` as with examples."""
+        return self._add_others(tables.preferences, pairs, dry_run)
+
+    def remove_preferences(self, ids: Iterable[str]) -> int:
+        """Take pairs out of use; how many there were. The same file brings them back."""
+        t = tables.preferences
+        out = update(t).where(t.c.id == bindparam("which"), t.c.removed_at.is_(None)).values(removed_at=now())
         with self.writing() as connection:
-            added = add_documents(connection, self._insert, documents)
-            if dry_run:
-                connection.rollback()
-        return added
+            return sum(connection.execute(out, {"which": pair}).rowcount for pair in ids)
 
     def examples(self) -> list[Example]:
         """All that are not removed, by id."""
@@ -101,6 +109,10 @@ class Store:
 
     def documents(self) -> list[Document]:
         return list(self._all(tables.documents, Document))
+
+    def preferences(self) -> list[Preference]:
+        """Pairs that were added and are in use, by id; those of corrections follow from the reviews."""
+        return list(self._all(tables.preferences, Preference))
 
     def example(self, example_id: str) -> Example | None:
         """The example whose id begins with ``example_id``, also if it was removed; None unless exactly one does."""
@@ -213,6 +225,13 @@ class Store:
             Derived(at=r["at"], kind=r["kind"], name=r["name"], hash=r["hash"], inputs=codec.decode(r["inputs"], dict))
             for r in rows
         ]
+
+    def _add_others(self, table: Table, records: Iterable[Document | Preference], dry_run: bool) -> Added:
+        with self.writing() as connection:
+            added = add_others(connection, self._insert, table, records)
+            if dry_run:
+                connection.rollback()
+        return added
 
     def _all(self, table: Table, kind: type[Row], *, removed: bool = False) -> Iterator[Row]:
         there = table.c.removed_at.is_not(None) if removed else table.c.removed_at.is_(None)

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
 
-__all__ = ["answers", "changes", "derived", "documents", "examples", "ledger", "metadata", "reviews", "skips"]
+__all__ = [
+    "answers",
+    "changes",
+    "derived",
+    "documents",
+    "examples",
+    "ledger",
+    "metadata",
+    "preferences",
+    "reviews",
+    "skips",
+]
 
 metadata = MetaData()
 
@@ -25,6 +36,15 @@ examples = Table(
 
 documents = Table(
     "documents",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("record", Text, nullable=False),
+    Column("added_at", String(32), nullable=False),
+    Column("removed_at", String(32)),
+)
+
+preferences = Table(
+    "preferences",
     metadata,
     Column("id", String(32), primary_key=True),
     Column("record", Text, nullable=False),

@@ -16,6 +16,8 @@ __all__ = ["COMPLETION_NAMES", "PROMPT_NAMES", "Columns", "Tags", "as_text", "fi
 
 PROMPT_NAMES = ("prompt", "text", "question", "message", "input", "instruction")
 COMPLETION_NAMES = ("completion", "label", "category", "intent", "answer", "output", "response")
+CHOSEN_NAMES = ("chosen", "preferred_output", "preferred")
+REJECTED_NAMES = ("rejected", "non_preferred_output", "dispreferred")
 _GROUP_NAMES = ("group", "customer")
 _TAGS = (*_GROUP_NAMES, "category", "edge_case", "id", "system")
 _SPARSE = frozenset({"system", "category", "edge_case", "time", "id", "title"})
@@ -37,6 +39,8 @@ class Columns(NamedTuple):
     id: str | None = None
     title: str = "title"
     text: str = "text"
+    chosen: str = "chosen"
+    rejected: str = "rejected"
     tags: frozenset[str] = frozenset()
     """All columns that hold tags: most rows have none of them."""
 
@@ -131,6 +135,9 @@ def find_columns(seen: Sequence[str], options: ReadOptions, *, format: str, whol
         pair = _pair(seen, mapping, options.task, whole=whole)
         consumed |= {pair.prompt, *(column for _, column in pair.fields)}
         consumed |= set() if pair.fields else {pair.completion}
+    elif format == "preference":
+        pair = _preference(seen, mapping, whole=whole)
+        consumed |= {pair.prompt, pair.chosen, pair.rejected}
     fields = set(options.field_names)
 
     def tag(role: str) -> str | None:
@@ -183,6 +190,20 @@ def _pair(seen: Sequence[str], mapping: Mapping[str, str], task: Task | None, *,
     return Columns(prompt=prompt, completion=completion or "completion", fields=fields)
 
 
+def _preference(seen: Sequence[str], mapping: Mapping[str, str], *, whole: bool) -> Columns:
+    """Chosen and rejected; the prompt may also stand at the head of both."""
+    chosen = mapping.get("chosen") or _usual(CHOSEN_NAMES, seen)
+    rejected = mapping.get("rejected") or _usual(REJECTED_NAMES, seen)
+    for role, column, usual in (("chosen", chosen, CHOSEN_NAMES), ("rejected", rejected, REJECTED_NAMES)):
+        if column is None:
+            raise _not_known(role, usual, seen)
+    names = ("prompt", "instruction", *PROMPT_NAMES, "messages", "conversations")
+    prompt = mapping.get("prompt") or _usual(names, [name for name in seen if name not in (chosen, rejected)])
+    if prompt is None and whole:
+        raise _not_known("prompt", PROMPT_NAMES, seen)
+    return Columns(prompt=prompt or "prompt", chosen=chosen or "chosen", rejected=rejected or "rejected")
+
+
 def _completion(seen: Sequence[str], mapping: Mapping[str, str], task: Task | None) -> str | None:
     own = task.fields[0].name if task and task.format == "plain" else None
     if mapped := mapping.get("completion") or (mapping.get(own) if own else None):
@@ -217,6 +238,11 @@ def _usual(usual: Iterable[str], seen: Sequence[str]) -> str | None:
 
 
 def _not_known(role: str, usual: Sequence[str], seen: Sequence[str]) -> TunesmithError:
+    if role == "completion" and {"chosen", "rejected"} <= set(seen):
+        return TunesmithError(
+            "The rows are preference pairs: two completions each, chosen and rejected.",
+            "read them as such with `tunesmith add FILE --as preference`",
+        )
     return TunesmithError(
         f"The format is not recognised: no column is known to hold the {role}; there are: {_listed(seen)}.",
         f"name it with --map {role}=COLUMN, or name it {', '.join(usual)} in the file",

@@ -40,6 +40,11 @@ def mapped(file: str, format: str, columns: Columns, seen: Collection[str]) -> M
     if format == "document":
         roles = {role: name for role, name in (("title", columns.title), ("text", columns.text)) if name in seen}
         return Mapped(file=file, format=format, mapping=roles)
+    if format == "preference":
+        group = next((name for name in columns.group if name in seen), None)
+        roles = {"prompt": columns.prompt, "chosen": columns.chosen, "rejected": columns.rejected}
+        roles |= {"group": group} if group else {}
+        return Mapped(file=file, format=format, mapping={role: name for role, name in roles.items() if name in seen})
     form = row_formats[format]
     pair = {"prompt": form.prompt or columns.prompt}
     pair |= dict(columns.fields) if columns.fields else {"completion": form.completion or columns.completion}

@@ -13,8 +13,11 @@ from tunesmith.core.task import Task
 
 __all__ = ["ROLES", "ReadOptions", "Say", "ask_known_roles", "silent"]
 
-ROLES = ("prompt", "completion", "system", "group", "category", "edge_case", "time", "id", "title", "text")
-"""What a column can be, besides the task's own fields. The last two are a document's."""
+ROLES = (
+    "prompt", "completion", "chosen", "rejected", "system", "group", "category", "edge_case", "time", "id", "title",
+    "text",
+)  # fmt: skip
+"""What a column can be, besides the task's own fields. The last two are a document's; chosen and rejected a pair's."""
 
 Say = Callable[[str], None]
 """Told in words what was guessed or left out."""
@@ -29,8 +32,9 @@ class ReadOptions(Record, frozen=True, kw_only=True):
 
     task: Task | None = None
     """Completions are written, and plain labels checked, by this task; None keeps them as they stand."""
-    as_: Literal["human", "expert", "synthetic", "document"] = "human"
-    """Who wrote the rows; `document` reads text for retrieval instead of examples."""
+    as_: Literal["human", "expert", "synthetic", "document", "preference"] = "human"
+    """Who wrote the rows; `document` reads text for retrieval instead of examples, `preference` pairs of completions of
+    which one is preferred."""
     side: Side | None = None
     """Pins every row to this side."""
     format: str | None = None

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Document, Example, Origin
 from tunesmith.data.readers import conversations, pairs  # noqa: F401  # importing them registers their formats
 from tunesmith.data.readers.columns import Columns, Tags, find_columns, tags_of
@@ -16,6 +17,7 @@ from tunesmith.data.readers.documents import document_row
 from tunesmith.data.readers.formats import Draft, guess_format, row_formats
 from tunesmith.data.readers.mapped import Tell, mapped
 from tunesmith.data.readers.options import ReadOptions, Say
+from tunesmith.data.readers.preferences import preference_row
 from tunesmith.data.readers.rows import Fault, Row, RowFault
 from tunesmith.data.readers.times import is_local, is_time_name, time_column
 
@@ -39,12 +41,15 @@ class Plan:
         """Prompt and completion of one row. Raises RowFault."""
         return row_formats[self.format].draft(content, self.columns)
 
-    def make(self, row: Row, name: str) -> Example | Document:
-        """The example or document of one row of the file ``name``. Raises RowFault."""
+    def make(self, row: Row, name: str) -> Example | Document | Preference:
+        """The example, document or pair of one row of the file ``name``. Raises RowFault."""
         if self.format == "document":
             return document_row(row.content, self.columns, Origin(file=name, line=row.line))
-        messages, value = self.draft(row.content)
         task = self.options.task
+        if self.format == "preference":
+            origin = Origin(file=name, line=row.line)
+            return preference_row(row.content, self.columns, task, origin, self.options.licence)
+        messages, value = self.draft(row.content)
         if self.columns.fields and task is not None:
             value = field_values(value, task)
         completion = completion_text(value, task)
@@ -60,7 +65,7 @@ class Plan:
             category=tags.category,
             edge_case=tags.edge_case,
             time=tags.time,
-            source="human" if self.options.as_ == "document" else self.options.as_,
+            source="human" if self.options.as_ in ("document", "preference") else self.options.as_,
             side=self.options.side,
             origin=Origin(file=name, line=row.line, id=tags.id),
             licence=self.options.licence,
@@ -161,6 +166,8 @@ def _recognised(seen: Sequence[str], options: ReadOptions) -> bool:
 def _row_format(seen: Sequence[str], options: ReadOptions) -> str:
     if options.as_ == "document" or options.format == "document":
         return "document"
+    if options.as_ == "preference":
+        return "preference"
     if options.format is not None and options.format in row_formats:
         return options.format
     mapped = {"prompt", "completion", *options.field_names} & options.mapping.keys()
@@ -179,9 +186,11 @@ def _make_plan(
         parts = columns.fields or (("completion", columns.completion),)
         roles = ", ".join(f"{column!r} as the {role}" for role, column in (("prompt", columns.prompt), *parts))
         say(f"reads {roles}; --map ROLE=COLUMN changes it")
+    elif row_format == "preference":
+        say(f"reads {columns.chosen!r} as chosen, {columns.rejected!r} as rejected; --map ROLE=COLUMN changes it")
     elif options.format != row_format:
         say(f"reads each row as {row_format}, by the keys of the first rows; --format changes it")
-    if row_format != "document":
+    if row_format not in ("document", "preference"):
         columns = _with_time(columns, seen, rows, say)
     for role, column in options.mapping.items():
         if column not in seen:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.preferences import Preference
 from tunesmith.core.records import Document, Example, Rejected
 from tunesmith.data.readers.apart import rows_apart
 from tunesmith.data.readers.dataset import is_dataset
@@ -31,7 +32,7 @@ __all__ = ["Drafted", "drafts", "read"]
 
 def read(
     path: Path, options: ReadOptions, say: Say = silent, tell: Tell = untold
-) -> Iterator[Example | Document | Rejected]:
+) -> Iterator[Example | Document | Preference | Rejected]:
     """Read a file, a data set folder, or all files of a folder in sorted order.
 
     Args:
@@ -98,7 +99,9 @@ def _known(options: ReadOptions) -> ReadOptions:
     return msgspec.structs.replace(options, format=wanted)
 
 
-def _folder(folder: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
+def _folder(
+    folder: Path, options: ReadOptions, say: Say, tell: Tell
+) -> Iterator[Example | Document | Preference | Rejected]:
     files = list(_files_below(folder))
     if not files:
         raise TunesmithError(f"The folder {shown(folder)} holds no files.", "name a folder with examples or documents")
@@ -122,7 +125,9 @@ def _files_below(folder: Path) -> Iterator[Path]:
                 yield Path(here, name)
 
 
-def _file(path: Path, options: ReadOptions, say: Say, tell: Tell) -> Iterator[Example | Document | Rejected]:
+def _file(
+    path: Path, options: ReadOptions, say: Say, tell: Tell
+) -> Iterator[Example | Document | Preference | Rejected]:
     name = shown(path)
     with _planned(path, options, say, tell) as items:
         if isinstance(items, (Document, Rejected)):

@@ -69,6 +69,14 @@ def months(value: float) -> str:
     return f"{value:.1f} months" if value >= 2 else f"{days:.0f} day" + ("" if round(days) == 1 else "s")
 
 
+def precise(value: float | None) -> str:
+    """
+    >>> precise(1.2345), precise(-0.01), precise(None)
+    ('1.234', '−0.010', '–')
+    """
+    return "–" if value is None else f"{value:.3f}".replace("-", "−")
+
+
 def size(value: float) -> str:
     """
     >>> size(1_530_000_000)
@@ -151,6 +159,7 @@ FILTERS = {
     "number": number,
     "p_value": p_value,
     "percent": percent,
+    "precise": precise,
     "seconds": seconds,
     "sentence": sentence,
     "setting": setting,

@@ -31,6 +31,10 @@ GLOSSARY = (
      "late as the test."),
     ("Loss", "What training makes smaller: how surprised the model is, token by token, by the right completion. When "
      "it rises on validation, the model has begun to learn by heart."),
+    ("Forgetting", "What the base model could do and the tuned one no longer can, seen on general items and texts that "
+     "have nothing to do with the task."),
+    ("Bits per byte", "How surprised a model is by a text, spread over its letters. Lower is better; one bit more "
+     "halves the chance that it gives to each letter."),
     ("Token", "A piece of a word: what models read, write and are priced by."),
     ("Unreadable, failed", "An answer that does not have the asked form counts as wrong; one lost to an error or "
      "timeout has no score and is counted apart."),

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from msgspec import field
 
+from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.records import Certificate, Comparison, Decision, Estimate, Finding, Record, Run, Side
 from tunesmith.core.search import Search
 from tunesmith.core.task import Task
@@ -16,6 +17,7 @@ __all__ = [
     "DataPart",
     "DossierMaterial",
     "Duel",
+    "ForgottenPart",
     "Iteration",
     "Look",
     "Reproduce",
@@ -131,6 +133,13 @@ class TuningPart(Record, frozen=True, kw_only=True):
     """The search whose best trial the run is."""
 
 
+class ForgottenPart(Record, frozen=True, kw_only=True):
+    """What the run behind a tuned contender forgot."""
+
+    contender: str
+    found: Forgetting
+
+
 class Look(Record, frozen=True, kw_only=True):
     """One time the test set was scored."""
 
@@ -185,6 +194,8 @@ class DossierMaterial(Record, frozen=True, kw_only=True):
     data: DataPart | None = None
     split: SplitPart | None = None
     tuning: TuningPart | None = None
+    forgotten: tuple[ForgottenPart, ...] = ()
+    """Of each tuned contender whose forgetting was measured; those of one run stand once."""
     looks: tuple[Look, ...] = ()
     overrides: tuple[str, ...] = ()
     """Guards that were passed by a flag, each in words."""

@@ -49,6 +49,7 @@ def render(material: DossierMaterial) -> str:
         field_rows=view.field_rows(material, contenders),
         contrasts=view.contrasts(material),
         duels=[(duel, view.duel_view(material.task, duel)) for duel in material.duels],
+        forgotten=view.forgotten(material, bar),
         cost_rows=costs,
         cost_reasons=reasons,
         glossary=GLOSSARY,

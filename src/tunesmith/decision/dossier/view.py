@@ -9,8 +9,9 @@ from tunesmith.core.records import Comparison, Estimate, Standing
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.dossier.formats import months, setting
-from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial, Duel
+from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial, Duel, ForgottenPart
 from tunesmith.decision.facts import COMPLEXITY, Bar
+from tunesmith.decision.forgetting import Price, prices
 from tunesmith.decision.words import METRICS, SIGNIFICANT, is_shown, usd
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "cost_table",
     "duel_view",
     "field_rows",
+    "forgotten",
     "headline",
     "ranked",
     "subject",
@@ -144,6 +146,17 @@ def cost_table(sheets: tuple[CostSheet, ...]) -> tuple[list[tuple[CostSheet, lis
             cells.append(("", reasons.index(reason) + 1))
         table.append((sheet, cells))
     return table, reasons
+
+
+def forgotten(material: DossierMaterial, bar: Bar) -> list[tuple[ForgottenPart, list[Price]]]:
+    """Each tuned contender with the price of what it forgot."""
+    of = {c.name: c.metrics.get(bar.metric) for c in material.contenders}
+    others = [
+        (c.name, c.kind, c.metrics[bar.metric])
+        for c in material.contenders
+        if c.kind != "tuned" and bar.metric in c.metrics
+    ]
+    return [(part, prices(part.found, bar.metric, of.get(part.contender), others)) for part in material.forgotten]
 
 
 def duel_view(task: Task, duel: Duel) -> DuelView | None:

@@ -1,7 +1,7 @@
 """LoRA adapters in PEFT's format: read, checked against the base model, and applied per row.
 
 An adapter's weights stay beside the base weights, never merged into them, so that rows of several adapters run in one
-pass. What LoRA variants add beyond two matrices a layer is refused, not ignored.
+pass. rsLoRA and DoRA are run; what other variants add beyond two matrices a layer is refused, not ignored.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import json
 import re
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,33 +20,42 @@ from torch import Tensor, nn
 from tunesmith.core.errors import TunesmithError
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.attention import current_pass
+from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.nf4 import weight_of
 
-__all__ = ["PREFIX", "Adapter", "AdapterShelf", "open_adapter"]
+__all__ = ["LENGTHS", "PART", "PREFIX", "Adapter", "AdapterShelf", "open_adapter"]
 
 PICKLED = "adapter_model.bin"
 PREFIX = "base_model.model."
+LENGTHS = "lora_magnitude_vector"
+"""What PEFT calls DoRA's lengths of rows."""
+PART = re.compile(re.escape(PREFIX) + rf"(.+)\.(lora_[AB]\.weight|{LENGTHS})")
+"""Names of an adapter's tensors: the layer, and which of its parts."""
 KEPT = 32
 """Adapters of one model that stay loaded."""
 REFUSED = (
-    "use_dora", "use_qalora", "use_bdlora", "lora_bias", "modules_to_save", "layer_replication", "target_parameters",
+    "use_qalora", "use_bdlora", "lora_bias", "modules_to_save", "layer_replication", "target_parameters",
     "alora_invocation_tokens", "trainable_token_indices", "arrow_config", "kasa_config", "velora_config",
     "monteclora_config", "fan_in_fan_out",
 )  # fmt: skip
-"""Keys of adapter_config.json that, when set, ask for more than two matrices a layer."""
+"""Keys of adapter_config.json that, when set, ask for more than two matrices and DoRA's lengths a layer."""
 PLAIN_STARTS = (True, False, None, "gaussian", "orthogonal", "eva")
 """Values of ``init_lora_weights`` that leave the base weights alone."""
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """The two matrices of each adapted layer, ready to multiply."""
+    """The parts of each adapted layer, ready to multiply."""
 
     folder: str
     hash: str
     down: dict[str, Tensor]
     """Layer name to (inputs, rank)."""
     up: dict[str, Tensor]
-    """Layer name to (rank, outputs), already times alpha / rank."""
+    """Layer name to (rank, outputs), already times alpha / rank, and with DoRA times ``gain``."""
+    gain: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """With DoRA, layer name to what the base layer's outputs are multiplied by, and what is then added so that its bias
+    stays as it was; each (outputs,), not rounded to the model's format."""
 
 
 class AdaptedLinear(nn.Module):
@@ -65,6 +74,9 @@ class AdaptedLinear(nn.Module):
         for start, stop, adapter in this.adapted:
             down = adapter.down.get(self.layer)
             if down is not None:
+                if self.layer in adapter.gain:
+                    gain, shift = adapter.gain[self.layer]
+                    flat_out[start:stop].mul_(gain).add_(shift)
                 flat_out[start:stop].addmm_(flat_in[start:stop] @ down, adapter.up[self.layer])
         return out
 
@@ -85,7 +97,7 @@ class AdapterShelf:
         """The adapter in ``folder``.
 
         Raises:
-            TunesmithError: It is not there, is pickled, is more than plain LoRA, or does not fit the model.
+            TunesmithError: It is not there, is pickled, is a LoRA variant that is not run, or does not fit the model.
         """
         path = Path(folder)
         with self._lock:
@@ -119,10 +131,9 @@ def open_adapter(folder: Path, model: nn.Module, model_name: str, device: torch.
 
     _stamp(folder)
     settings = _settings(folder)
-    down: dict[str, Tensor] = {}
-    up: dict[str, Tensor] = {}
+    parts: dict[str, dict[str, Tensor]] = {"lora_A.weight": {}, "lora_B.weight": {}, LENGTHS: {}}
     for name, weight in load_file(folder / WEIGHTS).items():
-        found = re.fullmatch(re.escape(PREFIX) + r"(.+)\.lora_([AB])\.weight", name)
+        found = PART.fullmatch(name)
         if not found:
             raise _refused(folder, f"holds {name!r}, which is no LoRA matrix of a linear layer")
         if not torch.isfinite(weight).all():
@@ -130,18 +141,34 @@ def open_adapter(folder: Path, model: nn.Module, model_name: str, device: torch.
                 f"Adapter {folder} holds numbers that are not finite ({name}).",
                 "tune again with a lower learning rate; this run diverged",
             )
-        (down if found[2] == "A" else up)[found[1]] = weight.t()
+        parts[found[2]][found[1]] = weight.t() if weight.ndim == 2 else weight
+    down, up, lengths = parts.values()
     if down.keys() != up.keys() or not down:
         raise _refused(folder, "does not hold a pair of matrices for each layer")
+    if lengths.keys() != (down.keys() if settings.get("use_dora") else set()):
+        raise _refused(folder, f"does not hold {LENGTHS} of exactly the layers that its settings say")
+    gain: dict[str, tuple[Tensor, Tensor]] = {}
     for layer in down:
-        _check_fit(folder, model, model_name, settings, layer, down[layer], up[layer])
-        up[layer] = up[layer] * _scale(settings, layer, down[layer].shape[1])
+        base = _fitting(folder, model, model_name, settings, layer, down[layer], up[layer])
+        scale = _scale(settings, layer, down[layer].shape[1])
+        if layer in lengths:
+            gain[layer] = _gain(base, lengths[layer].to(device), down[layer].to(device), up[layer].to(device), scale)
+            up[layer] = up[layer] * gain[layer][0].to(up[layer])
+        up[layer] = up[layer] * scale
     return Adapter(
         str(folder),
         adapter_hash(folder),
         {layer: w.to(device, dtype).contiguous() for layer, w in down.items()},
         {layer: w.to(device, dtype).contiguous() for layer, w in up.items()},
+        gain,
     )
+
+
+def _gain(base: Any, lengths: Tensor, down: Tensor, up: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    """See ``Adapter.gain``; ``down`` (inputs, rank), ``up`` (rank, outputs)."""
+    now = row_lengths(weight_of(base), down.t(), up.t(), scale)
+    gain = lengths.to(now.dtype) / now
+    return gain, torch.zeros_like(gain) if base.bias is None else base.bias.to(gain.dtype) * (1 - gain)
 
 
 def _stamp(folder: Path) -> tuple[int, int]:
@@ -179,9 +206,10 @@ def _settings(folder: Path) -> dict[str, Any]:
     return settings
 
 
-def _check_fit(
+def _fitting(
     folder: Path, model: nn.Module, model_name: str, settings: dict[str, Any], layer: str, down: Tensor, up: Tensor
-) -> None:
+) -> Any:
+    """The layer of ``model`` that the two matrices are for."""
     mend = f"use the base model it was tuned on (its settings name {settings.get('base_model_name_or_path')!r})"
     try:
         base = model.get_submodule(layer)
@@ -198,6 +226,7 @@ def _check_fit(
         )
     if down.shape[1] != up.shape[0]:
         raise _refused(folder, f"has two ranks in layer {layer}")
+    return base
 
 
 def _scale(settings: dict[str, Any], layer: str, rank: int) -> float:
@@ -210,6 +239,6 @@ def _scale(settings: dict[str, Any], layer: str, rank: int) -> float:
 
 def _refused(folder: Path, what: str) -> TunesmithError:
     return TunesmithError(
-        f"Adapter {folder} {what}; the engine runs plain LoRA only.",
+        f"Adapter {folder} {what}; the engine runs LoRA, rsLoRA and DoRA only.",
         "merge it into its base model with PEFT's merge_and_unload and use that folder as the base model",
     )

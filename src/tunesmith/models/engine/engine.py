@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
 import torch
 
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Request
+from tunesmith.core.records import Decoding, Request
 from tunesmith.models.engine.adapters import Adapter, AdapterShelf
 from tunesmith.models.engine.batch import Batch, Limits
 from tunesmith.models.engine.guides import Guides
@@ -26,10 +27,14 @@ from tunesmith.models.engine.memory import PrefixShelf
 from tunesmith.models.engine.prefixes import SHORTEST, Together, share
 from tunesmith.models.engine.rows import Group, Row
 from tunesmith.models.fitting import Fitted, fit
+from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.reply import Reply
 from tunesmith.models.template import Template, common_prefix
 
 __all__ = ["Engine"]
+
+MANY = 16
+"""Requests from which on it pays to keep memory between steps and give it back at the end."""
 
 
 class Engine:
@@ -44,17 +49,19 @@ class Engine:
         threads: CPU threads for all of torch; None leaves torch's choice, which honours OMP_NUM_THREADS.
         device: cpu, cuda, cuda:1...; None takes a GPU where there is one.
         prefix_bytes: Memory for prefixes kept across calls.
+        quantize: none, or nf4 for the base model that a QLoRA adapter learnt on.
     """
 
     def __init__(
         self, folder: Path, *, batch_size: int = 64, batch_tokens: int = 32_768, dtype: str = "auto",
         threads: int | None = None, device: str | None = None, prefix_bytes: int = 1 << 30,
+        quantize: str = "none",
     ) -> None:  # fmt: skip
         if threads is not None:
             torch.set_num_threads(threads)
         self.name = folder.name
         self.template = Template.open(folder)
-        self.model = load_model(folder, dtype, device)
+        self.model = load_model(folder, dtype, device, quantize)
         self.context = context_of(self.model)
         """Most tokens of prompt and completion together."""
         self.adapters = AdapterShelf(self.model, self.name)
@@ -81,15 +88,32 @@ class Engine:
         """
         rows, too_long = self._rows(requests)
         done, written = len(too_long), 0
-        batch = Batch(self.model, self.template, self._limits, self._shelf, self._queue(requests, rows))
+        batch = self._batch(requests, rows)
         for at, refused in enumerate(too_long, 1):
             progress(at, len(requests))
             yield refused
+        with keep_freed_memory() if len(rows) >= MANY else nullcontext():
+            while batch.busy:
+                for row in batch.step():
+                    done, written = done + 1, written + len(row.out)
+                    progress(done, len(requests), f"{written} tokens")
+                    yield row.index, row.reply(self.template)
+
+    def continued(
+        self, prompts: Sequence[Sequence[int]], decodings: Sequence[Decoding], adapter: str | None = None
+    ) -> Iterator[tuple[int, Reply]]:
+        """As ``answers``, of ids with no chat template round them, each below the context."""
+        rows = [
+            (Row(index, list(ids), decoding, None, self.context), list(ids))
+            for index, (ids, decoding) in enumerate(zip(prompts, decodings, strict=True))
+        ]
+        batch = self._batch([Request(messages=(), decoding=d, adapter=adapter) for d in decodings], rows)
         while batch.busy:
             for row in batch.step():
-                done, written = done + 1, written + len(row.out)
-                progress(done, len(requests), f"{written} tokens")
                 yield row.index, row.reply(self.template)
+
+    def _batch(self, requests: Sequence[Request], rows: list[tuple[Row, list[int]]]) -> Batch:
+        return Batch(self.model, self.template, self._limits, self._shelf, self._queue(requests, rows))
 
     def _rows(self, requests: Sequence[Request]) -> tuple[list[tuple[Row, list[int]]], list[tuple[int, Reply]]]:
         """A row and its prompt for each request that fits the context, and replies to those that do not."""

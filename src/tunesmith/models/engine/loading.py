@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.models.engine import attention
+from tunesmith.models.engine import attention, nf4
 from tunesmith.models.engine.attention import Part, Pass
 from tunesmith.models.engine.forward import compute_prefix, run
 from tunesmith.models.engine.memory import Slots
@@ -20,13 +20,15 @@ TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
 """Largest relative difference of logits, engine against plain model; half-precision formats get 0.1."""
 
 
-def load_model(folder: Path, dtype: str, device: str | None) -> Any:
+def load_model(folder: Path, dtype: str, device: str | None, quantize: str = "none") -> Any:
     """The causal language model in ``folder``, in evaluation mode, running the engine's attention.
+
+    With ``quantize`` nf4 it has the weights that NF4 stands for: on a CPU as numbers, which it multiplies by many times
+    faster; on a GPU, whose memory may be why they were packed, packed.
 
     Raises:
         TunesmithError: It is not there, is no safetensors, has an unknown format, or the engine cannot run its kind.
     """
-    from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
     if not (folder / "config.json").exists():
@@ -38,16 +40,16 @@ def load_model(folder: Path, dtype: str, device: str | None) -> Any:
     number = fastest_dtype(where) if dtype == "auto" else _dtype(dtype)
     logging.disable_progress_bar()  # it would write into the progress of the caller
     try:
-        model = AutoModelForCausalLM.from_pretrained(
-            str(folder), dtype=number, use_safetensors=True, trust_remote_code=False, local_files_only=True
-        )
+        model = nf4.load_causal(str(folder), number, where, quantize)
     except (OSError, ValueError) as error:
         raise TunesmithError(
             f"The model in {folder} could not be loaded: {str(error).splitlines()[0]}",
             "use a folder with config.json and model.safetensors of a causal language model",
         ) from error
-    model = model.eval().requires_grad_(False).to(where)
+    model = model.eval().requires_grad_(False)
     if where.type == "cpu":
+        if quantize == "nf4":
+            nf4.unpack(model)
         _turn_weights(model)
     _use_own_attention(model, folder)
     return model

@@ -61,6 +61,12 @@ class Slots:
                 held[layer] = self._room(old)
                 held[layer][: old.shape[0], :, : old.shape[2]] = old
 
+    def whole(self, columns: int) -> int:
+        """All columns that there is room for, where they are not many times ``columns``: whole slots are multiplied as
+        they lie, a part of each is copied first, which takes ten times as long. What lies beyond a row's own columns is
+        masked either way."""
+        return self._columns if columns <= self._columns <= 3 * columns else columns
+
     def write(self, layer: int, slot_N: Tensor, column_N: Tensor, keys_HND: Tensor, values_HND: Tensor) -> None:
         """Store each token's key and value in its row's slot, at its column."""
         for held, new in ((self._keys, keys_HND), (self._values, values_HND)):

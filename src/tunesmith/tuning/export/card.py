@@ -22,16 +22,19 @@ def card(facts: Facts, parity: Parity, title: str, use: str, *, library: str | N
     if "/" in facts.base:
         head["base_model"] = facts.base
     front = "".join(f"{key}: {json.dumps(value)}\n" for key, value in head.items() if value)
+    unit = "nats a token" if facts.train_pairs is None else "on preference pairs"
     rows = {
         "task": facts.task,
         "base model": f"{facts.base}, files {facts.base_hash}",
         "licence of the base model": facts.base_licence or "not known to Tunesmith: look it up before you pass it on",
-        "run": f"{facts.run}, best at step {facts.best_step}, validation loss {facts.validation_loss:.4f} nats a token",
+        "run": f"{facts.run}, best at step {facts.best_step}, validation loss {facts.validation_loss:.4f} {unit}",
+        "went on from run": facts.start or "",
         "adapter": facts.adapter_hash,
         "number format of the weights": dtype,
         "examples": f"snapshot {facts.snapshot}" if facts.snapshot else "",
         "split": facts.split,
         "train examples": "" if facts.train_examples is None else str(facts.train_examples),
+        "preference pairs learnt": "" if facts.train_pairs is None else str(facts.train_pairs),
     }
     table = "\n".join(f"| {name} | {_cell(value)} |" for name, value in rows.items() if value)
     parts = [f"---\n{front}---" if front else "", f"# {facts.run}: {title}", f"| | |\n|---|---|\n{table}", use.strip()]

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
+from tunesmith.models.adapter_folder import is_model
 from tunesmith.models.parity import Figures, Parity, difference, judge
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import load_base
 from tunesmith.tuning.export import gguf, llama_cpp, loaders, merged, ollama, vllm
 from tunesmith.tuning.export.card import card
 from tunesmith.tuning.export.measuring import Measured, measure
@@ -29,6 +29,30 @@ ROUNDED_ELSEWHERE = 2.0
 """So many times as much as the base model may the tuned one lose by rounding: its activations are others. On
 SmolLM2-135M it lost 0.3 times as much as q8_0, and 0.7 times as float16."""
 CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama is a server of its own"}
+
+
+def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
+    """Refuse a target that would drop a part of the adapter, or put it on other weights than it learnt on.
+
+    Raises:
+        TunesmithError: The adapter has DoRA, or learnt on quantised weights, and the target knows none of it.
+    """
+    if is_model(source.adapter) and (to in ("adapter", "vllm") or part == "adapter"):
+        raise TunesmithError(
+            f"Run {source.facts.run} tuned all weights of its base model; there is no adapter.",
+            f"hand on the model: `tunesmith export {source.facts.run} --to merged`",
+        )
+    if to != "vllm" and not (part == "adapter" and to in ("gguf", "ollama")):
+        return
+    mend = "--to merged" if to == "vllm" else f"--to {to} --part merged"
+    mend = f"hand on the merged model: `tunesmith export {source.facts.run} {mend}`"
+    what = "vLLM" if to == "vllm" else "A GGUF adapter"
+    if source.settings.get("use_dora"):
+        raise TunesmithError(f"{what} cannot hold what DoRA learns, the lengths of the weights' rows.", mend)
+    if source.quantize != "none":
+        raise TunesmithError(
+            f"The adapter learnt on a base model quantised to {source.quantize}; {what} would put it on another.", mend
+        )
 
 
 class _Read(NamedTuple):
@@ -92,13 +116,18 @@ def hand_on(
         dtype: Number format of merged weights.
         others: Adapters of other runs on the same base.
         say: Told what is being done.
+
+    Raises:
+        TunesmithError: The target cannot hold the adapter.
     """
+    _refuse_what_cannot_hold(source, to, part)
     say("measuring the run's model")
     measured = measure(source, others or {}, asked)
     say("writing and loading again")
     folder.mkdir(parents=True)
     written = _WRITERS[to](source, folder, asked, part, dtype, measured)
     say("comparing")
+    whole = is_model(source.adapter)
     judged = [
         judge(
             read.figures,
@@ -108,7 +137,7 @@ def hand_on(
             noise_floors=measured.noise_floors | read.floors,
             same_token_ids=read.same_token_ids,
             rounding=written.rounding if read.rounding is None else read.rounding,
-            untouched=untouched(source.adapter),
+            untouched=source.facts.best_step == 0 if whole else untouched(source.adapter),
             others=measured.others,
             not_run=written.not_run,
         )
@@ -117,7 +146,7 @@ def hand_on(
     failed = next((parity for parity in judged if not parity.passed), None)
     parity = failed or replace(judged[-1], also={p.loader: p.difference for p in judged[:-1]})
     library = {"adapter": "peft", "vllm": "peft", "merged": "transformers"}.get(to)
-    title = _TITLES[to, part if to in ("gguf", "ollama") else ""]
+    title = "tuned model" if whole and to == "merged" else _TITLES[to, part if to in ("gguf", "ollama") else ""]
     said = card(source.facts, parity, title, written.use, library=library, dtype=dtype)
     write_whole(folder / "README.md", said)
     return parity
@@ -136,21 +165,29 @@ _TITLES = {
 
 def _adapter(source: Source, folder: Path, asked: Sequence[Asked], *_: Any) -> _Written:
     write_adapter(source, folder)
+    quantised, more, how = source.quantize == "nf4", "", ""
+    if quantised:
+        more = ', quantization_config=BitsAndBytesConfig(\n    load_in_4bit=True, bnb_4bit_quant_type="nf4", '
+        more, how = f"{more}bnb_4bit_use_double_quant=True\n)", ", BitsAndBytesConfig"
     use = f"""```python
 from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer{how}
 
-base = AutoModelForCausalLM.from_pretrained({source.facts.base!r})  # or the folder that holds it
+base = AutoModelForCausalLM.from_pretrained({source.facts.base!r}{more})  # or the folder that holds it
 model, tokenizer = PeftModel.from_pretrained(base, "."), AutoTokenizer.from_pretrained(".")
 ```"""
-    figures = loaders.through_peft(source.base, folder, asked)
+    if quantised:
+        use += (
+            "\n\nThe adapter learnt on these quantised weights and was measured on them; on others it is another model."
+        )
+    figures = loaders.through_peft(source.base, folder, asked, source.quantize)
     return _Written((_Read("PEFT", figures, loaders.same_ids(folder, asked)),), use)
 
 
 def _merged(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, *_: Any) -> _Written:
-    model = merged.merge(source.base, source.adapter)
+    model = merged.merge(source.base, source.adapter, source.quantize)
     rounding = _rounding(model, asked, dtype, merged.round_weights)
-    merged.write_merged(source, model, folder, dtype)
+    merged.write_model(model, source.base, folder, dtype)
     del model
     figures = loaders.through_transformers(folder, asked)
     use = """```python
@@ -172,7 +209,7 @@ def _gguf(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtyp
         use = f"On top of a GGUF of {source.facts.base}: `llama-server --jinja -m BASE.gguf --lora adapter.gguf`"
     else:
         gguf.check_kind(source.base)
-        model = merged.merge(source.base, source.adapter)
+        model = merged.merge(source.base, source.adapter, source.quantize)
         rounding = _rounding(model, asked, dtype, gguf.round_matrices)
         gguf.write_gguf(model, source.base, model_file, dtype, source.facts.run)
         del model
@@ -193,7 +230,7 @@ def _through_llama_cpp(
     template = Template.open(source.base)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
         bare = Path(temporary) / "base.gguf"
-        gguf.write_gguf(load_base(source.base, "float32"), source.base, bare, dtype, source.facts.base)
+        gguf.write_gguf(merged.bare(source.base, source.quantize), source.base, bare, dtype, source.facts.base)
         base, _ = llama_cpp.through_llama_cpp(bare, asked, template)
         if part == "adapter":
             figures, same = llama_cpp.through_llama_cpp(bare, asked, template, folder / "adapter.gguf")
@@ -212,7 +249,7 @@ def _ollama(
     own = "adapter.gguf" if part == "adapter" else None
     write_whole(folder / "Modelfile", ollama.modelfile(template, asked, source.facts, context, own))
     if part == "adapter":
-        bare = load_base(source.base, "float32")
+        bare = merged.bare(source.base)
         gguf.write_gguf(bare, source.base, folder / "model.gguf", dtype, source.facts.base)
     written = _gguf(source, folder, asked, part, dtype, measured)
     use = f"`ollama create {source.facts.run} -f Modelfile && ollama run {source.facts.run}`"

@@ -34,14 +34,14 @@ def figures_of(model: Any, asked: Sequence[Asked]) -> list[list[float]]:
     return found
 
 
-def through_transformers(folder: Path, asked: Sequence[Asked]) -> list[list[float]]:
+def through_transformers(folder: Path, asked: Sequence[Asked], quantize: str = "none") -> list[list[float]]:
     """A model folder through ``AutoModelForCausalLM``."""
-    return figures_of(load_base(folder, "float32").eval(), asked)
+    return figures_of(load_base(folder, "float32", quantize).eval(), asked)
 
 
-def through_peft(base: Path, adapter: Path, asked: Sequence[Asked]) -> list[list[float]]:
-    """An adapter folder through ``PeftModel.from_pretrained``, beside its base model."""
-    return figures_of(beside(base, adapter), asked)
+def through_peft(base: Path, adapter: Path, asked: Sequence[Asked], quantize: str = "none") -> list[list[float]]:
+    """An adapter folder through ``PeftModel.from_pretrained``, beside its base model as it learnt on it."""
+    return figures_of(beside(base, adapter, quantize, packed=True), asked)
 
 
 def through_gguf(file: Path, asked: Sequence[Asked]) -> tuple[list[list[float]], bool]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tunesmith.models.adapter_folder import is_model
 from tunesmith.models.engine.engine import Engine
 from tunesmith.models.engine.forcing import log_probabilities
 from tunesmith.models.parity import Figures, difference
@@ -29,7 +30,7 @@ def measure(source: Source, others: Mapping[str, Path], asked: Sequence[Asked]) 
     ours, base, away, in_pieces = _through_engine(source, others, asked)  # its model is let go before the next is read
     floors = {
         "base model through the engine and through transformers": difference(
-            base, through_transformers(source.base, asked)
+            base, through_transformers(source.base, asked, source.quantize)
         ),
         "tuned model with the prompt in one piece and in two": in_pieces,
     }
@@ -39,10 +40,12 @@ def measure(source: Source, others: Mapping[str, Path], asked: Sequence[Asked]) 
 def _through_engine(
     source: Source, others: Mapping[str, Path], asked: Sequence[Asked]
 ) -> tuple[Figures, Figures, dict[str, Figures], float]:
-    engine = Engine(source.base, dtype="float32")
+    base = Engine(source.base, dtype="float32", quantize=source.quantize)
 
     def figures(adapter: Path | None, *, pieces: int = 1) -> Figures:
-        held = engine.adapters.get(str(adapter)) if adapter is not None else None
+        whole = adapter is not None and is_model(adapter)
+        engine = Engine(adapter, dtype="float32") if adapter is not None and whole else base
+        held = engine.adapters.get(str(adapter)) if adapter is not None and not whole else None
         return [
             log_probabilities(engine.model, row.ids, row.first, held, prefix=row.first // 2 if pieces == 2 else 0)
             for row in asked

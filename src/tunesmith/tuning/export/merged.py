@@ -11,26 +11,39 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
+from tunesmith.models.adapter_folder import is_model
+from tunesmith.models.engine import nf4
 from tunesmith.tuning.base import load_base
-from tunesmith.tuning.export.source import Source, copy_tokenizer
+from tunesmith.tuning.export.source import copy_tokenizer
 
-__all__ = ["DTYPES", "beside", "merge", "round_weights", "stored_dtype", "write_merged"]
+__all__ = ["DTYPES", "bare", "beside", "merge", "round_weights", "stored_dtype", "write_model"]
 
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def beside(base: Path, adapter: Path) -> Any:
-    """The base model in float32 and the adapter beside its weights, by PEFT."""
+def bare(base: Path, quantize: str = "none") -> Any:
+    """The base model in float32, with plain weights: its own, or those that the quantised ones stand for."""
+    model = load_base(base, "float32", quantize)
+    return model if quantize == "none" else nf4.unpack(model)
+
+
+def beside(base: Path, adapter: Path, quantize: str = "none", *, packed: bool = False) -> Any:
+    """The base model in float32 and the adapter beside its weights, by PEFT. ``packed``: quantised weights stay so."""
     import peft
+
+    model = load_base(base, "float32", quantize) if packed else bare(base, quantize)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
-        return peft.PeftModel.from_pretrained(load_base(base, "float32"), str(adapter)).eval()
+        return peft.PeftModel.from_pretrained(model, str(adapter)).eval()
 
 
-def merge(base: Path, adapter: Path) -> Any:
-    """The base model in float32 with the adapter's product added to its weights, by PEFT."""
-    return beside(base, adapter).merge_and_unload(safe_merge=True).eval()
+def merge(base: Path, adapter: Path, quantize: str = "none") -> Any:
+    """The base model in float32 with the adapter's product added to its weights, by PEFT; to those that the quantised
+    ones stand for, where it learnt on them. A model that was tuned as a whole is itself."""
+    if is_model(adapter):
+        return load_base(adapter, "float32").eval()
+    return beside(base, adapter, quantize).merge_and_unload(safe_merge=True).eval()
 
 
 def stored_dtype(base: Path) -> str:
@@ -52,12 +65,12 @@ def round_weights(model: Any, dtype: str) -> None:
             weight.copy_(rounded)
 
 
-def write_merged(source: Source, model: Any, folder: Path, dtype: str) -> None:
-    """Write ``model``, whose weights are rounded to ``dtype`` already."""
+def write_model(model: Any, base: Path, folder: Path, dtype: str) -> None:
+    """Write ``model``, whose weights are rounded to ``dtype`` already, with the tokenizer in ``base``."""
     model.to(getattr(torch, dtype)).save_pretrained(str(folder))
     _say_rope_twice(folder / "config.json", dtype)
-    copy_tokenizer(source.base, folder)
-    generation = source.base / "generation_config.json"
+    copy_tokenizer(base, folder)
+    generation = base / "generation_config.json"
     if generation.is_file():
         write_whole(folder / generation.name, generation.read_bytes())
 

@@ -48,6 +48,10 @@ class Facts(Record, frozen=True, kw_only=True):
     instructions: str = ""
     shows: tuple[int, int] = (0, 0)
     """Train examples and documents that retrieval puts into each prompt."""
+    train_pairs: int | None = None
+    """Preference pairs that were learnt, where the run learnt such."""
+    start: str | None = None
+    """Run whose adapter it went on from."""
 
 
 class Source(NamedTuple):
@@ -55,7 +59,10 @@ class Source(NamedTuple):
 
     base: Path
     adapter: Path
+    """Or the model, where all weights were tuned."""
     facts: Facts
+    quantize: str = "none"
+    """How the base model's weights were quantised when the adapter learnt."""
 
     @property
     def settings(self) -> dict[str, object]:
@@ -79,15 +86,16 @@ def untouched(adapter: Path) -> bool:
 
 
 def one_scale(source: Source) -> tuple[int, float]:
-    """Rank and alpha, where they are the same in all layers.
+    """Rank and alpha, where they are the same in all layers; what rsLoRA multiplies by is said as an alpha.
 
     Raises:
         TunesmithError: They are not; the formats that need this know one alpha.
     """
     settings = source.settings
-    if settings.get("rank_pattern") or settings.get("alpha_pattern") or settings.get("use_rslora"):
+    if settings.get("rank_pattern") or settings.get("alpha_pattern"):
         raise TunesmithError(
             "The adapter has a rank or alpha of its own in some layers, which a GGUF adapter cannot say.",
             f"`tunesmith export {source.facts.run} --to gguf --part merged`",
         )
-    return int(str(settings["r"])), float(str(settings["lora_alpha"]))
+    rank, alpha = int(str(settings["r"])), float(str(settings["lora_alpha"]))
+    return rank, alpha * rank**0.5 if settings.get("use_rslora") else alpha

@@ -1,0 +1,134 @@
+"""What a run lowers and how it is watched. The trainer knows steps, looks and checkpoints, and nothing of the loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from tunesmith.core.codec import digest
+from tunesmith.core.progress import Progress
+from tunesmith.core.records import MixtureCounts, TuningWarning
+from tunesmith.models.template import Encoded, Template
+from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.mixture import GeneralRows, encode_general
+from tunesmith.tuning.rows import Row, Sides, both_sides
+from tunesmith.tuning.sizes import check_memory
+from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.warning_signs import Log, warning_signs
+
+__all__ = ["GENERAL", "TRAIN", "Learnt", "Likelihood", "Objective"]
+
+TRAIN, GENERAL = "train_loss", "general_train_loss"
+"""What a step's losses are called in log and curve."""
+
+
+class Learnt(NamedTuple):
+    """One step, its gradients added."""
+
+    losses: dict[str, float]
+    """By name; the curve tells their means."""
+    tokens: int
+    examples: int
+    told: dict[str, float] = {}
+    """What the log tells of the step besides."""
+
+
+class Objective(Protocol):
+    """One kind of loss over the rows of one run."""
+
+    count: int
+    """Steps."""
+    per_epoch: int
+    too_long: int
+    """Rows that did not fit whole."""
+
+    def inputs(self) -> dict[str, str]:
+        """Hashes of all rows, by what they are."""
+        ...
+
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
+        """As ``check_memory``."""
+        ...
+
+    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
+        """What must be known before the first step, from the network as it starts; kept in ``folder``."""
+        ...
+
+    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
+        """Add the gradients of the step at this number, from 0."""
+        ...
+
+    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
+        """What is watched; ``validation_loss`` is among it."""
+        ...
+
+    def signs(self, log: Log) -> list[TuningWarning]:
+        """Warnings that the log so far calls for."""
+        ...
+
+    def counts(self, steps: int) -> MixtureCounts | None:
+        """What the first ``steps`` steps hold of general examples."""
+        ...
+
+
+class Likelihood:
+    """Completions made likely, each token by its weight: supervised fine-tuning, with general rows mixed in or not."""
+
+    def __init__(
+        self, template: Template, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, limit: int,
+        general: GeneralRows | None, sides: Sides | None = None,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            sides: The rows as tokens, where they are known.
+
+        Raises:
+            NothingToMeasure: A side is empty.
+            TunesmithError: A row is too long or has nothing to learn, or no general row fits.
+        """
+        self._config = config
+        self._learnt, self._watched = sides or both_sides(template, train, validation, limit, config.too_long)
+        self._mixed = None
+        if general is not None and config.mixture is not None:
+            self._mixed = encode_general(template, general, self._learnt.examples, config, config.mixture, limit)
+        self._steps = Steps(self._learnt.examples, self._mixed, config)
+        self._sides = {"validation_loss": _whole(self._watched.examples, config)}
+        if self._mixed and self._mixed.held_out:
+            self._sides["general_validation_loss"] = _whole(self._mixed.held_out, config)
+        self.count, self.per_epoch = self._steps.count, self._steps.per_epoch
+        self.too_long = self._learnt.too_long + self._watched.too_long
+
+    def inputs(self) -> dict[str, str]:
+        mixed = {"mixture": digest([self._mixed.examples, self._mixed.held_out])} if self._mixed else {}
+        return {"train side": digest(self._learnt), "validation side": digest(self._watched), **mixed}
+
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
+        return check_memory(base, self._learnt, self._watched, self._mixed, self._config)
+
+    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
+        """Nothing: the loss knows no start."""
+
+    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
+        now = self._steps.at(step)
+        learn = partial(network.learn, between=between, of=now.weight)
+        losses = {TRAIN: learn(now.train)} if now.train else {}
+        losses |= {GENERAL: learn(now.general)} if now.general else {}
+        return Learnt(losses, now.tokens, now.examples)
+
+    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
+        return {name: network.loss_sum(side, between) / side.weight for name, side in self._sides.items()}
+
+    def signs(self, log: Log) -> list[TuningWarning]:
+        return warning_signs(log, self._config, self.count)
+
+    def counts(self, steps: int) -> MixtureCounts | None:
+        return self._steps.counts(steps)
+
+
+def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
+    """All ``examples`` at once, to be measured."""
+    return make_batch(examples, shared_prefix(examples), config.pack_tokens)

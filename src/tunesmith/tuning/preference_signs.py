@@ -1,0 +1,78 @@
+"""What the log of a DPO run shows that people should know. Rules as in ``warning_signs``; rewards are beta * nats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from statistics import fmean
+
+from tunesmith.core.records import TuningWarning
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.warning_signs import Log, column, warned
+
+__all__ = ["preference_signs"]
+
+FALLEN_NATS = 2.0
+"""The chosen completions are less likely by so much, e^2 = 7 times, than the start model found them."""
+FAR_NATS = 30.0
+"""Log-probabilities that have moved by so much, on average, leave little of the start model."""
+LATE = 5
+"""Steps whose mean says what the last ones show."""
+USUAL_RATE = 1e-3
+
+
+def preference_signs(log: Log, config: LoraConfig) -> list[TuningWarning]:
+    """All warnings about preferences that the log calls for."""
+    return [found for rule in RULES if (found := rule(log, config))]
+
+
+def chosen_falling(log: Log, config: LoraConfig) -> TuningWarning | None:
+    """Chosen completions have become less likely along with the rejected ones: DPO lowers only their distance."""
+    chosen, rejected = _nats(log, config)
+    if chosen is None or rejected is None or chosen > -FALLEN_NATS:
+        return None
+    return warned(
+        log,
+        "chosen_falling",
+        f"the chosen completions have become less likely: their log-probability has moved by {chosen:.1f} nats, that "
+        f"of the rejected ones by {rejected:.1f}; the model moves to answers that are in no pair",
+        f"set tuning.dpo_sft_weight to 1, or tuning.dpo_beta to {config.dpo_beta * 3:g}, or tuning.dpo_learning_rate "
+        f"to {config.learning_rate / 3:g}",
+    )
+
+
+def beta_too_low(log: Log, config: LoraConfig) -> TuningWarning | None:
+    """The model has moved very far from where it began: beta does not hold it."""
+    chosen, rejected = _nats(log, config)
+    if chosen is None or rejected is None or max(abs(chosen), abs(rejected)) < FAR_NATS:
+        return None
+    return warned(
+        log,
+        "beta_too_low",
+        f"the completions' log-probabilities have moved by {chosen:.0f} (chosen) and {rejected:.0f} nats (rejected): "
+        f"a beta of {config.dpo_beta:g} does not hold the model near its start",
+        f"set tuning.dpo_beta to {min(config.dpo_beta * 3, 1):g}, or tuning.dpo_learning_rate to "
+        f"{config.learning_rate / 3:g}",
+    )
+
+
+def unusual_dpo_rate(log: Log, config: LoraConfig) -> TuningWarning | None:
+    if config.learning_rate <= USUAL_RATE:
+        return None
+    return warned(
+        log,
+        "unusual_dpo_rate",
+        f"the learning rate {config.learning_rate:g} is more than ten times what suits DPO",
+        "interrupt with Ctrl-C and set tuning.dpo_learning_rate between 1e-5 and 3e-4",
+    )
+
+
+def _nats(log: Log, config: LoraConfig) -> tuple[float | None, float | None]:
+    """How far chosen and rejected log-probabilities have moved in the last steps, on average."""
+    means = []
+    for name in ("chosen_reward", "rejected_reward"):
+        rewards = column(log, name)
+        means.append(fmean(rewards[-LATE:]) / config.dpo_beta if len(rewards) >= LATE else None)
+    return means[0], means[1]
+
+
+RULES: tuple[Callable[[Log, LoraConfig], TuningWarning | None], ...] = (chosen_falling, beta_too_low, unusual_dpo_rate)

@@ -1,0 +1,188 @@
+"""DPO: pairs of completions, of which the chosen one is to become more likely, beside the rejected one, than it was.
+
+The loss of a pair is -log sigmoid(beta * margin), where the margin is how much further the log-probability of the
+chosen completion has moved from what the model said of it before the first step than that of the rejected one has. A
+completion's log-probability is the sum over its tokens, the ending one included.
+
+Source: R. Rafailov et al., arXiv:2305.18290; label smoothing as E. Mitchell's conservative DPO; the likelihood of
+chosen completions beside it, R. Y. Pang et al., arXiv:2404.19733.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from tunesmith.core.codec import digest
+from tunesmith.core.progress import Progress
+from tunesmith.core.records import MixtureCounts, TuningWarning
+from tunesmith.models.template import Template
+from tunesmith.tuning.batches import Order
+from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.objectives import TRAIN, Learnt
+from tunesmith.tuning.pairs import Pair, PairBatch, PairRow, encode_pairs, pair_batches
+from tunesmith.tuning.preference_signs import preference_signs
+from tunesmith.tuning.reference import kept_reference
+from tunesmith.tuning.rows import EncodedRows
+from tunesmith.tuning.sizes import check_memory
+from tunesmith.tuning.warning_signs import Log, warning_signs
+
+__all__ = ["Preferring", "dpo_losses"]
+
+AT_ONCE = 64
+"""Pairs of which the start model is asked at once, between two places where the work can be interrupted."""
+
+
+def dpo_losses(margin_P: Tensor, beta: float, smoothing: float = 0.0) -> Tensor:
+    """Loss (P,) of each pair, given by how many nats the chosen completion has moved further than the rejected one.
+
+    >>> [round(x, 4) for x in dpo_losses(torch.tensor([0.0, 10.0, -10.0]), 0.1).tolist()]
+    [0.6931, 0.3133, 1.3133]
+    """
+    return -(1 - smoothing) * logsigmoid(beta * margin_P) - smoothing * logsigmoid(-beta * margin_P)
+
+
+class _Sums:
+    """What pairs add up to."""
+
+    def __init__(self) -> None:
+        self.loss = self.pairs = self.right = 0.0
+        self.moved = torch.zeros(2, dtype=torch.float64)
+
+    def add(self, losses_P: Tensor, moved_P2: Tensor) -> None:
+        margin_P = moved_P2[:, 0] - moved_P2[:, 1]
+        self.loss += float(losses_P.sum())
+        self.pairs += len(margin_P)
+        self.right += float((margin_P > 0).sum()) + float((margin_P == 0).sum()) / 2
+        self.moved += moved_P2.sum(0).double().cpu()
+
+    def told(self, beta: float, prefix: str = "") -> dict[str, float]:
+        """Means: a reward is beta times how far a log-probability has moved; a tie is half right."""
+        chosen, rejected = (beta * self.moved / self.pairs).tolist()
+        return {
+            f"{prefix}reward_margin": chosen - rejected,
+            f"{prefix}reward_accuracy": self.right / self.pairs,
+            f"{prefix}chosen_reward": chosen,
+            f"{prefix}rejected_reward": rejected,
+        }
+
+
+class _Reference(NamedTuple):
+    """Log-probabilities (pairs, 2) of the start model, chosen and rejected, in nats."""
+
+    train: Tensor
+    validation: Tensor
+
+
+class Preferring:
+    """Chosen completions preferred to rejected ones: direct preference optimization."""
+
+    def __init__(
+        self, template: Template, train: Sequence[PairRow], validation: Sequence[PairRow], config: LoraConfig,
+        limit: int,
+    ) -> None:  # fmt: skip
+        """
+        Raises:
+            NothingToMeasure: A side has no pair, or none that fits.
+            TunesmithError: A pair is too long.
+        """
+        self._config = config
+        self._learnt = encode_pairs(template, train, "train", limit, config.too_long)
+        self._watched = encode_pairs(template, validation, "validation", limit, config.too_long)
+        self._order = Order(len(self._learnt.pairs), config.batch_size, config.epochs, config.seed)
+        self._looks = pair_batches(self._watched.pairs, config.pack_tokens)
+        self._reference: _Reference | None = None
+        self.count, self.per_epoch = self._order.steps, self._order.steps_per_epoch
+        self.too_long = self._learnt.too_long + self._watched.too_long
+
+    def inputs(self) -> dict[str, str]:
+        return {"train pairs": digest(self._learnt), "validation pairs": digest(self._watched)}
+
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
+        """That of as many completions as the pairs have."""
+        learnt, watched = (EncodedRows([*chain(*side.pairs)], 0) for side in (self._learnt, self._watched))
+        twice = self._config.model_copy(update={"batch_size": 2 * self._config.batch_size})
+        return check_memory(base, learnt, watched, None, twice)
+
+    def begin(self, network: Network, folder: Path, between: Callable[[], None], progress: Progress) -> None:
+        """What the model says of all pairs before it learns: read where it was kept, else computed once."""
+        pairs = self._learnt.pairs
+        parts = [pairs[at : at + AT_ONCE] for at in range(0, len(pairs), AT_ONCE)]
+
+        def said() -> dict[str, Tensor]:
+            found = []
+            for number, part in enumerate(parts, 1):
+                found.append(self._log_probabilities(network, pair_batches(part, self._config.pack_tokens), between))
+                progress(number, len(parts), "asking the start model about the pairs")
+            return {"train": torch.cat(found), "validation": self._log_probabilities(network, self._looks, between)}
+
+        sizes = {"train": len(pairs), "validation": len(self._watched.pairs)}
+        self._reference = _Reference(**kept_reference(folder, sizes, said))
+
+    def learn(self, network: Network, step: int, between: Callable[[], None]) -> Learnt:
+        assert self._reference is not None  # begun
+        numbers = self._order.numbers(step)
+        pairs = [self._learnt.pairs[n] for n in numbers]
+        batches, sums = pair_batches(pairs, self._config.pack_tokens), _Sums()
+        network.model.train()
+        for losses_P, moved_P2 in self._losses(network, pairs, batches, self._reference.train[numbers], between):
+            (losses_P.sum() / len(pairs)).backward()  # type: ignore[no-untyped-call]
+            sums.add(losses_P.detach(), moved_P2)
+        tokens = sum(made.batch.tokens for made in batches)
+        return Learnt({TRAIN: sums.loss / sums.pairs}, tokens, len(pairs), sums.told(self._config.dpo_beta))
+
+    def look(self, network: Network, between: Callable[[], None]) -> dict[str, float]:
+        assert self._reference is not None  # begun
+        network.model.eval()
+        sums, pairs = _Sums(), self._watched.pairs
+        with torch.no_grad():
+            for found in self._losses(network, pairs, self._looks, self._reference.validation, between):
+                sums.add(*found)
+        return {"validation_loss": sums.loss / sums.pairs} | sums.told(self._config.dpo_beta, "validation_")
+
+    def signs(self, log: Log) -> list[TuningWarning]:
+        return warning_signs(log, self._config, self.count) + preference_signs(log, self._config)
+
+    def counts(self, steps: int) -> MixtureCounts | None:
+        """Nothing is mixed in."""
+        return None
+
+    def _losses(
+        self, network: Network, pairs: Sequence[Pair], batches: Sequence[PairBatch], reference_P2: Tensor,
+        between: Callable[[], None],
+    ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+        """Losses (P,) of some pairs after others, with their graph, and how far their sides have moved (P, 2)."""
+        config = self._config
+        a_token = len(pairs) / sum(pair.chosen.supervised for pair in pairs)
+        for numbers, said_P2 in _said(network, batches, between):
+            moved_P2 = said_P2 - reference_P2[numbers].to(said_P2)
+            losses_P = dpo_losses(moved_P2[:, 0] - moved_P2[:, 1], config.dpo_beta, config.dpo_label_smoothing)
+            if config.dpo_sft_weight:
+                losses_P = losses_P - config.dpo_sft_weight * a_token * said_P2[:, 0]
+            yield losses_P, moved_P2.detach()
+
+    def _log_probabilities(self, network: Network, batches: Sequence[PairBatch], between: Callable[[], None]) -> Tensor:
+        network.model.eval()
+        count = sum(len(pack) for made in batches for pack in made.numbers)
+        found = torch.zeros(count, 2, dtype=torch.float64)
+        with torch.no_grad():
+            for numbers, said_P2 in _said(network, batches, between):
+                found[numbers] = said_P2.double().cpu()
+        return found
+
+
+def _said(
+    network: Network, batches: Sequence[PairBatch], between: Callable[[], None]
+) -> Iterator[tuple[list[int], Tensor]]:
+    """Numbers of some pairs after others, and the log-probabilities (P, 2) of their sides in nats, with their graph."""
+    for made in batches:
+        numbers = chain(*made.numbers)
+        for losses_S in network.losses(made.batch, between, together=2):
+            yield list(islice(numbers, len(losses_S) // 2)), -losses_S.view(-1, 2)
