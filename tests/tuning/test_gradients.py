@@ -211,7 +211,7 @@ def test_nothing_of_a_step_is_left_after_it(base, way):
     for _ in range(3):
         ours.learn(batch)
         ours.loss_sum(batch)
-    assert alive() == after_one
+    assert alive() <= after_one  # what other tests left may go meanwhile
 
 
 def test_work_stops_between_packs(base):
@@ -282,4 +282,4 @@ def test_layers_computed_again_leave_nothing_after_a_step(base):
     after_one = alive()
     for _ in range(3):
         ours.learn(batch)
-    assert alive() == after_one
+    assert alive() <= after_one  # what other tests left may go meanwhile
