@@ -107,9 +107,9 @@ def test_one_example(template, tmp_path):
 def test_a_memory_that_is_too_small(desk, monkeypatch):
     import torch
 
-    from tunesmith.tuning import plan
+    from tunesmith.tuning import sizes
 
-    monkeypatch.setattr(plan, "fastest_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(sizes, "fastest_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (100_000, 100_000))
     says = refused(desk)
     assert "GiB, and the GPU has 0.00 GiB free" in says

@@ -211,7 +211,7 @@ def test_nothing_of_a_step_is_left_after_it(base, way):
     for _ in range(3):
         ours.learn(batch)
         ours.loss_sum(batch)
-    assert alive() == after_one
+    assert alive() <= after_one  # what other tests left may go meanwhile
 
 
 def test_work_stops_between_packs(base):
@@ -241,3 +241,45 @@ def test_long_segments_get_the_same_gradients_block_by_block(base, monkeypatch, 
     ours.switch("segments")
     ours.learn(make_batch(examples(), PREFIX, 1000))
     torch.testing.assert_close(gradients(ours), gradients(reference), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("prefix", [PREFIX, 0], ids=["prefix", "no prefix"])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("way", WAYS)
+def test_layers_computed_again_give_the_same_bits(base, way, dtype, prefix):
+    batch = make_batch(examples(prefix), prefix, 18)
+    kept, again = network(base, dtype=dtype), network(base, dtype=dtype)
+    again.checkpoint_layers()
+    for ours in (kept, again):
+        ours.switch(way)
+    assert again.learn(batch) == kept.learn(batch)
+    assert torch.equal(gradients(again), gradients(kept))
+    assert again.loss_sum(batch) == kept.loss_sum(batch)
+
+
+def test_dropout_is_drawn_alike_when_layers_are_computed_again(base):
+    kept, again = network(base, dropout=0.5), network(base, dropout=0.5)
+    again.checkpoint_layers()
+    batch = make_batch(examples(), PREFIX, 20)
+    for ours in (kept, again):
+        ours.switch("segments")
+        torch.manual_seed(7)
+        ours.learn(batch)
+    assert torch.equal(gradients(again), gradients(kept))
+
+
+def test_layers_computed_again_leave_nothing_after_a_step(base):
+    ours = network(base)
+    ours.checkpoint_layers()
+    ours.switch("segments")
+    batch = make_batch(examples(), PREFIX, 20)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(issubclass(type(thing), torch.Tensor | Pass) for thing in gc.get_objects())
+
+    ours.learn(batch)
+    after_one = alive()
+    for _ in range(3):
+        ours.learn(batch)
+    assert alive() <= after_one  # what other tests left may go meanwhile

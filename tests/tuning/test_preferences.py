@@ -154,6 +154,16 @@ def test_label_smoothing_and_the_likelihood_beside_it_have_the_same_gradients(ba
     torch.testing.assert_close(gradients(ours), gradients(other), rtol=1e-9, atol=1e-11)
 
 
+def test_layers_computed_again_give_the_same_gradients(base, tmp_path):
+    config = QUICK.model_copy(update={"batch_size": 5, "pack_tokens": 60})
+    objective = preferring(base, config, rows(5))
+    kept, again = network(base, "segments"), network(base, "segments")
+    again.checkpoint_layers()
+    objective.begin(network(base, "segments", seed=8), tmp_path, lambda: None, lambda *_: None)
+    assert objective.learn(again, 0, lambda: None) == objective.learn(kept, 0, lambda: None)
+    assert torch.equal(gradients(again), gradients(kept))
+
+
 def test_losses_worked_by_hand():
     # beta 0.1 and a margin of 10 nats: log(1 + e^-1) = 0.31326; smoothed by 0.25: + 0.25 * 1
     losses = dpo_losses(torch.tensor([0.0, 10.0]), 0.1).tolist()

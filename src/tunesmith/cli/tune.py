@@ -12,12 +12,13 @@ from msgspec.structs import asdict
 from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.data_preferences import counted
 from tunesmith.cli.progress import clock, progress
-from tunesmith.cli.tables import loss_lines
+from tunesmith.cli.tables import loss_lines, plain_table
 from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.records import Run
+    from tunesmith.core.search import Search
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace import Workspace
 
@@ -30,6 +31,11 @@ def tune(
     range_test: Annotated[
         bool, typer.Option("--range-test", help="Find a learning rate by a short run that is thrown away.")
     ] = False,
+    search: Annotated[
+        bool,
+        typer.Option("--search", help="Try settings within --budget, on validation; the best run is kept as tuned."),
+    ] = False,
+    budget: Annotated[str, typer.Option(help="Of a search: a number of trials, or a time such as 90m or 2h.")] = "10",
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the hash of what goes into it.")] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
@@ -76,7 +82,7 @@ def tune(
     ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
-    _assist(only_here=plan or range_test)
+    _assist(only_here=plan or range_test or search)
     workspace = open_workspace()
     changes: dict[str, Any] = {
         "objective": objective,
@@ -100,11 +106,24 @@ def tune(
             found = workspace.range_test(selection=selection, progress=told, **changes)
         show(found, "\n".join(_ramp(found)))
         return
-    with progress("tuning") as told:
-        run = workspace.tune(
-            name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on, workers=workers,
-            progress=told, say=say, **changes,
-        )  # fmt: skip
+    searched = None
+    if search:
+        if name or finish or start:
+            raise TunesmithError(
+                "A search names its runs itself, begins each with a fresh adapter and ends it.",
+                "leave out --name, --finish and --from",
+            )
+        with progress("search") as told:
+            searched = workspace.search(
+                budget=budget, anyway=anyway, selection=selection, progress=told, say=say, **changes
+            )
+        run = searched.run
+    else:
+        with progress("tuning") as told:
+            run = workspace.tune(
+                name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on, workers=workers,
+                progress=told, say=say, **changes,
+            )  # fmt: skip
     forgotten, because = _forgotten(workspace, run.name, forgetting)
     result = {
         "run": run.name,
@@ -132,8 +151,9 @@ def tune(
         "validation_reward_accuracy": run.validation_reward_accuracy,
         "forgetting": forgotten,
         "forgetting_because": because,
-    }
+    } | ({"search": searched.search} if searched else {})
     lines = [
+        *(_trials(searched.search) if searched else []),
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
         *_scored(run),
         *_mixed_in(run),
@@ -153,6 +173,25 @@ def _assist(*, only_here: bool) -> None:
 
     if assists():
         raise typer.Exit(0 if only_here else assist())
+
+
+def _trials(search: Search) -> list[str]:
+    """The trials as a table, and what they show."""
+    settings = list(search.trials[0].settings)
+    rows = [("trial", *(name.replace("_", " ") for name in settings), "loss", "less best", "95 % interval", "")]
+    for trial in search.trials:
+        interval = "-" if trial.low is None or trial.high is None else f"[{trial.low:+.4f}, {trial.high:+.4f}]"
+        rows.append(
+            (
+                str(trial.number),
+                *(f"{trial.settings[name]:g}" for name in settings),
+                "-" if trial.validation_loss is None else f"{trial.validation_loss:.4f}",
+                "-" if trial.difference is None else f"{trial.difference:+.4f}",
+                interval,
+                trial.state if trial.standing == "not_compared" else trial.standing.replace("_", " "),
+            )
+        )
+    return [plain_table(rows), *search.said]
 
 
 def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forgetting | None, str | None]:
@@ -240,6 +279,10 @@ def _told(plan: dict[str, Any]) -> list[str]:
         name, _, unit = key.rpartition("_")
         if key == "mixture":
             lines += _general(value) if value else []
+        elif key == "gpus":
+            lines += _gpus(value)
+        elif key == "to_fit":
+            lines += [f"to fit here: {_settings(value)}"] if value else []
         elif isinstance(value, dict):
             parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
             lines.append(f"{key} in GiB: {parts}")
@@ -252,3 +295,25 @@ def _told(plan: dict[str, Any]) -> list[str]:
         elif value is not None:
             lines.append(f"{key.replace('_', ' ')}: {value}")
     return lines
+
+
+def _gpus(gpus: list[dict[str, Any]]) -> list[str]:
+    """On which common GPUs it fits, and what to change where it does not."""
+    fit = [gpu for gpu in gpus if gpu["fits"]]
+    lines = [] if not fit else [f"fits on: {', '.join(_gpu(gpu) for gpu in fit)}"]
+    for gpu in gpus:
+        if not gpu["fits"]:
+            needed = f"needs {gpu['needed_bytes'] / 1e9:.1f} GB and {gpu['reserved_bytes'] / 1e9:.0f} GB for CUDA"
+            change = _settings(gpu["to_fit"]) if gpu["to_fit"] else "a smaller model"
+            lines.append(f"not on {_gpu(gpu)}: {needed}; to fit: {change}")
+    return [*lines, "GPUs: computed, not measured on one"] if lines else []
+
+
+def _gpu(gpu: dict[str, Any]) -> str:
+    size = f"{gpu['memory_gb']} GB"
+    return gpu["name"] if gpu["name"].endswith("GB") else f"{gpu['name']} {size}"
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    """Settings as tunesmith.yaml has them."""
+    return ", ".join(f"tuning.{name} {str(value).lower()}" for name, value in settings.items())

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tunesmith.tuning.config import IDLE, SHAPE, LoraConfig, MixtureConfig
+from tunesmith.tuning.config import IDLE, SHAPE, LoraConfig, MixtureConfig, SearchConfig
 
-__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig"]
+__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig"]

@@ -14,15 +14,16 @@ segments, L longest segment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from copy import copy
 from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["NAME", "Pass", "register", "running"]
+__all__ = ["MOST_KEPT", "NAME", "Pass", "computed_together", "register", "running", "running_again"]
 
 NAME = "tunesmith_segments"
 """Under this name transformers knows ``attend``."""
@@ -75,6 +76,13 @@ def parts(lengths: Sequence[int]) -> list[Part]:
     >>> [(part.rows, part.longest) for part in parts([9, 9, 8, 3, 3])]
     [(3, 9), (2, 3)]
     """
+    together = computed_together(lengths)
+    starts = accumulate((sum(part) for part in together), initial=0)
+    return [Part(start, part) for start, part in zip(starts, together, strict=False)]
+
+
+def computed_together(lengths: Sequence[int]) -> list[list[int]]:
+    """Lengths of the segments of each part."""
     together: list[list[int]] = []
     for n in lengths:
         last = [*together[-1], n] if together else []
@@ -83,8 +91,7 @@ def parts(lengths: Sequence[int]) -> list[Part]:
             together.append([n])
         else:
             together[-1] = last
-    starts = accumulate((sum(part) for part in together), initial=0)
-    return [Part(start, part) for start, part in zip(starts, together, strict=False)]
+    return together
 
 
 class Pass:
@@ -93,6 +100,9 @@ class Pass:
     Args:
         prefix: Each layer's keys and values (P, K, D) that all segments see before themselves.
     """
+
+    again = False
+    """Whether this is a part of a pass computed again: what it would add to ``seen`` is there already."""
 
     def __init__(self, lengths: Sequence[int], prefix: Sequence[KeysValues] | None = None) -> None:
         self.parts, self.prefix = parts(lengths), prefix
@@ -111,6 +121,17 @@ def running(this: Pass) -> Iterator[Pass]:
         yield this
     finally:
         _pass.reset(token)
+
+
+def running_again() -> tuple[AbstractContextManager[Any], AbstractContextManager[Any]]:
+    """For ``torch.utils.checkpoint``: around a layer's first run, and around the one in which the backward pass
+    computes it again, after the pass has ended. What it sees there is the same, and it adds nothing to ``seen``."""
+    this = _pass.get()
+    if this is None:
+        return nullcontext(), nullcontext()
+    later = copy(this)
+    later.again, later.seen = True, []
+    return nullcontext(), running(later)
 
 
 def register() -> None:
@@ -133,7 +154,8 @@ def attend(
     q_THD, k_TKD, v_TKD = (x[0].transpose(0, 1) for x in (query, key, value))
     before: tuple[Tensor | None, Tensor | None] = (None, None)
     if this.prefix is None:
-        this.seen.append((k_TKD, v_TKD))
+        if not this.again:
+            this.seen.append((k_TKD, v_TKD))
     else:
         layer: int = module.layer_idx  # type: ignore[assignment]
         before = this.prefix[layer]
@@ -150,7 +172,6 @@ class _SegmentAttention(torch.autograd.Function):
         context: Any, q_THD: Tensor, k_TKD: Tensor, v_TKD: Tensor, k_PKD: Tensor | None, v_PKD: Tensor | None,
         parts: Sequence[Part], scale: float,
     ) -> Tensor:  # fmt: skip
-        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD)
         # the parts, not the pass: a graph that held its own results would never be freed
         context.parts, context.scale = parts, scale
         out_THD = torch.empty_like(q_THD, memory_format=torch.contiguous_format)
@@ -166,15 +187,15 @@ class _SegmentAttention(torch.autograd.Function):
                 kept.append(share)
             part.join(out.view(part.rows, -1, *out.shape[2:]), out_THD)
         fits = any(context.needs_input_grad) and sum(share.numel() for share in kept) <= MOST_KEPT
-        context.kept = kept if fits else None
+        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *(kept if fits else ()))
         return out_THD
 
     @staticmethod
     def backward(context: Any, d_THD: Tensor) -> tuple[Tensor | None, ...]:
-        q_THD, k_TKD, v_TKD, k_PKD, v_PKD = context.saved_tensors
+        q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *kept = context.saved_tensors
         dq_THD, dk_TKD, dv_TKD = (torch.empty_like(x) for x in (q_THD, k_TKD, v_TKD))
         dk_PKD, dv_PKD = (None if x is None else torch.zeros_like(x) for x in (k_PKD, v_PKD))
-        kept = iter(context.kept or ())
+        shares = iter(kept)
         for part in context.parts:
             q = _by_shared_head(part, q_THD * context.scale, k_TKD.shape[1])
             d = _by_shared_head(part, d_THD, k_TKD.shape[1])
@@ -183,7 +204,7 @@ class _SegmentAttention(torch.autograd.Function):
             for first, last in part.blocks():
                 seen = k.shape[1] - part.longest + last
                 now, k_seen, v_seen = slice(first, last), k[:, :seen], v[:, :seen]
-                share = next(kept) if context.kept else _shares(q[:, :, now], k_seen)
+                share = next(shares) if kept else _shares(q[:, :, now], k_seen)
                 q_now, d_now = q[:, :, now].flatten(1, 2), d[:, :, now].flatten(1, 2)
                 dv[:, :seen] += share.transpose(1, 2) @ d_now
                 d_share = d_now @ v_seen.transpose(1, 2)

@@ -8,11 +8,11 @@ from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, mo
 
 from tunesmith.core.config import Config
 
-__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "rate_setting"]
+__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig", "rate_setting"]
 
 ADDED = (
     "mixture", "score_rows", "best_by", "rslora", "dora", "quantize", "method", "objective", "dpo_beta",
-    "dpo_learning_rate", "dpo_label_smoothing", "dpo_sft_weight",
+    "dpo_learning_rate", "dpo_label_smoothing", "dpo_sft_weight", "checkpointing",
 )  # fmt: skip
 SHAPE = ("rank", "alpha", "targets", "rslora", "dora")
 """Settings that an adapter which learns on keeps: they say which matrices it has."""
@@ -108,6 +108,10 @@ class LoraConfig(Config):
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
     pack_tokens: int = Field(1280, ge=1)
     """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
+    checkpointing: bool | Literal["auto"] = "auto"
+    """Compute each layer again in the backward pass instead of keeping what it computed: memory is that of one layer
+    and of every layer's input, a step takes about a third longer, the result is the same. auto: where the plan does
+    not fit otherwise."""
     report_to: tuple[Literal["tensorboard", "trackio", "mlflow", "wandb"], ...] = ()
     """Trackers that are told of the losses too, each to be installed apart. The run is the same with and without."""
     objective: Literal["sft", "dpo"] = "sft"
@@ -135,12 +139,26 @@ class LoraConfig(Config):
     @model_serializer(mode="wrap")
     def _without_unset(self, dump: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Settings added since the first release stand there only where they are set, so that a run without them has
-        the name and hashes it had; those of preferences stand in every run on such. Who is told stands in no hash: JSON
-        leaves it out."""
+        the name and hashes it had; those of preferences stand in every run on such. What changes nothing of the result
+        stands in no hash: JSON leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
         unset -= set(IDLE["sft"]) if self.objective == "dpo" else set()
-        unset |= {"report_to"} if info.mode == "json" else set()
+        unset |= {"report_to", "checkpointing"} if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}
+
+
+class SearchConfig(Config):
+    """What `tune --search` chooses from. Its first trial is `tuning` as it stands, and whatever is not named here stays
+    so; alpha keeps its ratio to the rank."""
+
+    learning_rate: tuple[float, float] | None = None
+    """Lowest and highest rate. None: from a fifth of `tuning.learning_rate` to five times it, 0.02 at most."""
+    rank: tuple[int, ...] = (4, 8, 16, 32)
+    """Ranks to choose among."""
+    epochs: tuple[float, ...] = ()
+    """Passes to choose among. Empty: half and twice `tuning.epochs`."""
+    mixture_share: tuple[float, ...] = (0.05, 0.1, 0.2)
+    """Shares of general examples to choose among, where `tuning.mixture` names some."""
 
 
 def rate_setting(config: LoraConfig) -> str:

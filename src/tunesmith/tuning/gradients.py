@@ -12,21 +12,26 @@ Which of them is right for a model is measured on it (``choose_way``), not liste
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from tunesmith.core.errors import TunesmithError
 from tunesmith.models.template import Encoded
 from tunesmith.tuning import attention
-from tunesmith.tuning.attention import KeysValues, Pass, running
+from tunesmith.tuning.attention import KeysValues, Pass, running, running_again
 from tunesmith.tuning.batches import Batch
 from tunesmith.tuning.fused import fuse, token_losses, unfuse
 
-__all__ = ["Network", "Way", "choose_way"]
+__all__ = ["WAYS", "Network", "Way", "choose_way"]
 
 Way = Literal["segments", "packed", "plain"]
+WAYS: tuple[Way, ...] = ("segments", "packed", "plain")
+"""The fastest first; the last is right for every model."""
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 """Largest relative difference of loss and gradients from the plain way; half-precision formats get 0.1."""
 
@@ -60,6 +65,22 @@ class Network:
             unfuse(self.model)
         self.causal.set_attn_implementation(attention.NAME if fast else self._own_attention)
         self.way = way
+
+    def checkpoint_layers(self) -> None:
+        """From now on, keep only the input of each decoder layer; the backward pass computes the rest again.
+
+        Raises:
+            TunesmithError: The architecture cannot.
+        """
+        again = partial(checkpoint, use_reentrant=False, context_fn=running_again)
+        try:
+            # the public method also has the embeddings ask for gradients, which only re-entrant checkpoints need
+            self.causal._set_gradient_checkpointing(enable=True, gradient_checkpointing_func=again)
+        except (TypeError, ValueError) as error:
+            raise TunesmithError(
+                f"Models of type {self.causal.config.model_type!r} cannot compute their layers again: {error}",
+                "set tuning.checkpointing to false, and tuning.pack_tokens lower where the memory is short",
+            ) from error
 
     def learn(self, batch: Batch, between: Callable[[], None] = _go_on, *, of: float | None = None) -> float:
         """Add the gradients of the batch's mean loss to the parameters'; returns that loss in nats per learnt token,
@@ -200,8 +221,7 @@ def choose_way(network: Network) -> Way:
     batch = _made_up(network.causal.config.get_text_config().vocab_size)
     network.switch("plain")
     expected = _measured(network, batch)
-    possible: tuple[Way, ...] = ("segments", "packed")
-    for way in possible:
+    for way in WAYS[:-1]:
         try:
             network.switch(way)
             found = _measured(network, batch)

@@ -18,6 +18,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.objectives import Likelihood, Objective
 from tunesmith.tuning.preferences import Preferring
+from tunesmith.tuning.rows import Sides
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.tuned import Tuned
 
@@ -59,6 +60,7 @@ class Elsewhere(Protocol):
 def make_job(
     base: Path, train: Sequence[Any], validation: Sequence[Any], config: LoraConfig, *,
     general: GeneralRows | None = None, start: Path | None = None, base_name: str | None = None,
+    sides: Sides | None = None,
 ) -> Job:  # fmt: skip
     """Rows, or pairs, to tokens, for a run on the model in ``base``, which other machines find by ``base_name``.
 
@@ -72,7 +74,7 @@ def make_job(
     if config.objective == "dpo":
         objective = Preferring(template, train, validation, config, limit)
     else:
-        objective = Likelihood(template, train, validation, config, limit, general)
+        objective = Likelihood(template, train, validation, config, limit, general, sides)
     name = base_name or str(base.resolve())
     return Job(name, base.name, model_hash(str(base)), objective, config, began)
 

@@ -19,9 +19,9 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.mixture import GeneralRows, encode_general
-from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.processes import ALONE, Processes
-from tunesmith.tuning.rows import Row, encode_rows
+from tunesmith.tuning.rows import Row, Sides, both_sides
+from tunesmith.tuning.sizes import check_memory
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
@@ -55,7 +55,7 @@ class Objective(Protocol):
         """Hashes of all rows, by what they are."""
         ...
 
-    def memory(self, base: Path) -> TuningWarning | None:
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
         """As ``check_memory``."""
         ...
 
@@ -89,16 +89,18 @@ class Likelihood:
 
     def __init__(
         self, template: Template, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, limit: int,
-        general: GeneralRows | None,
+        general: GeneralRows | None, sides: Sides | None = None,
     ) -> None:  # fmt: skip
         """
+        Args:
+            sides: The rows as tokens, where they are known.
+
         Raises:
             NothingToMeasure: A side is empty.
             TunesmithError: A row is too long or has nothing to learn, or no general row fits.
         """
         self._config = config
-        self._learnt = encode_rows(template, train, "train", limit, config.too_long)
-        self._watched = encode_rows(template, validation, "validation", limit, config.too_long)
+        self._learnt, self._watched = sides or both_sides(template, train, validation, limit, config.too_long)
         self._mixed = None
         if general is not None and config.mixture is not None:
             self._mixed = encode_general(template, general, self._learnt.examples, config, config.mixture, limit)
@@ -113,8 +115,8 @@ class Likelihood:
         mixed = {"mixture": digest([self._mixed.examples, self._mixed.held_out])} if self._mixed else {}
         return {"train side": digest(self._learnt), "validation side": digest(self._watched), **mixed}
 
-    def memory(self, base: Path) -> TuningWarning | None:
-        return check_memory(base, self._learnt.examples, self._mixed, self._steps, self._config)
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
+        return check_memory(base, self._learnt, self._watched, self._mixed, self._config)
 
     def begin(
         self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE

@@ -29,11 +29,11 @@ from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.objectives import TRAIN, Learnt
 from tunesmith.tuning.pairs import Pair, PairBatch, PairRow, encode_pairs, pair_batches
-from tunesmith.tuning.plan import check_memory
 from tunesmith.tuning.preference_signs import preference_signs
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.reference import keep_reference, kept_reference
-from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.rows import EncodedRows
+from tunesmith.tuning.sizes import check_memory
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
 __all__ = ["Preferring", "dpo_losses"]
@@ -113,11 +113,11 @@ class Preferring:
     def inputs(self) -> dict[str, str]:
         return {"train pairs": digest(self._learnt), "validation pairs": digest(self._watched)}
 
-    def memory(self, base: Path) -> TuningWarning | None:
+    def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
         """That of as many completions as the pairs have."""
-        sides = [side for pair in self._learnt.pairs for side in pair]
+        learnt, watched = (EncodedRows([*chain(*side.pairs)], 0) for side in (self._learnt, self._watched))
         twice = self._config.model_copy(update={"batch_size": 2 * self._config.batch_size})
-        return check_memory(base, sides, None, Steps(sides, None, twice), twice)
+        return check_memory(base, learnt, watched, None, twice)
 
     def begin(
         self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE

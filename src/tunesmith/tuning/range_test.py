@@ -71,6 +71,8 @@ def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress
     with Interrupt() as interrupt, keep_freed_memory(), threads(), torch.random.fork_rng():
         network = Network(learner(base, config))
         choose_way(network)
+        if config.checkpointing is True:
+            network.checkpoint_layers()
         weights = list(adapter_weights(network.model).values())
         optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
         torch.manual_seed(config.seed)

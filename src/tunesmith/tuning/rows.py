@@ -10,7 +10,7 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.records import Message
 from tunesmith.models.template import Encoded, Part, Template
 
-__all__ = ["EncodedRows", "Row", "encode_rows"]
+__all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows"]
 
 
 class Row(NamedTuple):
@@ -32,6 +32,21 @@ class EncodedRows(NamedTuple):
     examples: list[Encoded]
     too_long: int
     """Rows that did not fit whole: cut, or left out."""
+
+
+class Sides(NamedTuple):
+    """What a run learns and what it watches, as tokens: the same for every run of a search."""
+
+    learnt: EncodedRows
+    watched: EncodedRows
+
+
+def both_sides(template: Template, train: Sequence[Row], validation: Sequence[Row], limit: int, too_long: str) -> Sides:
+    """Both sides as ``encode_rows`` gives them."""
+    return Sides(
+        encode_rows(template, train, "train", limit, too_long),
+        encode_rows(template, validation, "validation", limit, too_long),
+    )
 
 
 def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:

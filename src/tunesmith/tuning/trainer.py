@@ -20,8 +20,9 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.records import TuningWarning
 from tunesmith.models.heap import keep_freed_memory
+from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
-from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.base import learner, longest_example, threads
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint, state_tensors
 from tunesmith.tuning.config import LoraConfig, rate_setting
 from tunesmith.tuning.gradients import Network, choose_way
@@ -33,23 +34,42 @@ from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.objectives import GENERAL, TRAIN
 from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.processes import ALONE, Agreed, ProcessEnded, Processes
-from tunesmith.tuning.rows import Row
+from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.runfolder import NoRunFolder, RunFolder
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate
 
-__all__ = ["Row", "Tuned", "assist", "lead", "tune"]
+__all__ = ["Diverged", "Row", "Stop", "Tuned", "assist", "encode_sides", "lead", "tune"]
+
+Stop = Callable[[Sequence[float]], bool]
+"""Told the validation loss of each look so far; whether the run shall end there."""
 
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
+
+
+class Diverged(Agreed):
+    """A loss or gradient was no finite number."""
+
+
+def encode_sides(base: Path, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig) -> Sides:
+    """Both sides as tokens.
+
+    Raises:
+        NothingToMeasure: One is empty.
+        TunesmithError: A row is too long or has nothing to learn.
+    """
+    template, limit = Template.open(base), longest_example(base, config)
+    return both_sides(template, train, validation, limit, config.too_long)
 
 
 def tune(
     base: Path, train: Sequence[Row | PairRow], validation: Sequence[Row | PairRow], config: LoraConfig, folder: Path,
     *, general: GeneralRows | None = None, start: Path | None = None, finish: bool = False, progress: Progress = quiet,
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
+    sides: Sides | None = None, stop: Stop | None = None,
     processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
@@ -64,6 +84,8 @@ def tune(
         finish: End the run that was interrupted, or diverged, with the best adapter it has.
         say: Told once of each warning.
         score: The task's metric of the adapter in a folder, higher is better, asked at each look.
+        sides: The rows as ``encode_sides`` gives them, where that was done before.
+        stop: Asked after each look, and again where a run goes on right after one.
         processes: Those that train together; this is the first, the others wait to ``assist``.
         elsewhere: Where to learn instead of here.
         base_name: What other machines find the base model by, where it is not ``base``'s path.
@@ -82,7 +104,7 @@ def tune(
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name)
+    job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name, sides=sides)
     run = RunFolder(folder, config)
     run.claim(job.inputs)
     if elsewhere:
@@ -95,13 +117,13 @@ def tune(
         return elsewhere.learn(job, run, progress=progress, say=say)
     those = ALONE if finish else processes
     those.hand_out(job)
-    return lead(job, run, base=base, processes=those, finish=finish, progress=progress, say=say, score=score)
+    return lead(job, run, base=base, processes=those, finish=finish, progress=progress, say=say, score=score, stop=stop)
 
 
 def lead(
     job: Job, run: RunFolder, *, base: Path | None = None, processes: Processes = ALONE, finish: bool = False,
     progress: Progress = quiet, say: Callable[[str], None] = lambda _text: None,
-    score: Callable[[Path], float] | None = None, kept: Callable[[], object] = lambda: None,
+    score: Callable[[Path], float] | None = None, kept: Callable[[], object] = lambda: None, stop: Stop | None = None,
 ) -> Tuned:  # fmt: skip
     """Do the job, or go on with it, as the first of ``processes``. Raises as ``tune``, and ``ProcessEnded``.
 
@@ -110,14 +132,14 @@ def lead(
         kept: Called whenever the run's folder holds a new state to go on with, and at the end.
     """
     with _ready() as (interrupt, peak):
-        listeners = _Listeners(progress, say, score, kept)
+        listeners = _Listeners(progress, say, score, kept, stop)
         return _set_out(job, base, run, interrupt, peak, listeners, processes).run(finish)
 
 
 def assist(job: Job, processes: Processes, *, kept: Callable[[], object] = lambda: None) -> None:
     """Do the share of another than the first process. Raises as ``lead``."""
     with _ready() as (interrupt, peak):
-        listeners = _Listeners(quiet, lambda _text: None, None, kept)
+        listeners = _Listeners(quiet, lambda _text: None, None, kept, None)
         _set_out(job, None, NoRunFolder(job.config), interrupt, peak, listeners, processes).learn()
         kept()
 
@@ -143,7 +165,8 @@ def _enough_memory(step: Callable[[], int]) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise Agreed(
             f"The memory ran out at step {step()}.",
-            "set tuning.pack_tokens lower or close what else uses the memory, then tune again",
+            "set tuning.checkpointing to true, tuning.pack_tokens lower, or close what else uses the memory; then tune "
+            "again",
         ) from error
 
 
@@ -161,6 +184,7 @@ class _Listeners(NamedTuple):
     say: Callable[[str], None]
     score: Callable[[Path], float] | None
     kept: Callable[[], object]
+    stop: Stop | None
 
 
 def _set_out(
@@ -170,9 +194,11 @@ def _set_out(
     """The job where it was left or as it begins, its model loaded, in each of ``processes``."""
     with processes.together():
         base = base or base_of(job)
-        memory = job.objective.memory(base)
+        memory, checkpointing = job.objective.memory(base)
         network = Network(learner(base, job.config))
         choose_way(network)
+        if checkpointing:
+            network.checkpoint_layers()
         if job.start is not None:
             load_adapter(adapter_weights(network.model), job.start)
     with _enough_memory(lambda: 1):
@@ -190,7 +216,7 @@ class _Tuning:
     ) -> None:  # fmt: skip
         config = job.config
         self.config, self.folder, self.interrupt, self.peak = config, run, interrupt, peak
-        self.progress, self.say, self.score, self.kept = listeners
+        self.progress, self.say, self.score, self.kept, self.stop = listeners
         self.processes, self.network, self.memory = processes, network, memory
         self.base, self.title, self.objective = base, job.base_title, job.objective
         self.every = config.evaluate_every or math.ceil(self.objective.per_epoch / 2)
@@ -243,7 +269,14 @@ class _Tuning:
         last = state.step == self.objective.count or out_of_time
         if state.looked < state.step and (last or state.step % self.every == 0):
             self._look()
-        return last or self.state.worse >= self.config.patience
+        return last or self.state.worse >= self.config.patience or self._stopped()
+
+    def _stopped(self) -> bool:
+        """Whether someone outside wants no more of this run, after a look."""
+        state = self.state
+        if self.stop is None or state.looked != state.step:
+            return False
+        return self.stop([point["validation_loss"] for point in state.curve if "validation_loss" in point])
 
     def _learn(self) -> None:
         """One optimizer step."""
@@ -399,7 +432,7 @@ class _Tuning:
         looks = [line for line in self.state.curve if line["step"] == self.state.best_step]
         return looks[0].get(name) if looks else None
 
-    def _diverged(self, side: str, step: int) -> Agreed:
+    def _diverged(self, side: str, step: int) -> Diverged:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
         rate, state = self.config.learning_rate, self.state
         problem = (
@@ -408,12 +441,12 @@ class _Tuning:
         )
         mend = f"set {rate_setting(self.config)} to {rate / 5:g} and tune again"
         if not state.best_step:
-            return Agreed(problem, mend)
+            return Diverged(problem, mend)
         if "diverged" not in {warning.name for warning in state.warnings}:
             warning = TuningWarning(name="diverged", step=step, problem=problem, mend=mend)
             self._change(warnings=(*state.warnings, warning))
         self._save()
-        return Agreed(
+        return Diverged(
             f"{problem} The adapter of step {state.best_step}, validation loss {state.best_loss:.4f}, is kept.",
             f"{mend}, or take the kept one: `tunesmith tune --finish` with the options of this run",
         )

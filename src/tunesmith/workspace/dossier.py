@@ -29,6 +29,7 @@ from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, looks_at_test
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.search import search_of
 
 __all__ = ["gather"]
 
@@ -55,7 +56,12 @@ def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
         prices=home.settings.costs.model_dump(),
         data=_data(home, split, examples),
         split=_split(split, examples),
-        tuning=TuningPart(run=run, base_model=home.settings.model.base, machine=run.versions.get("machine", ""))
+        tuning=TuningPart(
+            run=run,
+            base_model=home.settings.model.base,
+            machine=run.versions.get("machine", ""),
+            search=search_of(home, run),
+        )
         if run
         else None,
         forgotten=_forgotten(home, evaluation),

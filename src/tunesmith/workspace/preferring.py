@@ -26,6 +26,9 @@ __all__ = ["plan_pairs", "preferring"]
 KEPT = (*SHAPE, "retrieved_examples", "retrieved_documents")
 """What a start says: which matrices there are, and what a prompt shows beside the message."""
 
+LOOK_SHARE = 0.4
+"""Time of a token where the model is only asked, as a share of its time in a step: the forward pass alone."""
+
 
 def preferring(
     home: Home, config: LoraConfig, start: str | None, changes: Mapping[str, Any], selection: str | None
@@ -76,7 +79,7 @@ def plan_pairs(
     base: Path, config: LoraConfig, train: Sequence[PairRow], validation: Sequence[PairRow], pairs: PreferenceSet
 ) -> tuple[Plan, PreferenceCounts]:
     """The plan of as many completions as the pairs have, which is what a run on them computes."""
-    from tunesmith.tuning.plan import LOOK_SHARE, make_plan
+    from tunesmith.tuning.plan import make_plan
     from tunesmith.tuning.rows import Row
 
     def sides(rows: Sequence[PairRow]) -> list[Row]:

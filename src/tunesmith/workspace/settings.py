@@ -18,7 +18,7 @@ from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.tuning.cluster import ClusterConfig
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
 
 __all__ = [
@@ -127,6 +127,8 @@ class Settings(Config):
     """How the model is tuned."""
     cluster: ClusterConfig = ClusterConfig()
     """Where `tune --on ray` trains."""
+    search: SearchConfig = SearchConfig()
+    """What a search among settings of tuning chooses from."""
     forgetting: ForgettingConfig = ForgettingConfig()
     """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()

@@ -16,6 +16,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
 
@@ -119,9 +120,11 @@ class _Walk:
         if changed := self._contender_changed(*record):
             return "stale", f"{changed} changed since"
         found = self.home.latest("run", record[0].settings["run"], Run)
-        return "done", f"run {record[0].settings['run']}" + (
-            _losses(found[0]) + self._forgotten(found[0]) if found else ""
-        )
+        if found is None:
+            return "done", f"run {record[0].settings['run']}"
+        searched = search_of(self.home, found[0])
+        said = "".join(f"; {text}" for text in searched.said) if searched else ""
+        return "done", f"run {found[0].name}{_losses(found[0])}{said}{self._forgotten(found[0])}"
 
     def _forgotten(self, run: Run) -> str:
         found = current_forgetting(self.home, run)

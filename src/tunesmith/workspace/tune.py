@@ -7,8 +7,10 @@ import os
 import platform
 import signal
 import threading
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from tunesmith.tuning.pairs import PairRow
     from tunesmith.tuning.range_test import RangeTest
 
-__all__ = ["PlanReport", "assist", "assists", "plan", "range_test", "too_early", "tune"]
+__all__ = ["Bench", "PlanReport", "assist", "assists", "plan", "range_test", "refuse_too_early", "too_early", "tune"]
 
 PLACES = ("local", "ray")
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
@@ -131,14 +133,8 @@ def tune(
         UnknownName: ``on`` is no place to train.
     """
     from tunesmith.tuning.processes import ALONE, Processes
-    from tunesmith.tuning.trainer import tune as train_adapter
 
-    reasons = too_early(home)
-    if reasons and not anyway:
-        raise TunesmithError(
-            f"It is too early to tune: {'; '.join(reasons)}.",
-            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
-        )
+    reasons = refuse_too_early(home, anyway)
     config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
     cluster = _cluster(home, config, on, workers)
     processes = ALONE if cluster else Processes.launched()
@@ -146,28 +142,64 @@ def tune(
         answering = Answering(home)
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
-        inputs, under = _inputs(home, answering, config), trained_under(home, config)
-        chosen = None
+        bench = Bench(home, answering, config, selection, say, began)
+        run = bench.run(
+            config, name=name, finish=finish, reasons=reasons, progress=progress, processes=processes, elsewhere=cluster
+        )
+        answering.freeze(run, trained_under(home, config))
+    return run
+
+
+class Bench:
+    """What runs on one train side share: rows or pairs, general rows, the run they go on from, inputs."""
+
+    def __init__(
+        self, home: Home, answering: Answering, config: LoraConfig, selection: str | None = None, say: Say = silent,
+        began: Run | None = None,
+    ) -> None:  # fmt: skip
+        self.home, self.answering, self.say, self.base = home, answering, say, _base(home)
+        chosen: frozenset[str] | None = None
+        self._inputs: dict[str, str] = {}
+        self._pairs: PreferenceSet | None = None
+        self.train: Sequence[Any]
+        self.validation: Sequence[Any]
         if selection:
-            chosen, inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
-        mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
-        if mixture:
-            inputs["mixture"] = mixture.hash
-        base = _base(home)
-        pairs = None
+            chosen, self._inputs["selection"] = chosen_ids(home, selection, answering.split.hash)
+        self._mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+        if self._mixture:
+            self._inputs["mixture"] = self._mixture.hash
+        self._began = began
         if config.objective == "dpo":
-            train, validation, pairs = _pairs(home, answering, config)
-            inputs |= {"preferences": home.save("preferences", "preferences", pairs, {"split": answering.split.hash})}
-            inputs |= {"start adapter": began.adapter_hash} if began else {}
+            self.train, self.validation, self._pairs = _pairs(home, answering, config)
+            split = {"split": answering.split.hash}
+            self._inputs["preferences"] = home.save("preferences", "preferences", self._pairs, split)
+            self._inputs |= {"start adapter": began.adapter_hash} if began else {}
         else:
-            train, validation = _rows(home, answering, config, chosen)
-        general = mixture.rows if mixture else None
+            self.train, self.validation = _rows(home, answering, config, chosen)
+
+    def inputs(self, config: LoraConfig) -> dict[str, str]:
+        """Hashes of all that goes into a run of ``config``."""
+        return _inputs(self.home, self.answering, config) | self._inputs
+
+    def run(
+        self, config: LoraConfig, *, name: str | None = None, also: Mapping[str, str] = MappingProxyType({}),
+        finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet, **options: Any,
+    ) -> Run:  # fmt: skip
+        """Train and keep the run; no contender is frozen.
+
+        Args:
+            also: Inputs beside those of every run.
+            options: To the trainer: ``sides``, ``stop``, ``processes``, ``elsewhere``.
+        """
+        from tunesmith.tuning.trainer import tune as train_adapter
+
+        home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
         name = name or digest(inputs)[:8]
-        folder = home.inside / "runs" / name
         tuned = train_adapter(
-            base, train, validation, config, folder, general=general, finish=finish, progress=progress, say=say,
-            score=scorer(home, answering, config, inputs), start=home.inside / began.adapter if began else None,
-            processes=processes, elsewhere=cluster, base_name=_base_name(home),
+            self.base, self.train, self.validation, config, home.inside / "runs" / name,
+            general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,
+            score=scorer(home, self.answering, config, inputs), start=home.inside / began.adapter if began else None,
+            base_name=_base_name(home), **options,
         )  # fmt: skip
         run = Run(
             name=name,
@@ -200,9 +232,23 @@ def tune(
             validation_reward_accuracy=tuned.validation_reward_accuracy,
         )
         home.save("run", name, run, inputs)
-        answering.home.store.write_ledger("run", {"name": name})
-        answering.freeze(run, under)
-    return run
+        home.store.write_ledger("run", {"name": name})
+        return run
+
+
+def refuse_too_early(home: Home, anyway: bool) -> list[str]:
+    """Why it is too early, where ``anyway`` passes that.
+
+    Raises:
+        TunesmithError: It is too early, and nothing passes it.
+    """
+    reasons = too_early(home)
+    if reasons and not anyway:
+        raise TunesmithError(
+            f"It is too early to tune: {'; '.join(reasons)}.",
+            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
+        )
+    return reasons
 
 
 def assists() -> bool:

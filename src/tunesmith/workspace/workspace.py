@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.review import ReviewDesk
+    from tunesmith.workspace.search import Found
     from tunesmith.workspace.select import Selection
     from tunesmith.workspace.show import Provenance
     from tunesmith.workspace.snapshots import Frozen, SnapshotEntry
@@ -284,6 +285,17 @@ class Workspace:
         from tunesmith.workspace.forgetting import forgetting
 
         return forgetting(self.home, run, progress=progress, **options)
+
+    def search(
+        self, *, budget: str = "10", anyway: bool = False, selection: str | None = None, progress: Progress = quiet,
+        **settings: Any,
+    ) -> Found:  # fmt: skip
+        """Try settings of tuning on validation within a budget ("12" trials, "90m"); the best becomes `tuned`."""
+        from tunesmith.workspace.search import read_budget, search
+
+        return search(
+            self.home, budget=read_budget(budget), anyway=anyway, selection=selection, progress=progress, **settings
+        )
 
     def evaluate(
         self,

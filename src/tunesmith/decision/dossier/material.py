@@ -8,6 +8,7 @@ from msgspec import field
 
 from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.records import Certificate, Comparison, Decision, Estimate, Finding, Record, Run, Side
+from tunesmith.core.search import Search
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
 
@@ -128,6 +129,8 @@ class TuningPart(Record, frozen=True, kw_only=True):
     base_model: str = ""
     machine: str = ""
     """In words, such as "2 cores, no GPU"."""
+    search: Search | None = None
+    """The search whose best trial the run is."""
 
 
 class ForgottenPart(Record, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["BYTES", "check_installed", "load_causal", "unpack", "unpacked", "weight_of"]
+__all__ = ["BYTES", "check_installed", "import_quietly", "load_causal", "unpack", "unpacked", "weight_of"]
 
 BLOCK, SCALES = 64, 256
 """Weights that share a scale, and scales that share one in turn."""
@@ -51,7 +51,7 @@ def load_causal(folder: str, number: torch.dtype, device: torch.device, quantize
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
     known = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
-    _import_quietly()
+    import_quietly()
     if quantize == "none":
         return AutoModelForCausalLM.from_pretrained(folder, dtype=number, **known).to(device)
     check_installed()
@@ -113,7 +113,7 @@ def _packed(model: nn.Module) -> list[tuple[str, Any]]:
     return [(name, layer) for name, layer in named if hasattr(getattr(layer, "weight", None), "quant_state")]
 
 
-def _import_quietly() -> None:
+def import_quietly() -> None:
     """Import bitsandbytes, where it is, without what it says of kernels on the hub, and without asking for them there.
 
     transformers and PEFT import it wherever it is installed.

@@ -1,0 +1,201 @@
+"""A search from outside: trials within a budget, the best one tuned, killed and gone on with, told everywhere."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from tests.cli.driving import command, typed
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.records import Contender, Run
+from tunesmith.core.search import Search
+
+pytest.importorskip("optuna")
+TUNING = {"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32", "learning_rate": 5e-3}
+SPACE = {"rank": [1, 4], "epochs": [0.5, 1]}
+
+
+def make(folder: Path, **changes) -> Path:
+    model = build_tiny(folder / "tiny")
+    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"))
+    write_settings(
+        folder / "desk",
+        model={"base": str(model), "embedder": "ngrams"}, tuning=TUNING, search=SPACE, **changes,
+    )  # fmt: skip
+    workspace = Workspace(folder / "desk")
+    workspace.check()
+    workspace.split()
+    return folder / "desk"
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    desk = make(tmp_path_factory.mktemp("searched"))
+    return desk, typed("-C", desk, "tune", "--search", "--budget", "4", "--anyway", "--json")
+
+
+def test_as_many_trials_as_the_budget_has_are_tried_and_the_best_is_tuned(searched):
+    desk, ended = searched
+    assert ended.status == 0, ended.err
+    found = ended.json["search"]
+    assert [trial["number"] for trial in found["trials"]] == [1, 2, 3, 4]
+    assert found["trials"][0]["settings"] == {"learning_rate": 5e-3, "rank": 2, "epochs": 1.0}
+    whole = [trial for trial in found["trials"] if trial["validation_loss"] is not None]
+    best = min(whole, key=lambda trial: trial["validation_loss"])
+    assert found["best"] == best["number"]
+    assert ended.json["run"] == best["run"]
+    assert ended.json["validation_loss"] == best["validation_loss"]
+    assert Workspace(desk).home.latest("contender", "tuned", Contender)[0].settings["run"] == best["run"]
+
+
+def test_each_trial_is_a_run_with_its_lineage(searched):
+    desk, ended = searched
+    home = Workspace(desk).home
+    for trial in ended.json["search"]["trials"]:
+        run = home.latest("run", trial["run"], Run)[0]
+        assert run.inputs["search"] == ended.json["search"]["name"]
+        assert {"task", "train side", "split", "model", "config"} <= run.inputs.keys()
+        assert run.config["rank"] == trial["settings"]["rank"]
+        assert run.config["alpha"] == 16 * trial["settings"]["rank"]  # 32 / 2
+        assert (home.inside / run.adapter).is_dir()
+    assert Workspace(desk).adapter("tuned").run == ended.json["run"]
+
+
+def test_what_it_shows_is_said_in_record_terminal_status_and_dossier(searched):
+    desk, ended = searched
+    found = ended.json["search"]
+    standings = [trial["standing"] for trial in found["trials"]]
+    assert standings.count("best") == 1
+    assert {"not_shown", "worse"} & set(standings)
+    assert any("rows are few" in line for line in found["said"])
+    assert any("only the test set says" in line for line in found["said"])
+    assert Workspace(desk).home.latest("search", found["name"], Search)[0].best == found["best"]
+    again = typed("-C", desk, "tune", "--search", "--budget", "4", "--anyway")
+    assert "less best" in again.out
+    assert found["said"][0] in again.out
+    (station,) = [s for s in Workspace(desk).status() if s.name == "tuning"]
+    assert found["said"][0] in station.because
+    workspace = Workspace(desk)
+    workspace.baseline(["constant", "prompt"])
+    workspace.evaluate()
+    page = Path(workspace.report().dossier).read_text(encoding="utf-8")
+    assert "The search behind it" in page
+    assert found["said"][0] in page
+
+
+def test_the_same_search_goes_on_with_more_budget_and_its_trials_stay(searched):
+    desk, ended = searched
+    more = typed("-C", desk, "tune", "--search", "--budget", "5", "--anyway", "--json").json["search"]
+    same = ("number", "settings", "run", "validation_loss", "losses", "state")
+    for one, other in zip(ended.json["search"]["trials"], more["trials"], strict=False):
+        assert [one[name] for name in same] == [other[name] for name in same]
+    assert len(more["trials"]) == 5
+
+
+def test_a_search_that_was_killed_ends_as_if_it_had_not_been(searched, tmp_path):
+    _, whole = searched
+    desk = make(tmp_path)
+    line = command("-C", desk, "tune", "--search", "--budget", "4", "--anyway", "--json")
+    process = subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    runs = desk / ".tunesmith" / "runs"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and len([*runs.glob("*/log.jsonl")]) < 2:  # inside the second trial
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    ended = typed("-C", desk, "tune", "--search", "--budget", "4", "--anyway", "--json")
+    assert ended.status == 0, ended.err
+    same = ("number", "settings", "validation_loss", "losses", "state", "difference", "low", "high", "standing")
+    for one, other in zip(ended.json["search"]["trials"], whole.json["search"]["trials"], strict=True):
+        assert [one[name] for name in same] == [other[name] for name in same]
+    assert ended.json["search"]["optimism"] == whole.json["search"]["optimism"]
+
+
+def test_a_rate_at_which_tuning_diverges_fails_its_trial_alone(tmp_path, monkeypatch):
+    from tunesmith.tuning import search as choosing
+
+    desk = make(tmp_path)
+    own = choosing.propose
+    monkeypatch.setattr(
+        choosing, "propose",
+        lambda space, trials, seed: own(space, trials, seed) | ({"learning_rate": 0.9e30} if len(trials) == 1 else {}),
+    )  # fmt: skip
+    from tunesmith.tuning import trainer
+
+    monkeypatch.setattr(trainer, "check_rate", lambda _config: None)
+    ended = typed("-C", desk, "tune", "--search", "--budget", "2", "--anyway", "--json")
+    assert ended.status == 0, ended.err
+    states = [trial["state"] for trial in ended.json["search"]["trials"]]
+    assert states == ["complete", "failed"]
+    assert "diverged" in ended.json["search"]["trials"][1]["problem"]
+
+
+def test_a_time_bounds_it_too_and_one_trial_is_always_done(tmp_path):
+    desk = make(tmp_path)
+    ended = typed("-C", desk, "tune", "--search", "--budget", "0.001m", "--anyway", "--json")
+    assert ended.status == 0, ended.err
+    assert len(ended.json["search"]["trials"]) == 1
+    assert ended.json["search"]["optimism"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--budget", "soon"], "'soon' is no budget"),
+        (["--budget", "0"], "'0' is no budget"),
+        (["--name", "mine"], "A search names its runs itself"),
+        ([], "It is too early to tune"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_anything_is_learnt(tmp_path, flags, said):
+    desk = make(tmp_path)
+    anyway = ["--anyway"] if flags else []
+    ended = typed("-C", desk, "tune", "--search", *flags, *anyway)
+    assert (ended.status, said in ended.err) == (2, True), ended.err
+    assert not (desk / ".tunesmith" / "runs").exists()
+
+
+def test_without_optuna_it_says_what_to_install(tmp_path, monkeypatch):
+    import sys
+
+    desk = make(tmp_path)
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    ended = typed("-C", desk, "tune", "--search", "--anyway")
+    assert (ended.status, "pip install 'tunesmith[search]'" in ended.err) == (2, True)
+
+
+def test_the_losses_of_rows_are_the_validation_loss(searched):
+    desk, ended = searched
+    home = Workspace(desk).home
+    run = ended.json["run"]
+    kept = json.loads((home.inside / "runs" / run / "row_losses.json").read_bytes())["losses"]
+    loss = sum(nats for nats, _ in kept) / sum(weight for _, weight in kept)
+    assert loss == pytest.approx(ended.json["validation_loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "tuning", "says"),
+    [
+        ((), {"method": "full", "learning_rate": 2e-5}, "A search compares adapters"),
+        (("--objective", "dpo"), {}, "the objective is dpo"),
+        (("--from", "first"), {}, "leave out --name, --finish and --from"),
+    ],
+    ids=["full", "dpo", "start"],
+)
+def test_what_cannot_be_searched_is_refused(tmp_path, options, tuning, says):
+    desk = make(tmp_path)
+    write_settings(
+        desk, model={"base": str(tmp_path / "tiny"), "embedder": "ngrams"}, tuning=TUNING | tuning, search=SPACE
+    )
+    ended = typed("-C", desk, "tune", "--search", "--budget", "1", "--anyway", *options)
+    assert ended.status != 0
+    assert says in ended.err
+    assert not Workspace(desk).home.index("run")
