@@ -159,8 +159,8 @@ def test_layers_computed_again_give_the_same_gradients(base, tmp_path):
     objective = preferring(base, config, rows(5))
     kept, again = network(base, "segments"), network(base, "segments")
     again.checkpoint_layers()
-    objective.begin(network(base, "segments", seed=8), tmp_path, lambda: None, lambda *_: None)
-    assert objective.learn(again, 0, lambda: None) == objective.learn(kept, 0, lambda: None)
+    objective.begin(network(base, "segments", seed=8), tmp_path, Interrupt(), lambda *_: None)
+    assert objective.learn(again, 0, Interrupt()) == objective.learn(kept, 0, Interrupt())
     assert torch.equal(gradients(again), gradients(kept))
 
 
