@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tunesmith.tuning.config import IDLE, SHAPE, LoraConfig, MixtureConfig, SearchConfig
+from tunesmith.tuning.config import IDLE, SAME_RESULT, SHAPE, LoraConfig, MixtureConfig, SearchConfig
 
-__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig"]
+__all__ = ["IDLE", "SAME_RESULT", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig"]

@@ -8,7 +8,7 @@ from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, mo
 
 from tunesmith.core.config import Config
 
-__all__ = ["IDLE", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig", "rate_setting"]
+__all__ = ["IDLE", "SAME_RESULT", "SHAPE", "LoraConfig", "MixtureConfig", "SearchConfig", "rate_setting"]
 
 ADDED = (
     "mixture", "score_rows", "best_by", "rslora", "dora", "quantize", "method", "objective", "dpo_beta",
@@ -21,6 +21,9 @@ IDLE = {
     "dpo": ("learning_rate", "balance", "text_weight", "earlier_turns", "mixture"),
 }
 """Settings that do not shape a run, by its objective."""
+
+SAME_RESULT = ("pack_tokens", "checkpointing", "report_to")
+"""Settings that change how a run is computed, or who is told, and not what it learns: a run stands when they change."""
 
 
 class MixtureConfig(Config):

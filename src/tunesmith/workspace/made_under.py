@@ -15,7 +15,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.files import file_hash
 from tunesmith.core.records import Contender, Run
 from tunesmith.core.store import Derived
-from tunesmith.tuning import IDLE, LoraConfig
+from tunesmith.tuning import IDLE, SAME_RESULT, LoraConfig
 from tunesmith.workspace.home import Home, changed_since
 
 __all__ = ["asked_under", "asking_now", "settings_changed", "trained_under", "training_now"]
@@ -78,7 +78,7 @@ def training_now(home: Home, contender: Derived) -> dict[str, str]:
 
 def _tuning(home: Home) -> dict[str, Any]:
     settings = home.settings.tuning.model_dump(mode="json")
-    return {f"tuning.{name}": settings.get(name) for name in LoraConfig.model_fields}
+    return {f"tuning.{name}": settings.get(name) for name in LoraConfig.model_fields if name not in SAME_RESULT}
 
 
 def _config(home: Home, contender: Derived) -> Mapping[str, Any]:
