@@ -22,13 +22,19 @@ def main(file: str) -> None:
     import torch
     from datasets import Dataset
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback
     from trl import SFTConfig, SFTTrainer
 
     task = json.loads(Path(file).read_text(encoding="utf-8"))
     torch.set_num_threads(task["threads"])
-    halved, packed = task["dtype"] == "bfloat16", task.get("packed")
-    model = AutoModelForCausalLM.from_pretrained(task["base"], dtype=getattr(torch, task["dtype"]))
+    halved, row_tokens = task["dtype"] == "bfloat16", task.get("packed")
+    number = getattr(torch, task["dtype"])
+    packed = None
+    if task.get("quantize") == "nf4":
+        packed = BitsAndBytesConfig(
+            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=number
+        )
+    model = AutoModelForCausalLM.from_pretrained(task["base"], dtype=number, quantization_config=packed)
     model = PeftModel.from_pretrained(model, task["adapter"], is_trainable=True)
     rows = [(row["ids"], row["labels"]) for row in task["rows"]]
     data = Dataset.from_dict({"input_ids": [ids for ids, _ in rows], "labels": [labels for _, labels in rows]})
@@ -51,7 +57,7 @@ def main(file: str) -> None:
             output_dir=task["folder"],
             max_steps=task["steps"],
             per_device_train_batch_size=task["at_once"],
-            gradient_accumulation_steps=1 if packed else task["per_step"] // task["at_once"],
+            gradient_accumulation_steps=1 if row_tokens else task["per_step"] // task["at_once"],
             learning_rate=task["rate"],
             lr_scheduler_type="constant",
             warmup_steps=0,
@@ -61,8 +67,8 @@ def main(file: str) -> None:
             gradient_checkpointing=False,
             bf16=halved,
             use_cpu=True,
-            max_length=packed,
-            packing=bool(packed),
+            max_length=row_tokens,
+            packing=bool(row_tokens),
             train_sampling_strategy="sequential",
             logging_steps=1,
             save_strategy="no",
@@ -75,7 +81,7 @@ def main(file: str) -> None:
     )
     with contextlib.redirect_stdout(sys.stderr):  # TRL prints its log
         trainer.train()
-    per_step = len(rows) / len(trainer.train_dataset) * task["at_once"] if packed else task["per_step"]
+    per_step = len(rows) / len(trainer.train_dataset) * task["at_once"] if row_tokens else task["per_step"]
     told = {"seconds": seconds, "losses": losses, "per_step": per_step, "version": version("trl"), "peak_kb": peak_kb()}
     print(json.dumps(told))
 

@@ -41,7 +41,7 @@ def learn(file: str) -> dict[str, Any]:
     rows = [Encoded(row["ids"], [float(label != -100) for label in row["labels"]]) for row in task["rows"]]
     shared, losses, seconds, tokens, resident = shared_prefix(rows), [], [], [], []
     with keep_freed_memory(), threads():
-        network = Network(add_adapter(load_base(Path(task["base"]), config.dtype), config))
+        network = Network(add_adapter(load_base(Path(task["base"]), config.dtype, task["quantize"]), config))
         way = choose_way(network)
         weights = adapter_weights(network.model)
         optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
@@ -57,7 +57,7 @@ def learn(file: str) -> dict[str, Any]:
             tokens.append(batch.tokens)
             resident.append(psutil.Process().memory_info().rss)
         peak, numbers = peak_kb(), sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
-        rate = matrix_rate(network, max(tokens) // 2)
+        rate = matrix_rate(network, max(tokens) // 2) if task["quantize"] == "none" else None
     return {
         "seconds": seconds, "losses": losses, "tokens": tokens, "way": way, "peak_kb": peak, "parameters": numbers,
         "resident": resident, "matrix_flops": rate, "dtype": str(network.causal.dtype).removeprefix("torch."),

@@ -6,6 +6,7 @@ The work:
 
 - prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
+- packed: the same on base weights packed in NF4 (QLoRA); bitsandbytes has to be installed on both sides.
 
 With --growth Tunesmith alone learns 1,000 steps of `short`, 8 examples each, to show that its memory stays level.
 """
@@ -67,7 +68,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--steps", type=int, default=10, help="timed, after one that warms up")
     parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing TRL's setting")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
-    parser.add_argument("--only", choices=("prefix", "short"))
+    parser.add_argument("--only", choices=("prefix", "short", "packed"))
     parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without TRL")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +81,18 @@ def main(arguments: list[str]) -> int:
     begun = process([sys.executable, "-m", "benchmarks._tuning_work", "begin", base, options.folder / "begun", RANK])
     common = {
         "base": str(base), "adapter": begun.told["adapter"], "per_step": PER_STEP, "rank": RANK, "rate": RATE,
-        "threads": os.cpu_count(), "folder": str(options.folder / "trl"),
+        "threads": os.cpu_count(), "folder": str(options.folder / "trl"), "quantize": "none",
     }  # fmt: skip
-    works = {"prefix": lambda: prefixed(template, options.data), "short": lambda: short(template)}
+    works = {
+        "prefix": lambda: prefixed(template, options.data), "short": lambda: short(template),
+        "packed": lambda: short(template),
+    }  # fmt: skip
     if options.growth:
         Work("short", short(template), common, options).grow()
         return 0
     for name in [options.only] if options.only else works:
-        work = Work(name, works[name](), common, options)
+        quantize = {"quantize": "nf4" if name == "packed" else "none"}
+        work = Work(name, works[name](), common | quantize, options)
         work.compare()
     return 0
 
@@ -141,7 +146,8 @@ class Work:
                 theirs.append(self._trl(best, self.options.steps))
         print(f"{'program':<34} {'examples/s':>10} {'MB':>7} {'loss, first and last step':>26}")
         own = told("Tunesmith, " + ours[0].told["way"], ours)
-        told_rate(ours[0].told)
+        if ours[0].told["matrix_flops"]:
+            told_rate(ours[0].told)
         if best is not None:
             other = told(f"trl {theirs[0].told['version']}, {best}", theirs)
             memory = ours[0].megabytes / theirs[0].megabytes

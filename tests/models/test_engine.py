@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.records import Decoding, Message, Request
 from tunesmith.models.engine import Engine, attention, loading, rows
-from tunesmith.models.pull import pulled_folder
+from tunesmith.models.pull import pull
 
 WORDS = [
     "the",
@@ -330,7 +330,7 @@ def test_half_precision_answers_too(folder):
 
 @pytest.mark.slow
 def test_the_real_model_says_what_generate_says():
-    folder = pulled_folder("smollm2-135m")
+    folder = pull("smollm2-135m")
     engine = Engine(folder, batch_size=4, dtype="float32")
     plain = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     asked = ("Where is my parcel?", "Write one line about lamps.", "2+2?", "Thanks!", "Name three fruits.", "Hallo")

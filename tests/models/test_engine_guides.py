@@ -10,7 +10,7 @@ from tunesmith.core.records import Constraint, Decoding, Message, Request
 from tunesmith.core.task import Field, Task
 from tunesmith.models.engine import Engine
 from tunesmith.models.engine.guides import Guides
-from tunesmith.models.pull import pulled_folder
+from tunesmith.models.pull import pull
 from tunesmith.models.template import Template
 
 TRIAGE = Task(
@@ -84,7 +84,7 @@ def test_json_is_written_with_the_very_tokens_that_are_trained(folder, guides):
 
 @pytest.mark.slow
 def test_json_is_written_with_the_very_tokens_that_the_real_model_is_trained_on():
-    template = Template.open(pulled_folder("smollm2-135m"))
+    template = Template.open(pull("smollm2-135m"))
     guides = Guides(template)
     for fields in COMPLETIONS:
         ids = template.completion_ids(TRIAGE.render(fields))[:-1]

@@ -38,7 +38,8 @@ def test_the_base_model_is_well_above_chance_and_an_untouched_adapter_has_lost_n
 
 @pytest.mark.slow
 def test_planted_forgetting_is_detected(desk):
-    desk.tune(name="planted", anyway=True, learning_rate=2e-2)
+    # long enough that, after it fell apart, it fits the task again: the best checkpoint must not be the untouched one
+    assert desk.tune(name="planted", anyway=True, learning_rate=2e-2, epochs=6, patience=9).best_step
     found = desk.forgetting("planted")
     assert found.forgot
     assert {loss.name: loss.verdict for loss in found.losses} == {"items": "forgot", "text:general": "forgot"}
