@@ -113,6 +113,9 @@ def test_a_model_tuned_as_a_whole_is_measured_and_handed_on(made, tmp_path):
     assert evaluated(desk)["metrics"]
     record = contender(desk)
     assert (record.settings["method"], record.adapter) == ("full", "runs/first/model")
+    forgotten = typed("-C", desk, "--json", "forgetting", "first")
+    assert forgotten.status == 0
+    assert "text:general" in {loss["name"] for loss in forgotten.json["losses"]}
     merged = exported(desk, "--to", "merged", str(tmp_path / "merged"))
     assert "first: tuned model" in (Path(merged["path"]) / "README.md").read_text("utf-8")
     exported(desk, "--to", "gguf", "--dtype", "float16", str(tmp_path / "gguf"))

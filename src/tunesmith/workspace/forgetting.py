@@ -89,7 +89,7 @@ def forgetting(
         measures += _of_tasks(asked, str(folder) if folder else None, limit, trust_code)
     with home.alone("forgetting"):
         engine = cast("Engine", open_model(home.settings.model.base))  # it is on this machine, see base_of
-        who = {"": Reader(engine), entry.adapter_hash: Reader(engine, str(home.inside / entry.adapter))}
+        who = {"": Reader(engine), entry.adapter_hash: _tuned_reader(home, entry, engine)}
         machine = _machine(engine)
         read = [
             [_read(home, measure, reader, entry.inputs["model"], adapter, machine, progress)
@@ -158,6 +158,18 @@ def _of_tasks(names: Sequence[str], folder: str | None, limit: int | None, trust
     for name in names:
         tasks = Tasks(names=(name,), folder=folder, limit=limit, trust_code=trust_code)
         yield _Measure(f"task {name}", tasks.named(name), one(tasks))
+
+
+def _tuned_reader(home: Home, run: Run, engine: Engine) -> Reader:
+    """Reads as the run's model answers: an adapter on weights packed as those it learnt on, a whole model itself."""
+    from tunesmith.tuning.forgetting.reading import Reader
+
+    folder = str(home.inside / run.adapter)
+    if run.config.get("method") == "full":
+        return Reader(cast("Engine", open_model(folder)))
+    if packed := run.config.get("quantize"):
+        engine = cast("Engine", open_model(home.settings.model.base, quantize=packed))
+    return Reader(engine, folder)
 
 
 def _read(
