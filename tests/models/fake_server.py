@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
@@ -93,12 +94,10 @@ class FakeServer:
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 number = outer._enter({k.lower(): v for k, v in self.headers.items()}, body)
-                try:
-                    _send(self, outer._answer(body, number))
-                except (BrokenPipeError, ConnectionResetError):
-                    pass  # the client had enough
-                finally:
-                    outer._leave()
+                said, leave = outer._answer(body, number), ExitStack()
+                leave.callback(outer._leave)
+                with leave, suppress(BrokenPipeError, ConnectionResetError):  # the client had enough
+                    _send(self, said, leave.close)
 
             def log_message(self, *_: object) -> None:
                 """Quiet."""
@@ -106,14 +105,17 @@ class FakeServer:
         return Handler
 
 
-def _send(handler: BaseHTTPRequestHandler, said: Said) -> None:
+def _send(handler: BaseHTTPRequestHandler, said: Said, leave: Callable[[], None]) -> None:
+    """``leave`` is called before the last bytes: who has them may ask again at once."""
     pieces = said.body if isinstance(said.body, list) else [said.body]
     length = sum(map(len, pieces)) + (100 if said.cut else 0)
     handler.send_response(said.status)
     for name, value in {"Content-Type": "application/json", "Content-Length": str(length), **said.headers}.items():
         handler.send_header(name, value)
     handler.end_headers()
-    for piece in pieces:
+    for left, piece in zip(range(len(pieces) - 1, -1, -1), pieces, strict=True):
         time.sleep(said.pause_seconds)
+        if not left:
+            leave()
         handler.wfile.write(piece)
         handler.wfile.flush()

@@ -115,7 +115,8 @@ def runs(home: Home) -> list[Run]:
 
 
 def find_run(home: Home, name: str) -> Run:
-    """A run by its name, by a tag that it alone has, or as contenders name it: `tuned` is the newest, `tuned:RUN` that.
+    """A run by its name, by a tag that it alone has, or as contenders name it: `tuned` is the one behind the contender
+    of that name, which of a search is the best trial and else the newest run; `tuned:RUN` is that run.
 
     Raises:
         UnknownName: There is none, or several have the tag.
@@ -125,7 +126,9 @@ def find_run(home: Home, name: str) -> Run:
     if name in there:
         return there[name]
     if name == "tuned" and there:
-        return list(there.values())[-1]
+        frozen = home.latest("contender", "tuned", Contender)
+        behind = str(frozen[0].settings.get("run")) if frozen else ""
+        return there.get(behind) or list(there.values())[-1]
     tags = _tags(home)
     tagged = [run for run in there.values() if name in tags.get((run.name, run.adapter_hash), ())]
     if len(tagged) == 1:
