@@ -176,8 +176,9 @@ class _SegmentAttention(torch.autograd.Function):
         context.parts, context.scale = parts, scale
         out_THD = torch.empty_like(q_THD, memory_format=torch.contiguous_format)
         kept: list[Tensor] = []
+        scaled_THD = q_THD * scale
         for part in parts:
-            q = _by_shared_head(part, q_THD * scale, k_TKD.shape[1])
+            q = _by_shared_head(part, scaled_THD, k_TKD.shape[1])
             k, v = _with_prefix(part, k_TKD, k_PKD), _with_prefix(part, v_TKD, v_PKD)
             out = torch.empty_like(q)
             for first, last in part.blocks():
@@ -195,9 +196,9 @@ class _SegmentAttention(torch.autograd.Function):
         q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *kept = context.saved_tensors
         dq_THD, dk_TKD, dv_TKD = (torch.empty_like(x) for x in (q_THD, k_TKD, v_TKD))
         dk_PKD, dv_PKD = (None if x is None else torch.zeros_like(x) for x in (k_PKD, v_PKD))
-        shares = iter(kept)
+        shares, scaled_THD = iter(kept), q_THD * context.scale
         for part in context.parts:
-            q = _by_shared_head(part, q_THD * context.scale, k_TKD.shape[1])
+            q = _by_shared_head(part, scaled_THD, k_TKD.shape[1])
             d = _by_shared_head(part, d_THD, k_TKD.shape[1])
             k, v = _with_prefix(part, k_TKD, k_PKD), _with_prefix(part, v_TKD, v_PKD)
             dq, dk, dv = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)

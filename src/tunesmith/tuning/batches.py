@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 
 from tunesmith.models.template import Encoded, common_prefix
 
-__all__ = ["Batch", "Order", "level", "make_batch", "make_packs", "shared_prefix"]
+__all__ = ["Batch", "Order", "all_at_once", "level", "make_batch", "make_packs", "shared_prefix"]
 
 Unit = TypeVar("Unit")
 
@@ -58,6 +58,11 @@ def make_batch(examples: Sequence[Encoded], shared: int, limit: int) -> Batch:
     """A batch of ``examples`` that share their first ``shared`` tokens, in packs of at most ``limit`` tokens."""
     segments = [Encoded(example.ids[shared:], example.weights[shared:]) for example in examples]
     return Batch(examples[0].ids[:shared], make_packs(segments, limit))
+
+
+def all_at_once(examples: Sequence[Encoded], limit: int) -> Batch:
+    """All ``examples`` as one batch behind what they share, to be measured."""
+    return make_batch(examples, shared_prefix(examples), limit)
 
 
 def make_packs(segments: Sequence[Encoded], limit: int) -> list[list[Encoded]]:

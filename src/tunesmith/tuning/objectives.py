@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 from tunesmith.core.codec import digest
 from tunesmith.core.progress import Progress
 from tunesmith.core.records import MixtureCounts, TuningWarning
-from tunesmith.models.template import Encoded, Template
-from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
+from tunesmith.models.template import Template
+from tunesmith.tuning.batches import all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
@@ -105,9 +105,9 @@ class Likelihood:
         if general is not None and config.mixture is not None:
             self._mixed = encode_general(template, general, self._learnt.examples, config, config.mixture, limit)
         self._steps = Steps(self._learnt.examples, self._mixed, config)
-        self._sides = {"validation_loss": _whole(self._watched.examples, config)}
+        self._sides = {"validation_loss": all_at_once(self._watched.examples, config.pack_tokens)}
         if self._mixed and self._mixed.held_out:
-            self._sides["general_validation_loss"] = _whole(self._mixed.held_out, config)
+            self._sides["general_validation_loss"] = all_at_once(self._mixed.held_out, config.pack_tokens)
         self.count, self.per_epoch = self._steps.count, self._steps.per_epoch
         self.too_long = self._learnt.too_long + self._watched.too_long
 
@@ -139,8 +139,3 @@ class Likelihood:
 
     def counts(self, steps: int) -> MixtureCounts | None:
         return self._steps.counts(steps)
-
-
-def _whole(examples: Sequence[Encoded], config: LoraConfig) -> Batch:
-    """All ``examples`` at once, to be measured."""
-    return make_batch(examples, shared_prefix(examples), config.pack_tokens)

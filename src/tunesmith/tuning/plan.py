@@ -16,7 +16,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.probe import try_steps
-from tunesmith.tuning.rows import Row, encode_rows
+from tunesmith.tuning.rows import Row, both_sides
 from tunesmith.tuning.sizes import GPUFit, Sizes, free_memory, looks_at, resident_bytes
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import check_rate
@@ -86,8 +86,7 @@ def make_plan(
         TunesmithError: A row has nothing to learn, no general row fits, or the model is not whole.
     """
     template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, "skip")
-    watched = encode_rows(template, validation, "validation", limit, "skip")
+    learnt, watched = both_sides(template, train, validation, limit, "skip")
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)

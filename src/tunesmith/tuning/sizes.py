@@ -18,7 +18,7 @@ from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.attention import MOST_KEPT
 from tunesmith.tuning.base import number_format
-from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
+from tunesmith.tuning.batches import Batch, all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting
 from tunesmith.tuning.gpus import GPU, RESERVED_BYTES, known_gpus
@@ -187,7 +187,7 @@ def check_memory(
 def looks_at(watched: EncodedRows, mixed: General | None, config: LoraConfig) -> list[Batch]:
     """What is measured at each look."""
     sides = [watched.examples, *([mixed.held_out] if mixed and mixed.held_out else [])]
-    return [make_batch(side, shared_prefix(side), config.pack_tokens) for side in sides]
+    return [all_at_once(side, config.pack_tokens) for side in sides]
 
 
 def resident_bytes(peak: Peak) -> int:
