@@ -26,11 +26,13 @@ from torch import Tensor, nn
 
 from tunesmith.models.engine.memory import Prefix, Slots
 
-__all__ = ["NAME", "Part", "Pass", "current_pass", "register", "running"]
+__all__ = ["NAME", "NARROW", "Part", "Pass", "current_pass", "register", "running"]
 
 NAME = "tunesmith_rows"
 """Under this name transformers knows ``attend``."""
 
+NARROW = 8
+"""New tokens of a row up to which rows run side by side; longer ones (prompts) form parts of their own."""
 BLOCK = 128
 """Queries of a row that are computed at once."""
 
@@ -62,7 +64,7 @@ class Part:
         heads, width = key_ND.shape[0], query_ND.shape[-1]
         query_RHGWD = self._by_row(query_ND * scale, heads)
         keys, values = self.slots.read(layer, self.slot_range, self.columns)
-        if self.width == 1:
+        if self.width <= NARROW:
             out_RHGWD = self._apart(layer, query_RHGWD, keys, values)
         else:
             out_RHGWD = self._together(layer, query_RHGWD, keys, values)
@@ -70,9 +72,10 @@ class Part:
         return out_NHD if self.place_N is None else out_NHD[self.place_N]
 
     def _apart(self, layer: int, query_RHGWD: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """One query a head and row: keys are many beside it, so the prefix's are read once for all rows."""
+        """Few queries a head and row: keys are many beside them, so the prefix's are read once for all rows."""
         query = query_RHGWD.flatten(2, 3)
-        own = (query @ keys.transpose(2, 3)).add_(self._bias_RWC[:, None])
+        own = query @ keys.transpose(2, 3)
+        own.view(*query_RHGWD.shape[:4], -1).add_(self._bias_RWC[:, None, None])
         if self.prefix is None or not len(self.prefix):
             return (own.softmax(-1) @ values).view_as(query_RHGWD)
         keys_HPD, values_HPD = self.prefix.keys_HPD[layer], self.prefix.values_HPD[layer]

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from typing import Any
 
 import torch
@@ -82,7 +83,7 @@ class Batch:
         if not whole:
             return [], []
         at = {id(row): place for place, row in enumerate(whole)}
-        twins = [row for group in self._groups for row in group.rows if row.speaks and id(row.twin) in at]
+        twins = [row for group in self._groups for row in group.silent if row.speaks and id(row.twin) in at]
         if twins:
             logits = logits[[*range(len(whole)), *(at[id(row.twin)] for row in twins)]]
         speakers = whole + twins
@@ -115,8 +116,8 @@ class Batch:
             return finished
         while self._queue and self._running < self._limits.rows:
             group, row = self._queue[0]
-            need = len(row.pending) - len(group.prefix_ids) + row.limit
-            if self._running and self._tokens + need > self._limits.tokens:
+            need = _most_tokens(group, row)
+            if self._running and not self._has_room(need):
                 break
             self._queue.popleft()
             started = time.perf_counter()
@@ -130,6 +131,14 @@ class Batch:
             self._running += 1
             self._tokens += need
         return finished
+
+    def _has_room(self, need: int) -> bool:
+        """Whether the next row fits, and its twins beside it: one that enters later has to read the prompt again."""
+        group, row = self._queue[0]
+        beside = takewhile(lambda waiting: waiting[1].twin is row, islice(self._queue, 1, self._limits.rows))
+        needs = [need, *(_most_tokens(group, twin) for _, twin in beside)]
+        rows, tokens = min(len(needs), self._limits.rows), min(sum(needs), max(need, self._limits.tokens))
+        return self._running + rows <= self._limits.rows and self._tokens + tokens <= self._limits.tokens
 
     def _open(self, group: Group) -> None:
         """Have the group's prefix ready, from the shelf where it (or a longer one) is there."""
@@ -154,3 +163,8 @@ class Batch:
         waiting = {id(group) for group, _ in self._queue}
         self._groups = [g for g in self._groups if g.rows or id(g) in waiting]
         return finished
+
+
+def _most_tokens(group: Group, row: Row) -> int:
+    """Own tokens of a waiting row's prompt and longest answer."""
+    return len(row.pending) - len(group.prefix_ids) + row.limit

@@ -9,7 +9,7 @@ import torch
 
 from tunesmith.core.records import Decoding, Message
 from tunesmith.models.engine.adapters import Adapter
-from tunesmith.models.engine.attention import Part
+from tunesmith.models.engine.attention import NARROW, Part
 from tunesmith.models.engine.guides import Guide
 from tunesmith.models.engine.memory import Prefix, Slots
 from tunesmith.models.engine.picking import Sampler
@@ -18,8 +18,6 @@ from tunesmith.models.template import Template
 
 __all__ = ["Group", "Row"]
 
-NARROW = 8
-"""Rows with at most so many new tokens run side by side; longer ones (prompts) form parts of their own."""
 ROW_CHUNK = 1024
 """A prompt is read in pieces of at most so many tokens, which bounds the memory that attention takes."""
 
@@ -129,6 +127,9 @@ class Group:
         self.prefix_seconds = 0.0
         """Each member's share of the time that the prefix took."""
         self.rows: list[Row] = []
+        """Those that read, each in the slot of its place here."""
+        self.silent: list[Row] = []
+        """Those whose twin reads for them. They need no slot, and leave no gap between those that do."""
         self._slots = Slots()
 
     def enter(self, row: Row, started: float, most: int) -> None:
@@ -138,9 +139,10 @@ class Group:
         row.start(started)
         if row.twin is not None and (row.twin.stored or row.twin not in self.rows):
             row.twin = None  # it is past its prompt: its keys may be gone by the time this row could copy them
-        if row.finish is None:
-            self._slots.reserve(min(most, self.members), len(row.pending) + 1)
-            self.rows.append(row)
+        if row.finish is not None:
+            return
+        self._slots.reserve(min(most, self.members), len(row.pending) + 1)
+        (self.rows if row.twin is None else self.silent).append(row)
 
     def part_twins(self) -> None:
         """Let a row go its own way once it does not write what its twin writes: it takes over what was read for both.
@@ -148,20 +150,26 @@ class Group:
         A twin must write freely, one picked token a step; what a guide forces runs ahead of it, and is compared when
         the twin gets there. What was read once is charged to each row, for alone each would have had to read it.
         """
-        for slot, row in enumerate(self.rows):
+        still: list[Row] = []
+        for row in self.silent:
             twin = row.twin
-            if twin is None or twin.stored < len(row.own):
+            assert twin is not None
+            if twin.stored < len(row.own):
+                still.append(row)
                 continue
             row.seconds = twin.seconds
             same = _common(row.out, twin.out)
             if row.finish is None and twin.finish is None and twin.guide is None and same == len(twin.out):
+                still.append(row)
                 continue
             row.twin = None
             if row.finish is None:
                 ids = row.own + row.out
                 row.stored = min(twin.stored, len(row.own) + same, len(ids) - 1)
                 row.pending = ids[row.stored :]
-                self._slots.move(self.rows.index(twin), slot, row.stored)
+                self._slots.move(self.rows.index(twin), len(self.rows), row.stored)
+            self.rows.append(row)
+        self.silent = still
 
     def leave(self) -> list[Row]:
         """Take the finished rows out; the last rows move into their slots."""
@@ -192,7 +200,6 @@ class Group:
         for slot, row in enumerate(self.rows):
             narrow = len(row.pending) <= NARROW
             count = len(row.pending) if narrow else min(len(row.pending), ROW_CHUNK, max(room, 0))
-            count = 0 if row.twin is not None else count
             room -= count
             if run and (kind != narrow or count == 0):
                 yield first, run
