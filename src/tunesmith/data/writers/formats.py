@@ -82,6 +82,7 @@ def format_for(path: Path, wanted: str | None) -> str:
     found = next((name for name, form in file_formats.items() if path.suffix.lower() in form.suffixes), None)
     if found is None:
         raise TunesmithError(
-            f"{path.name} does not say its format.", f"name one with --format: {', '.join([*file_formats, DATASET])}"
+            f"{path.name or path} does not say its format.",
+            f"name one with --format: {', '.join([*file_formats, DATASET])}",
         )
     return found
