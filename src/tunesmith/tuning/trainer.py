@@ -22,10 +22,11 @@ from tunesmith.core.records import TuningWarning
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter
-from tunesmith.tuning.base import learner, longest_example, threads
+from tunesmith.tuning.base import longest_example, threads
+from tunesmith.tuning.beginning import begin_network, begin_optimizer
 from tunesmith.tuning.checkpoint import State, load_checkpoint, save_checkpoint, state_tensors
 from tunesmith.tuning.config import LoraConfig, rate_setting
-from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
 from tunesmith.tuning.memory import PeakMemory
@@ -36,7 +37,7 @@ from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.processes import ALONE, Agreed, ProcessEnded, Processes
 from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.runfolder import NoRunFolder, RunFolder
-from tunesmith.tuning.schedule import step_size
+from tunesmith.tuning.schedule import step_size, steps_between_looks
 from tunesmith.tuning.trackers import Trackers, check_installed
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.warning_signs import check_rate
@@ -195,10 +196,7 @@ def _set_out(
     with processes.together():
         base = base or base_of(job)
         memory, checkpointing = job.objective.memory(base)
-        network = Network(learner(base, job.config))
-        choose_way(network)
-        if checkpointing:
-            network.checkpoint_layers()
+        network = begin_network(base, job.config, checkpointing=checkpointing)
         if job.start is not None:
             load_adapter(adapter_weights(network.model), job.start)
     with _enough_memory(lambda: 1):
@@ -219,9 +217,9 @@ class _Tuning:
         self.progress, self.say, self.score, self.kept, self.stop = listeners
         self.processes, self.network, self.memory = processes, network, memory
         self.base, self.title, self.objective = base, job.base_title, job.objective
-        self.every = config.evaluate_every or math.ceil(self.objective.per_epoch / 2)
+        self.every = steps_between_looks(config, self.objective.per_epoch)
         self.weights = adapter_weights(network.model)
-        self.optimizer = torch.optim.AdamW(self.weights.values(), weight_decay=config.weight_decay, fused=True)
+        self.optimizer = begin_optimizer(self.weights.values(), config)
         torch.manual_seed(config.seed)
         found = load_checkpoint(run.folder, self.weights, self.optimizer) if processes.first else None
         self.state = found or State()
