@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks._peers import peak_kb
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import threads
 from tunesmith.tuning.batches import Batch

@@ -27,7 +27,7 @@ import atexit, json, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Rejected
+from tunesmith.core.examples import Rejected
 from tunesmith.data.readers import ReadOptions, read
 
 rows = rejected = 0

@@ -21,8 +21,9 @@ from tests.tuning.test_preferences import TRAIN as PAIRS
 from tests.tuning.test_preferences import WATCHED
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message, MixtureCounts
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import MixtureConfig

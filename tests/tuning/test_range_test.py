@@ -9,7 +9,7 @@ from tests.models.tiny import build_tiny
 from tests.tuning.test_trainer import QUICK
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.tuning.range_test import RangePoint, range_test, suggested
 from tunesmith.tuning.trainer import Row, tune
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.tuning.test_gradients import one_at_a_time
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.pull import pulled_folder
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import add_adapter, learner, load_base

@@ -14,7 +14,7 @@ import torch
 from tests.models.tiny import build_tiny
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.tuning.adapters import adapter_hash, check_adapter
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.trainer import Row, Tuned, tune

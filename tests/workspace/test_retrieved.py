@@ -5,7 +5,8 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.contenders import open_contender
-from tunesmith.core.records import Contender, Run
+from tunesmith.core.contenders import Contender
+from tunesmith.core.runs import Run
 from tunesmith.models.template import Template
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering

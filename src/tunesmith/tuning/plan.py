@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tunesmith.core.records import MixtureCounts, Record
+from tunesmith.core.counts import MixtureCounts
+from tunesmith.core.record import Record
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig

@@ -13,7 +13,7 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.beginning import trial

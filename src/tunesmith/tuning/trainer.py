@@ -18,7 +18,7 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import TuningWarning
+from tunesmith.core.runs import TuningWarning
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter

@@ -9,7 +9,9 @@ from typing import Literal
 import msgspec
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.data.writers import DATASET, format_for, write_dataset, write_examples
 from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.home import Home

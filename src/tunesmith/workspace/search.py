@@ -20,7 +20,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Run
+from tunesmith.core.runs import Run
 from tunesmith.core.search import Search, Trial
 from tunesmith.core.statistics import group_codes
 from tunesmith.data.readers.options import Say, silent

@@ -20,10 +20,14 @@ from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import Finder
 from tunesmith.contenders.tuned import PASSAGES
 from tunesmith.core.codec import digest
+from tunesmith.core.counts import PreferenceCounts
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.examples import Example
 from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Example, PreferenceCounts, Record, Run, Split
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash

@@ -10,8 +10,10 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
+    from tunesmith.core.decisions import Decision
+    from tunesmith.core.examples import Example, Side
     from tunesmith.core.forgetting import Forgetting
-    from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.core.runs import Run
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
     from tunesmith.workspace.add import AddReport

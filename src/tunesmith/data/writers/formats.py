@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.registry import Registry
 
 __all__ = ["ALIASES", "DATASET", "FileFormat", "Writing", "file_format", "file_formats", "format_for"]
