@@ -30,7 +30,8 @@ from tunesmith.tuning.config import MixtureConfig
 from tunesmith.tuning.job import make_job
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.processes import Agreed, ProcessEnded, Processes
-from tunesmith.tuning.trainer import Row, assist, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import assist, tune
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.tuning.test_processes", "transformers", "peft", "accelerate"])

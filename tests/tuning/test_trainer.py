@@ -17,7 +17,9 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.tuning.adapters import adapter_hash, check_adapter
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.trainer import Row, Tuned, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import tune
+from tunesmith.tuning.tuned import Tuned
 
 SYSTEM = Message(role="system", content="label the order")
 QUICK = LoraConfig(

@@ -1,4 +1,4 @@
-"""What a run lowers and how it is watched. The trainer knows steps, looks and checkpoints, and nothing of the loss.
+"""What a run lowers and how it is watched. The loop knows steps, looks and checkpoints, and nothing of the loss.
 
 An objective is sent to every process of a run as it is made: it holds rows as tokens, and no model.
 """

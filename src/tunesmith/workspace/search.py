@@ -180,8 +180,8 @@ class _Searching:
         return self.before + time.monotonic() - self.began
 
     def _try(self) -> Trial:
+        from tunesmith.tuning.loop import Diverged
         from tunesmith.tuning.search import hopeless, propose
-        from tunesmith.tuning.trainer import Diverged
 
         number = len(self.trials) + 1
         settings = propose(self.space, self.trials, self.seed)
