@@ -27,10 +27,11 @@ from tunesmith.data.readers.options import Say, silent
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.search_evidence import RowLoss, compared, in_words, optimism
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import tuning_config
-from tunesmith.workspace.tune import Bench, refuse_too_early
+from tunesmith.workspace.too_early import refuse_too_early
 
 if TYPE_CHECKING:
     from tunesmith.tuning.rows import Sides
