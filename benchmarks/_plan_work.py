@@ -17,13 +17,14 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks._peers import peak_kb
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.base import threads
 from tunesmith.tuning.batches import Batch
+from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.four_bit import states
-from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.plan import make_plan
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.sizes import looks_at
@@ -46,14 +47,6 @@ class Counted(NamedTuple):
         return max(self.step_bytes, self.look_bytes)
 
 
-def network(base: Path, config: LoraConfig, *, checkpointing: bool) -> Network:
-    made = Network(learner(base, config))
-    choose_way(made)
-    if checkpointing:
-        made.checkpoint_layers()
-    return made
-
-
 def steps_done(made: Network, steps: Steps, numbers: Sequence[int], optimizer: Any, config: LoraConfig) -> None:
     weights = [p for p in made.model.parameters() if p.requires_grad]
     for number in numbers:
@@ -70,7 +63,7 @@ def counted(
     most: int = 1000,
 ) -> Counted:  # fmt: skip
     """What `TensorBytes` counts while a run's first ``most`` steps and a look at validation are done."""
-    made = network(base, config, checkpointing=checkpointing)
+    made = begin_network(base, config, checkpointing=checkpointing)
     weights = [p for p in made.model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, fused=True)
     with TensorBytes() as counting:

@@ -19,10 +19,11 @@ from benchmarks.preferences import as_row
 from tunesmith.core.progress import quiet
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
-from tunesmith.tuning.adapters import adapter_weights, load_adapter
-from tunesmith.tuning.base import add_adapter, load_base, threads
+from tunesmith.tuning.adapters import adapter_weights, load_adapter, read_adapter
+from tunesmith.tuning.base import threads
+from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.preferences import Preferring
 
 
@@ -36,24 +37,23 @@ def learn(file: str) -> dict[str, Any]:
     )  # fmt: skip
     template, cut = Template.open(base), -task["watched"]
     losses, margins, seconds = [], [], []
-    with keep_freed_memory(), threads(), tempfile.TemporaryDirectory() as folder:
-        network = Network(add_adapter(load_base(base, config.dtype), config))
-        way = choose_way(network)
+    with Interrupt() as interrupt, keep_freed_memory(), threads(), tempfile.TemporaryDirectory() as folder:
+        network = begin_network(base, config, checkpointing=False)
         weights = adapter_weights(network.model)
-        load_adapter(weights, Path(task["adapter"]))
+        load_adapter(weights, read_adapter(Path(task["adapter"])))
         objective = Preferring(template, rows[:cut], rows[cut:], config, config.max_length)
-        objective.begin(network, Path(folder), lambda: None, quiet)
+        objective.begin(network, Path(folder), interrupt, quiet)
         optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
         for step in range(objective.count):
             began = time.perf_counter()
             optimizer.zero_grad()
-            learnt = objective.learn(network, step, lambda: None)
+            learnt = objective.learn(network, step, interrupt)
             torch.nn.utils.clip_grad_norm_(weights.values(), config.max_grad_norm)
             optimizer.step()
             seconds.append(time.perf_counter() - began)
             losses.append(learnt.losses["train_loss"])
             margins.append(learnt.told["reward_margin"])
-    return {"seconds": seconds, "losses": losses, "margins": margins, "way": way, "peak_kb": peak_kb()}
+    return {"seconds": seconds, "losses": losses, "margins": margins, "way": network.way, "peak_kb": peak_kb()}
 
 
 if __name__ == "__main__":

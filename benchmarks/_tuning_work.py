@@ -18,17 +18,18 @@ from benchmarks._peers import peak_kb
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
-from tunesmith.tuning.base import add_adapter, load_base, threads
+from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.batches import make_batch, shared_prefix
+from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.gradients import Network, choose_way
+from tunesmith.tuning.gradients import Network
 
 REPEATED = 20
 
 
 def begin(base: str, folder: str, rank: str) -> dict[str, Any]:
     """Write the adapter that all programs begin with."""
-    model = add_adapter(load_base(Path(base)), LoraConfig(rank=int(rank), alpha=2.0 * int(rank)))
+    model = learner(Path(base), LoraConfig(rank=int(rank), alpha=2.0 * int(rank)))
     return {"adapter": str(save_adapter(model, Path(base).name, Path(folder)))}
 
 
@@ -36,13 +37,12 @@ def learn(file: str) -> dict[str, Any]:
     task = json.loads(Path(file).read_text(encoding="utf-8"))
     config = LoraConfig(
         rank=task["rank"], alpha=2.0 * task["rank"], learning_rate=task["rate"], batch_size=task["per_step"],
-        dtype=task["dtype"],
+        dtype=task["dtype"], quantize=task["quantize"],
     )  # fmt: skip
     rows = [Encoded(row["ids"], [float(label != -100) for label in row["labels"]]) for row in task["rows"]]
     shared, losses, seconds, tokens, resident = shared_prefix(rows), [], [], [], []
     with keep_freed_memory(), threads():
-        network = Network(add_adapter(load_base(Path(task["base"]), config.dtype, task["quantize"]), config))
-        way = choose_way(network)
+        network = begin_network(Path(task["base"]), config, checkpointing=False)
         weights = adapter_weights(network.model)
         optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
         for step in range(task["steps"]):
@@ -59,8 +59,9 @@ def learn(file: str) -> dict[str, Any]:
         peak, numbers = peak_kb(), sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
         rate = matrix_rate(network, max(tokens) // 2) if task["quantize"] == "none" else None
     return {
-        "seconds": seconds, "losses": losses, "tokens": tokens, "way": way, "peak_kb": peak, "parameters": numbers,
-        "resident": resident, "matrix_flops": rate, "dtype": str(network.causal.dtype).removeprefix("torch."),
+        "seconds": seconds, "losses": losses, "tokens": tokens, "way": network.way, "peak_kb": peak,
+        "parameters": numbers, "resident": resident, "matrix_flops": rate,
+        "dtype": str(network.causal.dtype).removeprefix("torch."),
     }  # fmt: skip
 
 

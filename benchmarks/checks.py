@@ -22,7 +22,8 @@ import numpy as np
 
 import tunesmith
 from tunesmith.core.codec import digest
-from tunesmith.core.records import Example, Finding, Message, Origin
+from tunesmith.core.examples import Example, Message, Origin
+from tunesmith.core.findings import Finding
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import Material, check, look
 from tunesmith.data.checks.label_noise import labelled

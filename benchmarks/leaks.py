@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.selection import Texts, changed, read
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.duplicates import Shingled

@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from benchmarks.million import Ran, process
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import Order

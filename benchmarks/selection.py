@@ -108,7 +108,8 @@ def changed(text: str, chance: random.Random) -> str:
 
 def walk(folder: Path, arm: str, passes: int, sample: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Tune on the rows of ``arm``; which test rows the model and a classifier of the same rows get right, (n,) each."""
-    from tunesmith.core.records import Contender, Split
+    from tunesmith.core.contenders import Contender
+    from tunesmith.core.splits import Split
     from tunesmith.workspace.home import Home
     from tunesmith.workspace.select import chosen_ids
 

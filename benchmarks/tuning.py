@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.million import Ran, process
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 

@@ -219,7 +219,7 @@ def refused_or(make: Callable[[], Any]) -> list[Any] | None:
 
 def ask_sound(item: Any) -> None:
     from tunesmith.core.codec import canonical
-    from tunesmith.core.records import Rejected
+    from tunesmith.core.examples import Rejected
 
     if isinstance(item, Rejected) and not (item.problem and item.mend and item.line >= 0):
         raise Finding(f"rejected without words: {item}")
@@ -297,7 +297,7 @@ def written_files() -> Iterator[tuple[str, bytes]]:
     from tests.data.test_readers_fuzz import VALID
     from tests.data.test_writers import SUFFIX
 
-    from tunesmith.core.records import Example, Message, Origin
+    from tunesmith.core.examples import Example, Message, Origin
     from tunesmith.data.writers import file_formats, write_examples
 
     pair = (Message(role="system", content="Be kind."), Message(role="user", content="Where is it?"))

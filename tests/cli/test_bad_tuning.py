@@ -139,7 +139,7 @@ def test_memory_that_runs_out_on_the_way_keeps_what_there_is(desk, monkeypatch):
 def test_a_tokenizer_whose_pad_is_its_end_token_still_learns_to_end(desk, model):
     tokenizer = build_tokenizer()
     assert tokenizer.pad_token_id == tokenizer.eos_token_id
-    from tunesmith.core.records import Message
+    from tunesmith.core.examples import Message
     from tunesmith.models.template import Template
 
     encoded = Template.open(model).encode((Message(role="user", content="where"),), "shipping")

@@ -135,9 +135,10 @@ def test_what_the_format_cannot_carry_is_told(desk, tmp_path):
         (("desk/tunesmith.yaml", "--format", "csv"), "belongs to the workspace"),
         (("desk/.tunesmith/store.db", "--format", "csv"), "belongs to the workspace"),
         (("out.csv", "--side", "nowhere"), "nowhere"),
-        (("desk", "--format", "dataset"), "is there already"),
-        (("desk/tunesmith.yaml", "--format", "dataset"), "is there already"),
+        (("desk", "--format", "dataset"), "name a folder that is not there yet, such as"),
+        (("desk/tunesmith.yaml", "--format", "dataset"), "belongs to the workspace"),
         (("desk/.tunesmith/set", "--format", "dataset"), "belongs to the workspace"),
+        (("desk/.tunesmith", "--format", "dataset"), "belongs to the workspace"),
     ],
 )
 def test_an_export_that_cannot_be_is_refused(desk, tmp_path, arguments, says):
@@ -146,6 +147,44 @@ def test_an_export_that_cannot_be_is_refused(desk, tmp_path, arguments, says):
     assert says in refused(typed("-C", desk, "data", "export", tmp_path / path, *rest))
     assert {path: path.read_bytes() for path in before} == before
     assert list(tmp_path.iterdir()) == [desk]
+
+
+def test_a_data_set_is_not_written_over_the_folder_one_is_in(desk, tmp_path, monkeypatch):
+    monkeypatch.chdir(desk)
+    message = refused(typed("data", "export", ".", "--format", "dataset"))
+    assert "such as NAME" in message and "empty it" not in message
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    message = refused(typed("-C", desk, "data", "export", ".", "--format", "dataset"))
+    assert "is the folder you are in" in message and "such as NAME" in message
+    assert typed("-C", desk, "data", "export", "NAME", "--format", "dataset").status == 0
+
+
+def test_a_data_set_takes_the_place_of_no_file(desk, tmp_path):
+    path = tmp_path / "notes"
+    path.write_text("mine")
+    message = refused(typed("-C", desk, "data", "export", path, "--format", "dataset"))
+    assert "is a file" in message and "--format parquet" in message
+    assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize("leads_to", ["empty", "full", "nowhere", "link"])
+def test_a_data_set_takes_the_place_of_no_link(desk, tmp_path, leads_to):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/mine").write_text("mine")
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / leads_to)
+    message = refused(typed("-C", desk, "data", "export", link, "--format", "dataset"))
+    assert "is a link" in message and "the folder that it leads to" in message
+    assert link.is_symlink() and [path.name for path in (tmp_path / "full").iterdir()] == ["mine"]
+
+
+def test_a_file_takes_the_place_of_a_link_that_leads_nowhere(desk, tmp_path):
+    link = tmp_path / "out.csv"
+    link.symlink_to(link)
+    assert typed("-C", desk, "data", "export", link).status == 0
+    assert not link.is_symlink() and len(link.read_text().splitlines()) > 60
 
 
 def test_the_file_that_examples_came_from_is_not_written_over(desk, tmp_path):

@@ -13,7 +13,7 @@ from tests.workspace.toy import write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.contenders import open_contender
 from tunesmith.core.codec import digest
-from tunesmith.core.records import Contender
+from tunesmith.core.contenders import Contender
 from tunesmith.workspace.answering import Answering
 
 PAGES = "clause of the contract and its annex. " * 100  # some 3,800 characters; the tiny model takes 512 tokens

@@ -8,7 +8,9 @@ from tunesmith.contenders import ContendersConfig, Context, Known, contender_kin
 from tunesmith.contenders.few_shot import choose
 from tunesmith.contenders.retrieval import Finder
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Certificate, Document, Example, Message, Run, Split
+from tunesmith.core.examples import Document, Example, Message
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Certificate, Split
 from tunesmith.core.task import Field, Task
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.models.embedder import open_embedder

@@ -13,8 +13,9 @@ from tunesmith.contenders.passages import OVERLAP, chunk_words_for, passages
 from tunesmith.contenders.retrieval import index_hash
 from tunesmith.core.codec import digest
 from tunesmith.core.config import read_config
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Document
+from tunesmith.core.examples import Document
 from tunesmith.models.embedder import open_embedder
 
 words = st.lists(st.from_regex(r"[a-z]{1,12}", fullmatch=True), min_size=1, max_size=120)

@@ -4,7 +4,7 @@ import os
 import pytest
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import cache_folder, open_whole, write_whole
+from tunesmith.core.files import cache_folder, open_whole, whole_folder, write_whole
 
 
 def test_a_file_is_whole_or_absent(tmp_path):
@@ -22,6 +22,19 @@ def test_an_old_file_stays_when_the_new_one_fails(tmp_path):
         file.write(b"new")
         raise KeyboardInterrupt
     assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_folder_is_replaced_by_a_whole_one_alone(tmp_path):
+    for content in (b"first", b"second"):
+        with whole_folder(tmp_path / "a", over=True) as folder:
+            write_whole(folder / content.decode(), content)
+        assert [file.name for file in (tmp_path / "a").iterdir()] == [content.decode()]
+    with pytest.raises(RuntimeError), whole_folder(tmp_path / "a", over=True) as folder:
+        write_whole(folder / "third", b"third")
+        raise RuntimeError
+    with pytest.raises(TunesmithError, match="could not be written"), whole_folder(tmp_path / "a") as folder:
+        write_whole(folder / "third", b"third")
+    assert [path.name for path in tmp_path.rglob("*")] == ["a", "second"]
 
 
 def test_a_full_disk_is_said_in_words(tmp_path, monkeypatch):

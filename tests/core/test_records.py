@@ -1,7 +1,9 @@
 import msgspec
 
 from tunesmith.core.codec import canonical, decode, digest, encode
-from tunesmith.core.records import Certificate, Contender, Example, Message, Split
+from tunesmith.core.contenders import Contender
+from tunesmith.core.examples import Example, Message
+from tunesmith.core.splits import Certificate, Split
 from tunesmith.core.task import Field, Task
 
 ASKED = (Message(role="system", content="Be kind."), Message(role="user", content="Where is it?"))

@@ -6,9 +6,10 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example, Message
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Answer, Document, Example, Message
 from tunesmith.core.store import Added, Edit, open_store
 from tunesmith.core.store.opening import HEAD
 from tunesmith.core.store.tables import metadata

@@ -1,7 +1,7 @@
 import pytest
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.store import Edit, open_store
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.store import Edit, Queued, open_store, tables
 from tunesmith.core.store.reviews import _waiting
 

@@ -1,7 +1,7 @@
 import msgspec
 import pytest
 
-from tunesmith.core.records import Example, Message, Snapshot
+from tunesmith.core.examples import Example, Message, Snapshot
 from tunesmith.core.task import Field, Task
 from tunesmith.data.certificate import certify, verify
 from tunesmith.data.config import SplitConfig

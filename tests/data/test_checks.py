@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.data.topics import Topics, rows_by_topic
 
 from tunesmith.core.errors import UnknownName
-from tunesmith.core.records import Example, Message, Origin
+from tunesmith.core.examples import Example, Message, Origin
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import Material, check, run_checks
 from tunesmith.data.config import ChecksConfig

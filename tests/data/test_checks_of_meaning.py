@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tests.data.topics import Topics, rows_by_topic
 
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import Material, check, look, run_checks
 from tunesmith.data.checks.diversity import effective_number

@@ -9,7 +9,7 @@ import pytest
 from tests.data.rows import read_all, write
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Rejected
+from tunesmith.core.examples import Rejected
 from tunesmith.data.infer import infer_task
 
 BANKING = Path(__file__).parents[3] / "shared" / "data" / "banking77" / "train.csv"

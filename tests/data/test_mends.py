@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.data.test_checks import GOOD, TASK, desk, example, noisy_rows
 
 from tunesmith.core.errors import UnknownName
-from tunesmith.core.records import Origin
+from tunesmith.core.examples import Origin
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import Material, run_checks
 from tunesmith.data.checks.encoding import repaired

@@ -7,8 +7,8 @@ import json
 import pytest
 from tests.data.files import write_dataset
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import MixtureCounts
 from tunesmith.data import mixture, near_index
 from tunesmith.data.mixture import HELD_OUT, read_mixture
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Message, Rejected
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Message, Rejected
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers import ReadOptions, read
 

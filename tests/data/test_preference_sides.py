@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Certificate, Example, Message, SetAside, Split
+from tunesmith.core.splits import Certificate, SetAside, Split
 from tunesmith.data.preferences import on_sides
 
 NOUNS = [

@@ -6,7 +6,7 @@ import pytest
 from tests.data.rows import DESK, INTENT, read_all, read_one, write
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Document, Example, Message, Rejected
+from tunesmith.core.examples import Document, Example, Message, Rejected
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers import ReadOptions, read
 

@@ -3,10 +3,13 @@
 Each is read by a program whose memory is bounded, so that a failing test cannot take the machine.
 """
 
+import contextlib
 import json
 import re
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +27,7 @@ import atexit, json, resource, sys
 from pathlib import Path
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Rejected
+from tunesmith.core.examples import Rejected
 from tunesmith.data.readers import ReadOptions, read
 
 rows = rejected = 0
@@ -212,6 +215,31 @@ def test_a_process_that_was_ended_while_it_waited_is_replaced(pair):
     apart._idle[0]._process.kill()
     apart._idle[0]._process.wait()
     assert len(read_all(pair)) == 2
+
+
+def test_threads_that_ask_for_the_one_idle_process_at_the_same_moment_both_read(pair):
+    """Step by step together, so that each finds the process waiting before the other takes it."""
+    assert len(read_all(pair)) == 2 and len(apart._idle) == 1
+    together, asked = threading.Barrier(2), apart._idle_worker.__code__
+
+    def step(frame, event, _argument):
+        if frame.f_code is asked and event == "line":
+            with contextlib.suppress(threading.BrokenBarrierError):  # the other one is through already
+                together.wait(2)
+        return step if frame.f_code is asked else None
+
+    def reading():
+        sys.settrace(step)
+        try:
+            return list(apart.rows_apart("parquet", pair, "a", silent))
+        finally:
+            sys.settrace(None)
+
+    with ThreadPoolExecutor(2) as threads:
+        first, second = (thread.result() for thread in [threads.submit(reading) for _ in range(2)])
+    assert first == second and len(first) == 2
+    assert len({id(worker) for worker in apart._idle}) == len(apart._idle) == 2
+    apart._end_idle()
 
 
 def answer(line):

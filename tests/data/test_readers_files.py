@@ -10,7 +10,7 @@ import pytest
 from tests.data.rows import INTENT, read_all, read_one, write
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Document, Example, Rejected
+from tunesmith.core.examples import Document, Example, Rejected
 from tunesmith.data.readers import LARGEST_ROW, ReadOptions, drafts, read
 
 GOOD = {"prompt": "Hi", "completion": "x"}

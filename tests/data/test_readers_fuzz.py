@@ -13,7 +13,7 @@ from tests.data.files import label_features, write_dataset, write_parquet, write
 from tests.data.rows import read_all
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Rejected
+from tunesmith.core.examples import Rejected
 from tunesmith.data.readers import row_formats
 
 ROWS = 12

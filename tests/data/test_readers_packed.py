@@ -16,7 +16,7 @@ from tests.data.files import label_features, sheet_xml, write_dataset, write_par
 from tests.data.rows import INTENT, read_all, read_one, write
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Rejected
+from tunesmith.core.examples import Example, Rejected
 from tunesmith.data.infer import infer_task
 from tunesmith.data.readers import LARGEST_ROW
 from tunesmith.data.readers.options import silent

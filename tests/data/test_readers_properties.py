@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.data.rows import read_all
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Rejected
+from tunesmith.core.examples import Example, Rejected
 from tunesmith.data.infer import infer_task
 from tunesmith.data.readers.json_list import json_list
 from tunesmith.data.readers.rows import Fault, Row

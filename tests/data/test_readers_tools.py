@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.data.rows import read_all, read_one, write
 
-from tunesmith.core.records import Message, Rejected
+from tunesmith.core.examples import Message, Rejected
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers.tools import split_calls, split_tools, with_calls, with_tools
 

@@ -1,6 +1,6 @@
 """The summary counts what was found and puts what is worth most first."""
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks import check
 from tunesmith.data.mends import mend
 from tunesmith.data.readiness import DO, readiness

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tunesmith.core.codec import encode
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 from tunesmith.data.certificate import certify, verify
 from tunesmith.data.config import SplitConfig

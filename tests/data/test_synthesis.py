@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 from tunesmith.data.synthesis import Want, ask, constraint_of, near_copies, read_draft, wants
 from tunesmith.models.embedder import open_embedder

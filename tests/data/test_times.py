@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.data.files import write_parquet, write_sheet
 from tests.data.rows import read_all, read_one, write
 
-from tunesmith.core.records import Rejected
+from tunesmith.core.examples import Rejected
 from tunesmith.data.readers import ReadOptions, read
 from tunesmith.data.readers.times import as_time
 

@@ -16,7 +16,7 @@ from openpyxl import load_workbook
 from tests.data.rows import read_all
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example, Message, Origin
+from tunesmith.core.examples import Example, Message, Origin
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers.formulas import GUARD
 from tunesmith.data.readers.tools import with_calls, with_tools

@@ -7,7 +7,7 @@ import json
 import numpy as np
 from xxhash import xxh64_intdigest
 
-from tunesmith.core.records import Example, Message, Origin
+from tunesmith.core.examples import Example, Message, Origin
 
 __all__ = ["TOPICS", "Topics", "rows_by_topic"]
 

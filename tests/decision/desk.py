@@ -3,7 +3,10 @@
 import json
 import math
 
-from tunesmith.core.records import Certificate, Comparison, Estimate, Finding, Near, Run
+from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.findings import Finding
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Certificate, Near
 from tunesmith.core.task import Field, Task
 from tunesmith.decision import Bar, ContenderFacts, CostsConfig, Facts, Figures, cost, decide
 from tunesmith.decision.dossier import (

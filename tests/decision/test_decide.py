@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from tests.decision.desk import comparison, desk_facts, estimate
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Estimate
+from tunesmith.core.estimates import Estimate
 from tunesmith.decision import Bar, ContenderFacts, Facts, decide
 
 KINDS = ("constant", "classifier", "prompt", "few_shot", "retrieval", "tuned")

@@ -5,7 +5,9 @@ import pytest
 from msgspec.structs import replace
 from tests.decision.desk import DUELS, TASK, desk_material
 
-from tunesmith.core.records import Certificate, Decision, Finding, TimeOrder
+from tunesmith.core.decisions import Decision
+from tunesmith.core.findings import Finding
+from tunesmith.core.splits import Certificate, TimeOrder
 from tunesmith.decision.dossier import DataPart, DossierMaterial, SplitPart, render
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 from tests.decision.desk import desk_facts, desk_material
 
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.forgetting import Forgetting, Loss, Unmeasurable
-from tunesmith.core.records import Estimate
 from tunesmith.decision import decide
 from tunesmith.decision.dossier import ForgottenPart, render
 from tunesmith.decision.forgetting import prices, within

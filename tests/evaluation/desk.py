@@ -6,7 +6,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.records import Answer, Example, Message
+from tunesmith.core.contenders import Answer
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 
 __all__ = ["DESK", "LABEL", "LABELS", "TEXT", "answer", "asked", "example", "failure", "triage"]

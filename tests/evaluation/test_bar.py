@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Estimate
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.statistics import mean_tally, tally_interval, wilson_interval
 from tunesmith.evaluation import BarVerdict, verdict
 

@@ -13,7 +13,7 @@ SHOWN = [block.text for block in blocks(ROOT / "CONTRIBUTING.md") if block.kind 
 
 TRIED = {
     "@check(": """
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 from tunesmith.data.checks import run_checks
 from tunesmith.data.config import ChecksConfig
@@ -23,7 +23,8 @@ found = run_checks(Material(examples=(loud, calm), task=task, config=ChecksConfi
 assert [f.examples for f in found] == [(loud.id,)], found
 """,
     "@metric(": """
-from tunesmith.core.records import Answer, Example, Message
+from tunesmith.core.contenders import Answer
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Field, Task
 task = Task(name="t", fields=(Field(name="reply", type="text"),), format="plain")
 rows = [Example.make((Message(role="user", content=t),), "ten letters") for t in "ab"]

@@ -7,8 +7,9 @@ import torch
 from tests.models.tiny import build_tiny
 from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, MambaConfig, MambaForCausalLM
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.engine import Engine, attention, loading, rows
 from tunesmith.models.pull import pull
 

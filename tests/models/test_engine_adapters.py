@@ -8,8 +8,9 @@ from safetensors.torch import load_file, save_file
 from tests.models.tiny import build_adapter, build_tiny
 from transformers import AutoModelForCausalLM
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.models.engine import Engine
 

@@ -5,8 +5,9 @@ import torch
 from tests.models.tiny import build_tiny
 from transformers import AutoModelForCausalLM
 
+from tunesmith.core.contenders import Constraint, Decoding, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Constraint, Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.core.task import Field, Task
 from tunesmith.models.engine import Engine
 from tunesmith.models.engine.guides import Guides

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tunesmith.core.records import Decoding
+from tunesmith.core.contenders import Decoding
 from tunesmith.models.engine.memory import Prefix, PrefixShelf, Slots
 from tunesmith.models.engine.picking import Sampler, pick
 from tunesmith.models.engine.prefixes import Together, share

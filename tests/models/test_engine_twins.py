@@ -9,7 +9,7 @@ from tests.models.test_engine import count_tokens, in_order, request
 from tests.models.tiny import build_tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from tunesmith.core.records import Constraint
+from tunesmith.core.contenders import Constraint
 from tunesmith.models.engine import Engine, rows
 
 LONG = " ".join(["where is my broken lamp please refund the order"] * 6)

@@ -4,7 +4,8 @@ import pytest
 from tests.models.test_engine import in_order, request
 from tests.models.tiny import build_tiny, build_tokenizer
 
-from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.core.contenders import Decoding, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.engine import Engine
 from tunesmith.models.fitting import GAP, SHORTEST, fit
 from tunesmith.models.template import Template

@@ -6,8 +6,9 @@ from email.utils import formatdate
 import pytest
 from tests.models.fake_server import FakeServer, Said, refusal, says, streams
 
+from tunesmith.core.contenders import Constraint, Decoding, Request
 from tunesmith.core.errors import ServiceError, TunesmithError
-from tunesmith.core.records import Constraint, Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.hosted import OPENAI_URL, HostedModel
 from tunesmith.models.spending import Prices, SpendingCap, SpendingCapReached, most_tokens
 

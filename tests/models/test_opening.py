@@ -4,8 +4,9 @@ import pytest
 from tests.models.fake_server import FakeServer, says
 from tests.models.tiny import build_tiny
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import ServiceError, TunesmithError, UnknownName
-from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.hosted import HostedModel
 from tunesmith.models.opening import model_folder, open_model
 from tunesmith.models.spending import Prices, SpendingCap

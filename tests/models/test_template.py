@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.models.tiny import build_tokenizer
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Part, Template, common_prefix
 
 ASKED = (Message(role="system", content="File it."), Message(role="user", content="where is my parcel"))

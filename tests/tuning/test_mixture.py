@@ -18,8 +18,9 @@ from tests.tuning.test_gradients import (
 )
 from tests.tuning.test_trainer import QUICK, TRAIN, VALIDATION, StopAt, log, outcome
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message, MixtureCounts
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.batches import Order, make_batch
 from tunesmith.tuning.config import LoraConfig, MixtureConfig

@@ -7,7 +7,7 @@ import torch
 from tests.models.tiny import build_tiny
 from tests.tuning.test_trainer import QUICK, SYSTEM, TRAIN, VALIDATION
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template, common_prefix
 from tunesmith.tuning import plan as plan_module
 from tunesmith.tuning import sizes as module

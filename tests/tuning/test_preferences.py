@@ -13,7 +13,7 @@ from tests.models.tiny import build_adapter, build_tiny
 from torch.nn.functional import logsigmoid
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.adapters import adapter_hash, adapter_weights, load_adapter, read_adapter
 from tunesmith.tuning.base import add_adapter, load_base

@@ -21,15 +21,17 @@ from tests.tuning.test_preferences import TRAIN as PAIRS
 from tests.tuning.test_preferences import WATCHED
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message, MixtureCounts
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import MixtureConfig
 from tunesmith.tuning.job import make_job
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.processes import Agreed, ProcessEnded, Processes
-from tunesmith.tuning.trainer import Row, assist, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import assist, tune
 
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.tuning.test_processes", "transformers", "peft", "accelerate"])

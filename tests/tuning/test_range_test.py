@@ -9,9 +9,10 @@ from tests.models.tiny import build_tiny
 from tests.tuning.test_trainer import QUICK
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.tuning.range_test import RangePoint, range_test, suggested
-from tunesmith.tuning.trainer import Row, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import tune
 
 LABELS = {"parcel": "shipping", "card": "billing", "lamp": "returns", "login": "account"}
 CONFIG = QUICK.model_copy(update={"epochs": 8, "evaluate_every": 12, "pack_tokens": 256, "patience": 99})

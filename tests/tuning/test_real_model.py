@@ -8,7 +8,7 @@ import pytest
 import torch
 from tests.tuning.test_gradients import one_at_a_time
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.pull import pulled_folder
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import add_adapter, learner, load_base
@@ -16,7 +16,8 @@ from tunesmith.tuning.batches import make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.pairs import PairRow
-from tunesmith.tuning.trainer import Row, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import tune
 
 SYSTEM = Message(role="system", content="Answer with the colour that the customer's fruit has, and nothing else.")
 FRUITS = {"banana": "yellow", "lime": "green", "cherry": "red", "blueberry": "blue", "lemon": "yellow", "tomato": "red"}

@@ -6,7 +6,7 @@ import pytest
 from tests.models.tiny import build_tokenizer
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Part, Template
 from tunesmith.tuning.rows import Row, encode_rows
 

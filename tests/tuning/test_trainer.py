@@ -14,10 +14,12 @@ import torch
 from tests.models.tiny import build_tiny
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.tuning.adapters import adapter_hash, check_adapter
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.trainer import Row, Tuned, tune
+from tunesmith.tuning.rows import Row
+from tunesmith.tuning.trainer import tune
+from tunesmith.tuning.tuned import Tuned
 
 SYSTEM = Message(role="system", content="label the order")
 QUICK = LoraConfig(

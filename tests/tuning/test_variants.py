@@ -13,8 +13,9 @@ from tests.models.tiny import build_tiny
 from tests.tuning.test_gradients import PREFIX, examples, gradients, network, one_at_a_time
 from tests.tuning.test_trainer import QUICK, TRAIN, VALIDATION, StopAt, outcome
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Decoding, Message, Request
+from tunesmith.core.examples import Message
 from tunesmith.models.engine import Engine
 from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.forcing import log_probabilities

@@ -9,7 +9,7 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Split
+from tunesmith.core.splits import Split
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,10 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Answer, Example, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit, Queued
 from tunesmith.data.quotes import Quotes
 

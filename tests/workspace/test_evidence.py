@@ -9,7 +9,8 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit
 from tunesmith.models.reply import Reply
 from tunesmith.workspace.answering import Answering

@@ -12,7 +12,7 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.opening import open_model
 from tunesmith.models.template import Template
 from tunesmith.tuning.export import gguf, merged, ollama, peft_folder

@@ -12,8 +12,8 @@ from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Answer
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare
 from tunesmith.workspace.evaluate import prepared

@@ -7,7 +7,7 @@ from tests.workspace.toy import write_csv
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.store import Edit
 
 

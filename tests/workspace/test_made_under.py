@@ -11,8 +11,8 @@ from tests.workspace.test_mixture import chat, write_rows
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender
 from tunesmith.workspace import made_under
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import prepared

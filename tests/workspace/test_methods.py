@@ -11,7 +11,7 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.records import Contender
+from tunesmith.core.contenders import Contender
 from tunesmith.models import opening
 
 QUICK = {"epochs": 1, "rank": 2, "batch_size": 8, "dtype": "float32", "learning_rate": 2e-2}

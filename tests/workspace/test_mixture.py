@@ -11,8 +11,10 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.contenders import open_contender
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Run, Split
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import prepared
 

@@ -12,8 +12,10 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.contenders import Contender
 from tunesmith.core.preferences import PreferenceSet
-from tunesmith.core.records import Contender, Run, Split
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import prepared
 

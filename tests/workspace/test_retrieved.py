@@ -5,11 +5,12 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.contenders import open_contender
-from tunesmith.core.records import Contender, Run
+from tunesmith.core.contenders import Contender
+from tunesmith.core.runs import Run
 from tunesmith.models.template import Template
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.tune import _rows
+from tunesmith.workspace.learning import learning_rows
 
 
 def test_what_is_learnt_from_is_what_is_asked(tmp_path):
@@ -26,7 +27,7 @@ def test_what_is_learnt_from_is_what_is_asked(tmp_path):
     run = home.latest("run", record.settings["run"], Run)[0]
     answering = Answering(home)
     tuned = open_contender(record, answering.context(run=run))
-    train, validation = _rows(home, answering, LoraConfig(**run.config))
+    train, validation = learning_rows(home, answering, LoraConfig(**run.config))
     watched = [e for e in home.examples() if e.id in set(answering.split.validation)]
     assert [row.messages for row in validation] == [tuned.prepare(e).messages for e in watched]
     for row in (*train, *validation):
@@ -69,7 +70,7 @@ def test_passages_of_a_long_document_are_learnt_from_and_asked_with_alike(tmp_pa
     assert (record.settings["chunk_words"], record.too_long) == (20, "cut")
     answering = Answering(workspace.home)
     tuned = open_contender(record, answering.context(run=run))
-    _, validation = _rows(workspace.home, answering, LoraConfig(**run.config))
+    _, validation = learning_rows(workspace.home, answering, LoraConfig(**run.config))
     watched = [e for e in workspace.home.examples() if e.id in set(answering.split.validation)]
     asked = [tuned.prepare(e) for e in watched]
     assert [row.messages for row in validation] == [request.messages for request in asked]
@@ -89,7 +90,7 @@ def test_earlier_turns_are_learnt_where_that_is_asked_for_and_never_watched(tmp_
     workspace = Workspace(tmp_path / "toy")
     workspace.split()
     template, answering = Template.open(base), Answering(workspace.home)
-    train, validation = _rows(workspace.home, answering, workspace.home.settings.tuning)
+    train, validation = learning_rows(workspace.home, answering, workspace.home.settings.tuning)
     for row in train:
         encoded = template.encode(row.messages, row.completion, row.parts, row.rest, row.earlier)
         shown = [len(template.completion_ids(m.content)) for m in row.messages if m.role == "assistant"]

@@ -9,7 +9,7 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Split
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit
 from tunesmith.workspace.decide import overrides
 

@@ -14,7 +14,8 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.records import Contender, Run
+from tunesmith.core.contenders import Contender
+from tunesmith.core.runs import Run
 from tunesmith.core.search import Search
 
 pytest.importorskip("optuna")

@@ -9,7 +9,8 @@ from tests.models.fake_server import FakeServer, says
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.records import Example, Message, Split
+from tunesmith.core.examples import Example, Message
+from tunesmith.core.splits import Split
 from tunesmith.workspace.synthesize import latest_time
 
 NEW = [

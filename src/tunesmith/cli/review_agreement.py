@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli.app import open_workspace, say, show
 
 if TYPE_CHECKING:
-    from tunesmith.core.records import Estimate
+    from tunesmith.core.estimates import Estimate
     from tunesmith.workspace.agreement import Agreed, AgreementReport
 
 

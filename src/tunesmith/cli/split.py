@@ -8,7 +8,7 @@ import typer
 
 from tunesmith.cli.app import app, open_workspace, show
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import TimeOrder
+from tunesmith.core.splits import TimeOrder
 
 
 @app.command()

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tunesmith.core.estimates import Comparison, Estimate
     from tunesmith.core.forgetting import Forgetting, Loss
-    from tunesmith.core.records import Comparison, Estimate
     from tunesmith.decision.config import BarConfig
     from tunesmith.workspace.evaluate import ContenderScore
 

@@ -17,7 +17,7 @@ from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith.core.forgetting import Forgetting
-    from tunesmith.core.records import Run
+    from tunesmith.core.runs import Run
     from tunesmith.core.search import Search
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace import Workspace

@@ -14,8 +14,9 @@ import numpy as np
 
 from tunesmith.contenders.constant import majority
 from tunesmith.contenders.kind import Context, contender_kind, record_for
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Example
+from tunesmith.core.examples import Example
 from tunesmith.models.neighbours import nearest
 
 __all__ = ["Classifier"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from tunesmith.core.config import Config
-from tunesmith.core.records import TooLong
+from tunesmith.core.contenders import TooLong
 
 __all__ = ["ClassifierConfig", "ContendersConfig", "FewShotConfig", "RetrievalConfig"]
 

@@ -8,8 +8,9 @@ from typing import Any
 
 from tunesmith.contenders.kind import Context, contender_kind, record_for
 from tunesmith.core.codec import canonical
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 
 __all__ = ["Constant", "majority"]

@@ -8,7 +8,8 @@ from typing import Any
 
 from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
 from tunesmith.core.codec import canonical
-from tunesmith.core.records import Contender, Example, Message, Request
+from tunesmith.core.contenders import Contender, Request
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Task
 
 __all__ = ["FewShot", "choose"]

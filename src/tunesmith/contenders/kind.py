@@ -9,9 +9,11 @@ from typing import Protocol, runtime_checkable
 
 from tunesmith.contenders.config import ContendersConfig
 from tunesmith.contenders.known import Known
+from tunesmith.core.contenders import Constraint, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Constraint, Contender, Decoding, Example, Message, Request, Run
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.registry import Registry
+from tunesmith.core.runs import Run
 from tunesmith.core.task import Task
 from tunesmith.models.embedder import Embedder
 

@@ -7,7 +7,8 @@ from functools import cached_property
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Document, Example, Split
+from tunesmith.core.examples import Document, Example
+from tunesmith.core.splits import Split
 
 __all__ = ["Known"]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tunesmith.core.records import Document
+from tunesmith.core.examples import Document
 
 __all__ = ["OVERLAP", "chunk_words_for", "passages"]
 

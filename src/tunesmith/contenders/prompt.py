@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
-from tunesmith.core.records import Contender, Example, Request
+from tunesmith.core.contenders import Contender, Request
+from tunesmith.core.examples import Example
 
 __all__ = ["Prompt"]
 

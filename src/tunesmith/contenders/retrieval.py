@@ -13,8 +13,9 @@ from tunesmith.contenders.kind import Context, contender_kind, head, record_for,
 from tunesmith.contenders.known import Known
 from tunesmith.contenders.passages import chunk_words_for, passages
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Document, Example, Message, Request
+from tunesmith.core.examples import Document, Example, Message
 from tunesmith.models.embedder import Embedder
 from tunesmith.models.neighbours import nearest
 

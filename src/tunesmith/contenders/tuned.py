@@ -9,8 +9,9 @@ from msgspec.structs import replace
 
 from tunesmith.contenders.kind import Context, contender_kind, record_for, request_for
 from tunesmith.contenders.retrieval import Finder, index_hash, same_index
+from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Example, Request
+from tunesmith.core.examples import Example
 
 __all__ = ["PASSAGES", "Tuned", "retrieved"]
 

@@ -15,7 +15,16 @@ from typing import BinaryIO
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["cache_folder", "cannot_write", "file_hash", "open_whole", "sync_folder", "whole_folder", "write_whole"]
+__all__ = [
+    "cache_folder",
+    "cannot_write",
+    "file_hash",
+    "open_whole",
+    "put_in_place",
+    "sync_folder",
+    "whole_folder",
+    "write_whole",
+]
 
 
 @contextlib.contextmanager
@@ -50,12 +59,15 @@ def open_whole(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
+def whole_folder(path: Path, *, over: bool = False) -> Iterator[Path]:
     """A folder to fill with whole files, that takes ``path``'s name when the block ends well.
 
+    Args:
+        over: A folder that has the name is replaced; else only an empty one may have it.
+
     Raises:
-        TunesmithError: The disk is full, the folder cannot be written, or anything but an empty folder has the name;
-            nothing stays.
+        TunesmithError: The disk is full, the folder cannot be written, or what has the name may not be replaced; that
+            stays, and nothing else.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -65,12 +77,23 @@ def whole_folder(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
-        temporary.replace(path)
-        sync_folder(path.parent)
+        if over:
+            put_in_place(temporary, path)
+        else:
+            temporary.replace(path)
+            sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def put_in_place(folder: Path, path: Path) -> None:
+    """Give a finished folder the name ``path``; a folder that has it is removed first. ``OSError`` where it cannot."""
+    if path.exists():
+        shutil.rmtree(path)
+    folder.replace(path)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, content: bytes) -> Path:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tunesmith.core.records import Estimate, Record
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.record import Record
 
 __all__ = ["Forgetting", "Loss", "Read", "TaskRead", "Unmeasurable"]
 

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from tunesmith.core.codec import digest
 from tunesmith.core.counts import PreferenceCounts
+from tunesmith.core.examples import Message, Origin
 from tunesmith.core.record import Record
-from tunesmith.core.records import Message, Origin
 
 __all__ = ["Preference", "PreferenceCounts", "PreferenceSet", "PreferenceSource"]
 

@@ -1,4 +1,8 @@
-"""The base of all records: frozen, plain data, named by the hash of its content."""
+"""The base of all records: frozen, plain data, named by the hash of its content. They are what stages hand one another.
+
+Each record that is derived from others keeps their hashes in ``inputs``; when one of them changes, it is stale.
+How records become bytes stands in ``codec``.
+"""
 
 from __future__ import annotations
 

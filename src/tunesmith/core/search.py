@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 
 __all__ = ["Search", "Trial"]
 

@@ -10,8 +10,9 @@ import json
 import re
 from typing import Any, Literal
 
+from tunesmith.core.contenders import Constraint
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Constraint, Record
+from tunesmith.core.record import Record
 
 __all__ = ["Field", "FieldType", "Parsed", "Task"]
 

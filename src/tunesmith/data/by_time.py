@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, SetAside, Side
+from tunesmith.core.examples import Example, Side
+from tunesmith.core.splits import SetAside
 from tunesmith.data.draw import Material
 from tunesmith.data.protected import PROTECTED, too_near
 from tunesmith.data.time_order import LATER, NO_TIME, TOO_LATE, end_of

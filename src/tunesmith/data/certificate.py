@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from tunesmith.core.records import Certificate, Example, Near, Side, Snapshot, Split
+from tunesmith.core.examples import Example, Side, Snapshot
+from tunesmith.core.splits import Certificate, Near, Split
 from tunesmith.core.task import Task
 from tunesmith.data.duplicates import Shingled, clusters
 from tunesmith.data.kinship import kin_groups, kin_of

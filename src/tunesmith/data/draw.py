@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Side
+from tunesmith.core.examples import Example, Side
 from tunesmith.core.task import Task
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.duplicates import Shingled

@@ -16,7 +16,8 @@ from typing import Any, Literal
 import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Record, Rejected
+from tunesmith.core.examples import Rejected
+from tunesmith.core.record import Record
 from tunesmith.core.task import Field, FieldType, Task
 from tunesmith.data.instructions import write_instructions
 from tunesmith.data.readers import ReadOptions, drafts

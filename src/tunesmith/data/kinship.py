@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.data.duplicates import clusters
 
 __all__ = ["By", "kin_groups", "kin_of"]

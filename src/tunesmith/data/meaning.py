@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tunesmith.core.records import Example, Near, SetAside, Side
+from tunesmith.core.examples import Example, Side
+from tunesmith.core.splits import Near, SetAside
 from tunesmith.models.embedder import Embedder
 from tunesmith.models.neighbours import nearest
 

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example, Rejected
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Document, Example, MixtureCounts, Rejected
 from tunesmith.data.near_index import NearIndex
 from tunesmith.data.readers import ReadOptions, read
 from tunesmith.data.readers.mapped import Tell, untold

@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+from tunesmith.core.examples import Example
 from tunesmith.core.preferences import Preference, PreferenceCounts, PreferenceSet
-from tunesmith.core.records import Example, Split
+from tunesmith.core.splits import Split
 from tunesmith.data.duplicates import clusters, near_pairs
 from tunesmith.data.mixture import asked
 from tunesmith.data.near_index import NearIndex

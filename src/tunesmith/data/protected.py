@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunesmith.core.records import SetAside, Side
+from tunesmith.core.examples import Side
+from tunesmith.core.splits import SetAside
 from tunesmith.data.draw import Material
 
 __all__ = ["PROTECTED", "too_near"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 
 __all__ = ["Quotes", "pieces"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from tunesmith.core.records import Finding, Record, Severity
+from tunesmith.core.findings import Finding, Severity
+from tunesmith.core.record import Record
 from tunesmith.data.mends import mend
 
 __all__ = ["MOST", "Action", "Readiness", "readiness"]

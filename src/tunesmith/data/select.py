@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 
 __all__ = ["Candidate", "Chosen", "choose", "quotas"]
 

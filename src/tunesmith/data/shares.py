@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from tunesmith.core.records import Example, Side
+from tunesmith.core.examples import Example, Side
 from tunesmith.core.task import Task
 
 __all__ = ["SIDES", "Labels", "labels_on_sides", "largest_difference", "missing_labels"]

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Certificate, Example, SetAside, Side, Split
+from tunesmith.core.examples import Example, Side
+from tunesmith.core.splits import Certificate, SetAside, Split
 from tunesmith.core.task import Task
 from tunesmith.data.by_time import draw_by_time, out_of_order
 from tunesmith.data.certificate import UNREVIEWED, certify

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tunesmith.core.records import Constraint, Example, Message
+from tunesmith.core.contenders import Constraint
+from tunesmith.core.examples import Example, Message
 from tunesmith.core.task import Task
 from tunesmith.data.duplicates import Shingled
 from tunesmith.models.neighbours import nearest

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
-from tunesmith.core.records import Example, Side, Split, TimeOrder
+from tunesmith.core.examples import Example, Side
+from tunesmith.core.splits import Split, TimeOrder
 from tunesmith.data.shares import SIDES
 
 __all__ = ["LATER", "NO_TIME", "TOO_LATE", "broken_order", "end_of", "time_order", "time_warnings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Comparison
+from tunesmith.core.estimates import Comparison
 from tunesmith.decision.facts import COMPLEXITY, Bar, ContenderFacts, Facts
 from tunesmith.decision.forgetting import Kept, within
 from tunesmith.decision.words import is_shown

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from msgspec import field
 
-from tunesmith.core.records import Record, Run
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
 from tunesmith.decision.config import CostsConfig
 
 __all__ = ["CostSheet", "Figures", "cost"]

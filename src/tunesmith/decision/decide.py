@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tunesmith.core.records import Decision
+from tunesmith.core.decisions import Decision
 from tunesmith.decision.case import PROMPTED, Case, sort_facts
 from tunesmith.decision.facts import COMPLEXITY, ContenderFacts, Facts
 from tunesmith.decision.forgetting import forgetting_lines, prices

@@ -6,8 +6,10 @@ from typing import Any
 
 from msgspec import field
 
+from tunesmith.core.estimates import Comparison, Estimate, Standing
+from tunesmith.core.examples import Side
 from tunesmith.core.forgetting import Forgetting
-from tunesmith.core.records import Comparison, Estimate, Record, Side, Standing
+from tunesmith.core.record import Record
 
 __all__ = ["COMPLEXITY", "Bar", "ContenderFacts", "Facts"]
 

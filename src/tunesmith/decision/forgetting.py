@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.forgetting import Forgetting, Loss
-from tunesmith.core.records import Estimate
 from tunesmith.decision.words import number
 
 __all__ = ["BEFORE", "Kept", "Price", "forgetting_lines", "prices", "within"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tunesmith.core.records import Comparison, Estimate, Standing
+from tunesmith.core.estimates import Comparison, Estimate, Standing
 from tunesmith.decision.facts import Bar, ContenderFacts
 
 __all__ = [

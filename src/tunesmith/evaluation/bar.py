@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Estimate, Record, Standing
+from tunesmith.core.estimates import Estimate, Standing
+from tunesmith.core.record import Record
 from tunesmith.core.statistics import Interval, examples_needed_for_bar, wilson_size
 from tunesmith.evaluation.metrics import metric
 

@@ -8,8 +8,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure, UnknownName
-from tunesmith.core.records import Answer, Comparison, Example
+from tunesmith.core.estimates import Comparison
+from tunesmith.core.examples import Example
 from tunesmith.core.statistics import (
     IntArray,
     Interval,

@@ -13,8 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Answer, Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Field, Task
 
 __all__ = ["Row", "Scored"]

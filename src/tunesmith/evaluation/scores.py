@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from statistics import fmean, median
 
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.records import Answer, Estimate, Example, Record
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.core.task import Task
 from tunesmith.evaluation.metrics import Named, default_names, find
 from tunesmith.evaluation.metrics.completion import row_correct

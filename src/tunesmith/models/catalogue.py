@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Literal
 
 from tunesmith.core.codec import decode
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 
 __all__ = ["KnownModel", "known_models"]
 

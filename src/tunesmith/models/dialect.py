@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from tunesmith.core.records import Constraint, Message, Request
+from tunesmith.core.contenders import Constraint, Request
+from tunesmith.core.examples import Message
 
 __all__ = ["SETTINGS", "Dialect"]
 

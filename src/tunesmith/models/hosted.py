@@ -13,9 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from tunesmith.core.contenders import Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Request
 from tunesmith.models.completion import Completion, read_stream, read_whole
 from tunesmith.models.dialect import Dialect
 from tunesmith.models.failures import fatal, in_words, seconds_to_wait, too_long

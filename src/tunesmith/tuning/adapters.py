@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import cannot_write, sync_folder, write_whole
+from tunesmith.core.files import whole_folder, write_whole
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS, adapter_hash
 from tunesmith.models.engine.adapters import LENGTHS, PART
 from tunesmith.models.folder import check_weights
@@ -56,18 +54,9 @@ def save_adapter(model: Any, base: str, folder: Path) -> Path:
     settings = model.peft_config["default"].to_dict() | {"base_model_name_or_path": base, "inference_mode": True}
     tensors = {name: p.detach().cpu().contiguous() for name, p in adapter_weights(model).items()}
     text = json.dumps(settings, indent=2, sort_keys=True, default=sorted)  # sets have no order
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-            made = Path(temporary) / "adapter"
-            write_whole(made / WEIGHTS, save(tensors, metadata={"format": "pt"}))
-            write_whole(made / SETTINGS, f"{text}\n".encode())
-            if folder.exists():
-                shutil.rmtree(folder)
-            made.rename(folder)
-    except OSError as error:
-        raise cannot_write(folder, error) from error
-    sync_folder(folder.parent)
+    with whole_folder(folder, over=True) as made:
+        write_whole(made / WEIGHTS, save(tensors, metadata={"format": "pt"}))
+        write_whole(made / SETTINGS, f"{text}\n".encode())
     return folder
 
 

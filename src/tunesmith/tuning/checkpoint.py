@@ -13,7 +13,8 @@ from torch import Tensor
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import open_whole
-from tunesmith.core.records import Record, TuningWarning
+from tunesmith.core.record import Record
+from tunesmith.core.runs import TuningWarning
 
 __all__ = ["State", "load_checkpoint", "read_state", "save_checkpoint", "state_tensors"]
 

@@ -1,7 +1,6 @@
 """Linear layers in NF4, bitsandbytes' four-bit format, made one at a time: the whole model never stands there unpacked.
 
-NF4 keeps 4 bits a weight, a factor of 8 bits per 64 weights and of 32 bits per 64 * 256 (T. Dettmers et al.,
-arXiv:2305.14314).
+What NF4 is says ``tunesmith.models.engine.nf4``.
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["empty_nf4", "states", "to_nf4"]
+from tunesmith.models.engine.nf4 import BLOCK, SCALES, keep_as_packed
 
-BLOCK, OUTER_BLOCK = 64, 256
+__all__ = ["empty_nf4", "states", "to_nf4"]
 
 
 def to_nf4(model: Any, pack: Callable[[nn.Linear], tuple[Tensor, Any]]) -> Any:
@@ -35,9 +34,8 @@ def to_nf4(model: Any, pack: Callable[[nn.Linear], tuple[Tensor, Any]]) -> Any:
             packed, requires_grad=False, quant_state=state, quant_type="nf4", bnb_quantized=True, module=four_bit
         )
         four_bit.quant_state, four_bit.bias = state, layer.bias
-        four_bit.support_avx512bf16_for_cpu = False  # else a look without gradients repacks it, and it learns no more
-        parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, four_bit.train(layer.training))
+        keep_as_packed(four_bit)
+        model.set_submodule(name, four_bit.train(layer.training))
     model.is_loaded_in_4bit = True  # by this PEFT knows which adapter layer to make
     return model
 
@@ -52,7 +50,7 @@ def empty_nf4(layer: nn.Linear) -> tuple[Tensor, Any]:
         return torch.empty(count, dtype=dtype, device=device)
 
     outer = QuantState(
-        absmax=empty(-(-blocks // OUTER_BLOCK), torch.float32), blocksize=OUTER_BLOCK,
+        absmax=empty(-(-blocks // SCALES), torch.float32), blocksize=SCALES,
         code=empty(256, torch.float32), dtype=torch.float32,
     )  # fmt: skip
     state = QuantState(

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 
 from tunesmith.core.codec import decode
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 
 __all__ = ["GPU", "RESERVED_BYTES", "known_gpus"]
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import MixtureCounts
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.config import LoraConfig, MixtureConfig
 from tunesmith.tuning.rows import Row

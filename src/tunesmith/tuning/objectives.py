@@ -1,4 +1,4 @@
-"""What a run lowers and how it is watched. The trainer knows steps, looks and checkpoints, and nothing of the loss.
+"""What a run lowers and how it is watched. The loop knows steps, looks and checkpoints, and nothing of the loss.
 
 An objective is sent to every process of a run as it is made: it holds rows as tokens, and no model.
 """
@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from tunesmith.core.codec import digest
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.progress import Progress
-from tunesmith.core.records import MixtureCounts, TuningWarning
+from tunesmith.core.runs import TuningWarning
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import all_at_once
 from tunesmith.tuning.config import LoraConfig

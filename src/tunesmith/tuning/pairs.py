@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.batches import Batch, level, shared_prefix
 

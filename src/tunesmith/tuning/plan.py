@@ -9,7 +9,8 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from tunesmith.core.records import MixtureCounts, Record
+from tunesmith.core.counts import MixtureCounts
+from tunesmith.core.record import Record
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
@@ -17,6 +18,7 @@ from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.probe import try_steps
 from tunesmith.tuning.rows import Row, both_sides
+from tunesmith.tuning.schedule import steps_between_looks
 from tunesmith.tuning.sizes import GPUFit, Sizes, free_memory, looks_at, resident_bytes
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import check_rate
@@ -93,7 +95,7 @@ def make_plan(
     check_rate(config)
     check_method(config)
     steps = Steps(learnt.examples, mixed, config)
-    looks = 1 + math.ceil(steps.count / (config.evaluate_every or math.ceil(steps.per_epoch / 2)))
+    looks = 1 + math.ceil(steps.count / steps_between_looks(config, steps.per_epoch))
     epoch = [steps.at(step) for step in range(steps.per_epoch)]
     tokens = sum(step.train.tokens for step in epoch if step.train)
     general_tokens = sum(step.general.tokens for step in epoch if step.general)

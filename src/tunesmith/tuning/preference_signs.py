@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from statistics import fmean
 
-from tunesmith.core.records import TuningWarning
+from tunesmith.core.runs import TuningWarning
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.warning_signs import Log, column, warned
 

@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from tunesmith.core.codec import digest
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.progress import Progress
-from tunesmith.core.records import MixtureCounts, TuningWarning
+from tunesmith.core.runs import TuningWarning
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import Order
 from tunesmith.tuning.config import LoraConfig

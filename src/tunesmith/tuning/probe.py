@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 import torch
 
-from tunesmith.models.heap import keep_freed_memory
-from tunesmith.tuning.adapters import adapter_weights
-from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.batches import Batch
+from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.gradients import Network, Way, choose_way
+from tunesmith.tuning.gradients import Way
 from tunesmith.tuning.schedule import step_size
 from tunesmith.tuning.steps import Steps
 
@@ -39,14 +37,7 @@ class Probe(NamedTuple):
 
 def try_steps(base: Path, config: LoraConfig, steps: Steps, looks: Sequence[Batch], *, checkpointing: bool) -> Probe:
     """The first steps of the run as it would do them, then packs from all over validation. Nothing is kept."""
-    with keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(learner(base, config))
-        way = choose_way(network)
-        if checkpointing:
-            network.checkpoint_layers()
-        weights = list(adapter_weights(network.model).values())
-        optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
-        torch.manual_seed(config.seed)
+    with trial(base, config, checkpointing=checkpointing) as (network, weights, optimizer):
         began, tokens, seconds, tried = time.perf_counter(), 0, 0.0, 0
         for number in range(STEPS):
             step = steps.at(number % steps.count)  # a shorter run is begun again
@@ -69,7 +60,7 @@ def try_steps(base: Path, config: LoraConfig, steps: Steps, looks: Sequence[Batc
             network.loss_sum(look)
         looked = time.perf_counter() - start
         whole = sum(look.tokens for look in looks) / max(1, sum(look.tokens for look in share))
-        return Probe(tried, tokens / seconds, looked * whole, way)
+        return Probe(tried, tokens / seconds, looked * whole, network.way)
 
 
 def _spread(look: Batch, tokens: float) -> Batch:

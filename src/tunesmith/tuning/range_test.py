@@ -13,13 +13,11 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Record
-from tunesmith.models.heap import keep_freed_memory
+from tunesmith.core.record import Record
 from tunesmith.models.template import Template
-from tunesmith.tuning.adapters import adapter_weights
-from tunesmith.tuning.base import learner, longest_example, threads
+from tunesmith.tuning.base import longest_example
+from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.gradients import Network, choose_way
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.methods import check_method
 from tunesmith.tuning.rows import Row, encode_rows
@@ -68,14 +66,8 @@ def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress
     check_method(config.model_copy(update={"learning_rate": LOWEST}))  # the rate is what is looked for
     template, limit = Template.open(base), longest_example(base, config)
     steps = Steps(encode_rows(template, train, "train", limit, config.too_long).examples, None, config)
-    with Interrupt() as interrupt, keep_freed_memory(), threads(), torch.random.fork_rng():
-        network = Network(learner(base, config))
-        choose_way(network)
-        if config.checkpointing is True:
-            network.checkpoint_layers()
-        weights = list(adapter_weights(network.model).values())
-        optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
-        torch.manual_seed(config.seed)
+    with Interrupt() as interrupt, trial(base, config, checkpointing=config.checkpointing is True) as tried:
+        network, weights, optimizer = tried
         points: list[RangePoint] = []
         mean = 0.0
         for step in range(STEPS):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Part, Template
 
 __all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows"]

@@ -20,7 +20,7 @@ import msgspec
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import cannot_write, sync_folder, write_whole
+from tunesmith.core.files import cannot_write, put_in_place, write_whole
 from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
@@ -116,10 +116,7 @@ class RunFolder:
         """Give the best adapter, or model, its final name."""
         best, final = self._best(best_step), self.result
         if best.exists():  # else it was renamed and the run interrupted just then
-            if final.exists():
-                shutil.rmtree(final)
-            best.rename(final)
-            sync_folder(self.folder)
+            put_in_place(best, final)
         return final
 
     def close(self, tuned: Tuned) -> None:

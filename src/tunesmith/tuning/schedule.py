@@ -1,4 +1,4 @@
-"""The step size at each step. A pure function, so that a resumed run needs no state for it."""
+"""The step size at each step, and when to look at validation. Pure functions, so that a resumed run needs no state."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["step_size"]
+__all__ = ["step_size", "steps_between_looks"]
 
 
 def step_size(config: LoraConfig, step: int, steps: int) -> float:
@@ -25,3 +25,8 @@ def step_size(config: LoraConfig, step: int, steps: int) -> float:
     if config.schedule == "linear":
         return config.learning_rate * (1 - done)
     return config.learning_rate * (1 + math.cos(math.pi * done)) / 2
+
+
+def steps_between_looks(config: LoraConfig, per_epoch: int) -> int:
+    """Steps from one look at validation to the next, where an epoch has ``per_epoch``: by default half of them."""
+    return config.evaluate_every or math.ceil(per_epoch / 2)

@@ -11,7 +11,8 @@ import psutil
 import torch
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Record, TuningWarning
+from tunesmith.core.record import Record
+from tunesmith.core.runs import TuningWarning
 from tunesmith.models.engine import nf4
 from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Encoded

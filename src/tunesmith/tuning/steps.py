@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tunesmith.core.records import MixtureCounts
+from tunesmith.core.counts import MixtureCounts
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.batches import Batch, Order, make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tunesmith.core.records import MixtureCounts, Record, TuningWarning
+from tunesmith.core.counts import MixtureCounts
+from tunesmith.core.record import Record
+from tunesmith.core.runs import TuningWarning
 
 __all__ = ["Tuned"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean, median, variance
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import TuningWarning
+from tunesmith.core.runs import TuningWarning
 from tunesmith.tuning.config import LoraConfig, rate_setting
 
 __all__ = ["Log", "check_rate", "column", "warned", "warning_signs"]

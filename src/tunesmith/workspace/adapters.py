@@ -10,9 +10,15 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from tunesmith.core.contenders import Contender
+from tunesmith.core.counts import PreferenceCounts
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.forgetting import Forgetting
-from tunesmith.core.records import Contender, Decision, Estimate, PreferenceCounts, Record, Run, Split
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
 from tunesmith.models.opening import model_folder, model_hash

@@ -12,10 +12,11 @@ import msgspec
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example, Rejected, Side
 from tunesmith.core.files import write_whole
 from tunesmith.core.preferences import Preference
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Document, Example, Record, Rejected, Side
+from tunesmith.core.record import Record
 from tunesmith.data.readers import Mapped, ReadOptions, read
 from tunesmith.workspace.home import Home
 

@@ -6,7 +6,9 @@ from collections.abc import Callable, Hashable, Sequence
 
 from tunesmith.core.codec import canonical
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.records import Estimate, Example, Record
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.core.statistics import cohen_kappa, group_codes, krippendorff_alpha, raw_agreement
 from tunesmith.core.store import Review
 from tunesmith.workspace.home import Home

@@ -15,9 +15,12 @@ from msgspec.structs import replace
 from tunesmith.contenders import Context, Known, contender_kind, open_contender
 from tunesmith.contenders.kind import Asking, Cutting, Predicting
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Answer, Contender, Decoding, Example, Request, Run, Split
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.core.task import Parsed
 from tunesmith.models.embedder import open_embedder

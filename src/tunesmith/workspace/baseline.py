@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.contenders import contender_kind
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Contender, Record
+from tunesmith.core.record import Record
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import ContenderScore, evaluate
 from tunesmith.workspace.home import Home

@@ -9,7 +9,10 @@ from typing import Any
 from tunesmith.contenders.kind import head, turns
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Finding, Record, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.findings import Finding
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.data.checks import CountTokens, Material, look
 from tunesmith.data.config import ChecksConfig
 from tunesmith.data.readiness import Readiness, readiness

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Record, Run
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
 from tunesmith.decision.costs import CostSheet, Figures
 from tunesmith.decision.costs import cost as cost_sheet
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation, newest

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from tunesmith.contenders import Known, contender_kind, open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
+from tunesmith.core.examples import Example
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Example, Record
+from tunesmith.core.record import Record
 from tunesmith.core.statistics import fit_power_law
 from tunesmith.evaluation import score
 from tunesmith.workspace.answering import Answering

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.data.writers import DATASET, format_for, write_dataset, write_examples
 from tunesmith.workspace.check import examples_hash
 from tunesmith.workspace.home import Home
@@ -95,18 +98,37 @@ def _ask_free(home: Home, path: Path, examples: list[Example], *, folder: bool) 
     """Refuse to write over what the workspace lives on, and a folder over anything.
 
     Raises:
-        TunesmithError: The path is taken by a folder, the workspace's own, or a file that examples were read from.
+        TunesmithError: The path is taken by a folder, the workspace's own, or a file that examples were read from; or
+            it is for a data set, and anything but an empty folder has the name.
     """
-    target = path.resolve()
-    if folder and target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise TunesmithError(
-            f"{path} is there already; a data set is written into a folder of its own.",
-            "name one that is not there, or empty it",
-        )
-    if target.is_dir() and not folder:
-        raise TunesmithError(f"{path} is a folder.", "name a file in it, or give --format dataset and a new folder")
+    target = Path(os.path.realpath(path))  # unlike `resolve`, it bears links that lead in a circle
     if target.is_relative_to(home.inside) or target == home.root / FILE:
-        raise TunesmithError(f"{path} belongs to the workspace itself.", "name a file beside it")
+        raise TunesmithError(f"{path} belongs to the workspace itself.", "name a path beside it")
+    if folder:
+        _ask_free_folder(path)
+    elif target.is_dir():
+        raise TunesmithError(f"{path} is a folder.", "name a file in it, or give --format dataset and a new folder")
     sources = {Path(example.origin.file) for example in examples if example.origin}
     if target in {where for source in sources for where in (source.resolve(), (home.root / source).resolve())}:
-        raise TunesmithError(f"Examples were read from {path}; it is not written over.", "name another file")
+        raise TunesmithError(f"Examples were read from {path}; it is not written over.", "name another path")
+
+
+def _ask_free_folder(path: Path) -> None:
+    """Refuse a path whose name a new folder cannot take. ``TunesmithError`` as ``_ask_free``."""
+    new = f"name a folder that is not there yet, such as {path / 'NAME'}"
+    if path.is_symlink():
+        raise TunesmithError(
+            f"{path} is a link, and a data set is written into a folder of its own.",
+            "name the folder that it leads to, if that is empty or not there yet, or another one",
+        )
+    if path.is_dir() and path.samefile(Path()):
+        raise TunesmithError(f"{path} is the folder you are in; a data set is written into one of its own.", new)
+    if path.is_dir() and any(path.iterdir()):
+        raise TunesmithError(
+            f"{path} is there already and not empty; a data set is written into a folder of its own.", new
+        )
+    if path.exists() and not path.is_dir():
+        raise TunesmithError(
+            f"{path} is there already, and is a file; a data set is written into a folder of its own.",
+            "name a folder that is not there yet, or give the format of a file, such as --format parquet",
+        )

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.codec import complete, digest
+from tunesmith.core.contenders import Contender
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Decision, Example, Run
+from tunesmith.core.examples import Example
+from tunesmith.core.runs import Run
 from tunesmith.decision import decide as judge
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
 from tunesmith.workspace.answering import Answering

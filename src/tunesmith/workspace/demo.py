@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Guide, Silent
-from tunesmith.core.records import Decision, Record
+from tunesmith.core.record import Record
 from tunesmith.workspace.add import add
 from tunesmith.workspace.baseline import baseline
 from tunesmith.workspace.check import check

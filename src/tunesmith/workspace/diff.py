@@ -8,7 +8,8 @@ from datetime import UTC, date, datetime, time
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.core.store import Change
 from tunesmith.core.task import Task
 from tunesmith.workspace.home import Home

@@ -10,7 +10,7 @@ import sys
 import psutil
 
 from tunesmith.core.files import cache_folder
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.workspace.model import list_models
 
 __all__ = ["Health", "examine"]

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith import __version__
-from tunesmith.core.records import Answer, Contender, Decision, Example, Run, Split
+from tunesmith.core.contenders import Answer, Contender
+from tunesmith.core.decisions import Decision
+from tunesmith.core.examples import Example
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.decision.dossier import (
     ContenderPart,
     DataPart,

@@ -15,8 +15,11 @@ from typing import Any
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example
 from tunesmith.core.files import write_whole
-from tunesmith.core.records import Example, Record, Run, Split
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.core.store.erasing import ERASED, redacted
 from tunesmith.data.quotes import Quotes, pieces
 from tunesmith.workspace.home import Home

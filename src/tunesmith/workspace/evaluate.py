@@ -9,9 +9,14 @@ from typing import Any
 import msgspec
 
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.examples import Example, Side
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Answer, Comparison, Contender, Estimate, Example, Record, Run, Side, Split
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived, LedgerEntry
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY

@@ -14,10 +14,13 @@ import msgspec
 from tunesmith.contenders import open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.contenders.tuned import retrieved
+from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import sync_folder
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Contender, Record, Run, Split
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.models.catalogue import known_models
 from tunesmith.models.opening import model_folder
 from tunesmith.models.parity import Parity

@@ -15,7 +15,8 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.forgetting import Forgetting, Loss, Read, TaskRead, Unmeasurable
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Record, Run
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
 from tunesmith.core.store import Derived
 from tunesmith.models.opening import open_model
 from tunesmith.tuning.forgetting.material import bundled_items, bundled_text, items_hash, named_text

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.core.store import Change
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.show import example_id

@@ -17,8 +17,9 @@ import msgspec
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example, Snapshot
 from tunesmith.core.files import write_whole
-from tunesmith.core.records import Document, Example, Record, Snapshot
+from tunesmith.core.record import Record
 from tunesmith.core.store import Derived, Store, open_store
 from tunesmith.core.task import Task
 from tunesmith.workspace.settings import FILE, Settings, load_settings

@@ -12,8 +12,9 @@ from typing import Any
 
 from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Contender
 from tunesmith.core.files import file_hash
-from tunesmith.core.records import Contender, Run
+from tunesmith.core.runs import Run
 from tunesmith.core.store import Derived
 from tunesmith.tuning import IDLE, SAME_RESULT, LoraConfig
 from tunesmith.workspace.home import Home, changed_since

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Finding, Record
+from tunesmith.core.examples import Example
+from tunesmith.core.findings import Finding
+from tunesmith.core.record import Record
 from tunesmith.core.store.changes import Edit
 from tunesmith.data.checks import run_checks
 from tunesmith.data.checks.material import named

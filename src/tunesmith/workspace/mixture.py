@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Rejected, Split
+from tunesmith.core.examples import Example, Rejected
+from tunesmith.core.splits import Split
 from tunesmith.data.mixture import read_mixture
 from tunesmith.data.readers.options import Say
 from tunesmith.tuning import LoraConfig, MixtureConfig

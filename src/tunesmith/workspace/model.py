@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.models.catalogue import KnownModel, known_models
 from tunesmith.models.pull import pull as pull_model
 from tunesmith.models.pull import pulled_folder

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.examples import Example
 from tunesmith.core.files import write_whole
 from tunesmith.core.preferences import Preference, PreferenceCounts, PreferenceSet
-from tunesmith.core.records import Example, Record, Split
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Review
 from tunesmith.data.preferences import on_sides
 from tunesmith.workspace.home import Home

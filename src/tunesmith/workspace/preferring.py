@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from tunesmith.core.counts import PreferenceCounts
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.preferences import PreferenceSet
-from tunesmith.core.records import PreferenceCounts, Run, Split
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.models.opening import model_hash
 from tunesmith.tuning import SHAPE, LoraConfig
 from tunesmith.workspace.adapters import find_run, whole

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example, Finding, Source
+from tunesmith.core.examples import Example, Source
+from tunesmith.core.findings import Finding
 from tunesmith.core.store import Queued
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.home import Home

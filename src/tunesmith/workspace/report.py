@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import msgspec
 
 from tunesmith.core.codec import digest_bytes
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
-from tunesmith.core.records import Decision, Record
+from tunesmith.core.record import Record
 from tunesmith.decision.dossier import render
 from tunesmith.workspace.decide import decide, decision_inputs
 from tunesmith.workspace.dossier import gather

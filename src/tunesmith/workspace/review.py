@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example, Finding, Record, Source
+from tunesmith.core.examples import Example, Source
+from tunesmith.core.findings import Finding
+from tunesmith.core.record import Record
 from tunesmith.core.store import Edit, Queued, Review
 from tunesmith.core.task import Field, Task
 from tunesmith.workspace.agreement import AgreementReport, agreement

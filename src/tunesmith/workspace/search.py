@@ -20,17 +20,18 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Run
+from tunesmith.core.runs import Run
 from tunesmith.core.search import Search, Trial
 from tunesmith.core.statistics import group_codes
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.search_evidence import RowLoss, compared, in_words, optimism
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.mixture import tuning_config
-from tunesmith.workspace.tune import Bench, refuse_too_early
+from tunesmith.workspace.too_early import refuse_too_early
 
 if TYPE_CHECKING:
     from tunesmith.tuning.rows import Sides
@@ -180,8 +181,8 @@ class _Searching:
         return self.before + time.monotonic() - self.began
 
     def _try(self) -> Trial:
+        from tunesmith.tuning.loop import Diverged
         from tunesmith.tuning.search import hopeless, propose
-        from tunesmith.tuning.trainer import Diverged
 
         number = len(self.trials) + 1
         settings = propose(self.space, self.trials, self.seed)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.data.checks import Material, look
 from tunesmith.data.checks.label_noise import BETTER_BY, doubtful, labelled
 from tunesmith.data.select import Candidate, Chosen, choose

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Origin, Record, Source
+from tunesmith.core.examples import Example, Origin, Source
+from tunesmith.core.record import Record
 from tunesmith.core.store import Change, Review
 from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template

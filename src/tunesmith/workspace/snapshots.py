@@ -10,7 +10,8 @@ import msgspec
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example, Record
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.workspace.home import Home
 
 __all__ = ["Frozen", "SnapshotEntry", "Tombstone", "frozen", "snapshots"]

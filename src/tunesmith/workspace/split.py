@@ -6,7 +6,9 @@ from typing import Any
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Certificate, Example, Record, SetAside, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Certificate, SetAside, Split
 from tunesmith.data.certificate import verify as verify_split
 from tunesmith.data.config import SplitConfig
 from tunesmith.data.split import UNREVIEWED, extend_split, make_split

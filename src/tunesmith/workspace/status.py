@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tunesmith.core.contenders import Contender
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Contender, Decision, Example, Record, Run, Split
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.models.opening import model_hash
 from tunesmith.workspace import check as checking

@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example, Message, Origin
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Decoding, Example, Message, Origin, Record, Request
+from tunesmith.core.record import Record
 from tunesmith.core.store import Queued
 from tunesmith.data.synthesis import Draft, Want, ask, constraint_of, near_copies, read_draft, wants
 from tunesmith.models.embedder import open_embedder

@@ -9,7 +9,7 @@ from pathlib import Path
 from tunesmith.contenders import contender_kind, open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Run
+from tunesmith.core.runs import Run
 from tunesmith.evaluation.metrics import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.models.adapter_folder import adapter_hash

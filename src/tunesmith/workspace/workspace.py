@@ -10,8 +10,10 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
+    from tunesmith.core.decisions import Decision
+    from tunesmith.core.examples import Example, Side
     from tunesmith.core.forgetting import Forgetting
-    from tunesmith.core.records import Decision, Example, Run, Side
+    from tunesmith.core.runs import Run
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
     from tunesmith.workspace.add import AddReport
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.export import Export
     from tunesmith.workspace.history import History, Undone
     from tunesmith.workspace.mend import MendReport
+    from tunesmith.workspace.planning import PlanReport
     from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.review import ReviewDesk
@@ -37,7 +40,6 @@ if TYPE_CHECKING:
     from tunesmith.workspace.split import SplitReport
     from tunesmith.workspace.status import Station
     from tunesmith.workspace.synthesize import SynthesisReport
-    from tunesmith.workspace.tune import PlanReport
 
 __all__ = ["Workspace"]
 
@@ -237,13 +239,13 @@ class Workspace:
 
     def plan(self, *, selection: str | None = None, start: str | None = None, **settings: Any) -> PlanReport:
         """What tuning would take: tokens, steps, memory, time. Settings are as ``tune`` takes them."""
-        from tunesmith.workspace.tune import plan
+        from tunesmith.workspace.planning import plan
 
         return plan(self.home, selection=selection, start=start, **settings)
 
     def range_test(self, *, selection: str | None = None, progress: Progress = quiet, **settings: Any) -> RangeTest:
         """Which learning rate suits the base model and the train side. Settings: those under `tuning`."""
-        from tunesmith.workspace.tune import range_test
+        from tunesmith.workspace.planning import range_test
 
         return range_test(self.home, selection=selection, progress=progress, **settings)
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.records import Estimate
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.intervals import Interval, tally_interval, wilson_interval
 from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally, ratio

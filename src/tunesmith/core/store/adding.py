@@ -17,8 +17,8 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from tunesmith.core import codec
+from tunesmith.core.examples import Document, Example
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Document, Example
 from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
 

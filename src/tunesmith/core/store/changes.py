@@ -15,7 +15,8 @@ from sqlalchemy import Connection, select, update
 
 from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Record
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
 from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
 

@@ -29,7 +29,7 @@ from sqlalchemy import (
 )
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.core.store import tables
 from tunesmith.core.store.changes import Changes, Edit
 

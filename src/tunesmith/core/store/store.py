@@ -11,9 +11,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
 from tunesmith.core import codec
+from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Answer, Document, Example, Record
+from tunesmith.core.record import Record
 from tunesmith.core.store import tables
 from tunesmith.core.store.adding import Added, Adding, add_others
 from tunesmith.core.store.changes import Changes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple, get_args
 
-from tunesmith.core.records import Finding, Severity
+from tunesmith.core.findings import Finding, Severity
 from tunesmith.data.checks import (  # noqa: F401  # importing a check's file registers it
     balance,
     benchmark_text,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from xxhash import xxh3_64_intdigest
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, check, named
 from tunesmith.data.text import normal
 

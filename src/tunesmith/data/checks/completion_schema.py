@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.errors import nearest
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, blank_texts, check, named
 
 __all__ = ["completion_schema"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tunesmith.core.records import Finding, Severity
+from tunesmith.core.findings import Finding, Severity
 from tunesmith.core.task import Field
 from tunesmith.data.checks.material import Material, check, listed, named
 

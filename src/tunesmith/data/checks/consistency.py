@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tunesmith.core.records import Finding, Severity
+from tunesmith.core.findings import Finding, Severity
 from tunesmith.core.task import Field
 from tunesmith.data.checks.material import Material, check, listed, named
 from tunesmith.data.style import TRAITS, american, british, words

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import get_args
 
-from tunesmith.core.records import EdgeCase, Finding
+from tunesmith.core.examples import EdgeCase
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, check
 
 __all__ = ["edge_cases"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, blank_texts, check, listed, named
 
 __all__ = ["empty_completion", "empty_prompt"]

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from tunesmith.core.records import Example, Finding
+from tunesmith.core.examples import Example
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, check, named
 
 __all__ = ["encoding", "repaired"]

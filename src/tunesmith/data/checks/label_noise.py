@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 from numpy.typing import NDArray
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.core.task import Field
 from tunesmith.data.checks.material import CannotLook, Material, check, listed, named
 from tunesmith.data.confidence import out_of_sample

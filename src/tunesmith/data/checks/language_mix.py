@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, check, listed, named
 from tunesmith.data.language import language
 

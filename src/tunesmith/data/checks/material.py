@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Example, Finding
+from tunesmith.core.examples import Example
+from tunesmith.core.findings import Finding
 from tunesmith.core.registry import Registry
 from tunesmith.core.task import Parsed, Task
 from tunesmith.data.config import ChecksConfig

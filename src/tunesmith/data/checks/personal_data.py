@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Example, Finding, Severity
+from tunesmith.core.examples import Example
+from tunesmith.core.findings import Finding, Severity
 from tunesmith.data.checks.material import Material, check, listed, named
 
 __all__ = ["personal_data", "private_findings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import sqrt
 
-from tunesmith.core.records import Finding, Severity
+from tunesmith.core.findings import Finding, Severity
 from tunesmith.data.checks.material import Material, check
 
 __all__ = ["quantity"]

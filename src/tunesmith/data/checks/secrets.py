@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunesmith.core.records import Finding
+from tunesmith.core.findings import Finding
 from tunesmith.data.checks.material import Material, check
 from tunesmith.data.checks.personal_data import private_findings
 

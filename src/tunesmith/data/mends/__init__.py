@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 from tunesmith.data.mends import (  # noqa: F401  # importing a mend's file registers it
     completion_format,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 from tunesmith.data.checks.encoding import repaired
 from tunesmith.data.mends.mending import Step, edited, mend

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 from tunesmith.data.checks.material import named
 from tunesmith.data.mends.mending import Step, mend

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.registry import Registry
 from tunesmith.core.task import Task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
 from tunesmith.data.mends.mending import Step, edited, mend
 

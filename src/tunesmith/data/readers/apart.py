@@ -120,17 +120,21 @@ class _Worker:
 
 
 _idle: list[_Worker] = []
+"""Threads take from it and add to it in single steps and without a lock, which would stay closed in a child that is
+forked while it is held."""
 
 
 def _idle_worker() -> _Worker | None:
     """A process that waits for a file, if this one started it."""
-    while _idle:
-        worker = _idle.pop()
+    while True:
+        try:
+            worker = _idle.pop()
+        except IndexError:  # not asked before: another thread could take the last one in between
+            return None
         if worker.owner == os.getpid():
             if worker.alive:
                 return worker
             worker.end()
-    return None
 
 
 @atexit.register

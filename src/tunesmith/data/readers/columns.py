@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, cast, get_args
 
 from tunesmith.core.codec import canonical
 from tunesmith.core.errors import TunesmithError, nearest
-from tunesmith.core.records import EdgeCase
+from tunesmith.core.examples import EdgeCase
 from tunesmith.core.task import Task
 from tunesmith.data.readers.options import ReadOptions
 from tunesmith.data.readers.times import as_time, is_time_name

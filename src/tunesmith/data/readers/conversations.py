@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.data.readers.columns import Columns
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tunesmith.core.records import Document, Origin, Rejected
+from tunesmith.core.examples import Document, Origin, Rejected
 from tunesmith.data.readers.columns import Columns, as_text
 from tunesmith.data.readers.rows import LARGEST_ROW, RowFault, not_utf8
 

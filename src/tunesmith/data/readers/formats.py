@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.core.registry import Registry
 from tunesmith.data.readers.columns import Columns
 

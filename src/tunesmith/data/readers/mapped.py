@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 
 import msgspec
 
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.data.readers.columns import Columns
 from tunesmith.data.readers.formats import row_formats
 

@@ -8,7 +8,8 @@ from typing import Literal
 import msgspec
 
 from tunesmith.core.errors import UnknownName
-from tunesmith.core.records import Record, Side
+from tunesmith.core.examples import Side
+from tunesmith.core.record import Record
 from tunesmith.core.task import Task
 
 __all__ = ["ROLES", "ReadOptions", "Say", "ask_known_roles", "silent"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.data.readers.columns import Columns, as_text
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault

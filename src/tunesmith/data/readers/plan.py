@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Document, Example, Origin
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Document, Example, Origin
 from tunesmith.data.readers import conversations, pairs  # noqa: F401  # importing them registers their formats
 from tunesmith.data.readers.columns import Columns, Tags, find_columns, tags_of
 from tunesmith.data.readers.completions import completion_text, field_values

@@ -10,8 +10,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tunesmith.core.examples import Message, Origin
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Message, Origin
 from tunesmith.core.task import Task
 from tunesmith.data.readers.columns import Columns, as_text, tags_of
 from tunesmith.data.readers.completions import completion_text

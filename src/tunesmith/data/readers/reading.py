@@ -15,8 +15,8 @@ from typing import NamedTuple
 import msgspec
 
 from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.examples import Document, Example, Rejected
 from tunesmith.core.preferences import Preference
-from tunesmith.core.records import Document, Example, Rejected
 from tunesmith.data.readers.apart import rows_apart
 from tunesmith.data.readers.dataset import is_dataset
 from tunesmith.data.readers.documents import read_document

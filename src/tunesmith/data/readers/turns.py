@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.records import Message, Role
+from tunesmith.core.examples import Message, Role
 from tunesmith.data.readers.rows import RowFault
 from tunesmith.data.readers.tools import results_in_order, with_calls
 

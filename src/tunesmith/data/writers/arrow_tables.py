@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.data.readers.parquet import need_pyarrow
 from tunesmith.data.writers.parts import TAGS, cell_of, columns_of, is_pair, tags_of, tags_there
 

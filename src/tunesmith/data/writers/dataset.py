@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from tunesmith.core.examples import Example
 from tunesmith.core.files import open_whole, whole_folder, write_whole
-from tunesmith.core.records import Example
 from tunesmith.data.writers.arrow_tables import arrow_schema, arrow_table, write_parquet
 from tunesmith.data.writers.parts import lost
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from tunesmith.core.errors import TunesmithError, UnknownName
-from tunesmith.core.records import Example
+from tunesmith.core.examples import Example
 from tunesmith.core.registry import Registry
 
 __all__ = ["ALIASES", "DATASET", "FileFormat", "Writing", "file_format", "file_formats", "format_for"]
@@ -82,6 +82,7 @@ def format_for(path: Path, wanted: str | None) -> str:
     found = next((name for name, form in file_formats.items() if path.suffix.lower() in form.suffixes), None)
     if found is None:
         raise TunesmithError(
-            f"{path.name} does not say its format.", f"name one with --format: {', '.join([*file_formats, DATASET])}"
+            f"{path.name or path} does not say its format.",
+            f"name one with --format: {', '.join([*file_formats, DATASET])}",
         )
     return found

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 from tunesmith.data.readers.conversations import BEDROCK_VERSION
 from tunesmith.data.readers.tools import split_calls, split_tools
 from tunesmith.data.writers.formats import Writing, file_format

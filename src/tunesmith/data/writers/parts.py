@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.core.records import Example, Message
+from tunesmith.core.examples import Example, Message
 
 __all__ = [
     "TAGS",

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example
 from tunesmith.core.files import open_whole
-from tunesmith.core.records import Example
 from tunesmith.data.writers import json_rows, tables  # noqa: F401  # importing them registers their formats
 from tunesmith.data.writers.formats import FileFormat, Writing, file_formats
 from tunesmith.data.writers.parts import is_single_turn, lost, turns_of

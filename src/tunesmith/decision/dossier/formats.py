@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from tunesmith.core.records import Estimate
+from tunesmith.core.estimates import Estimate
 from tunesmith.decision.words import number, usd
 
 __all__ = ["FILTERS", "clean", "seconds", "setting", "signed"]

@@ -6,9 +6,15 @@ from typing import Any, Literal
 
 from msgspec import field
 
+from tunesmith.core.decisions import Decision
+from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.examples import Side
+from tunesmith.core.findings import Finding
 from tunesmith.core.forgetting import Forgetting
-from tunesmith.core.records import Certificate, Comparison, Decision, Estimate, Finding, Record, Run, Side
+from tunesmith.core.record import Record
+from tunesmith.core.runs import Run
 from tunesmith.core.search import Search
+from tunesmith.core.splits import Certificate
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
 

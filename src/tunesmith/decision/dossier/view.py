@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from tunesmith.core.records import Comparison, Estimate, Standing
+from tunesmith.core.estimates import Comparison, Estimate, Standing
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.dossier.formats import months, setting

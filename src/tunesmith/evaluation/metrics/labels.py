@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.core.records import Record
+from tunesmith.core.record import Record
 from tunesmith.core.statistics import FloatArray, Tally, mean_tally
 from tunesmith.evaluation.metrics.registry import metric
 from tunesmith.evaluation.scored import Scored

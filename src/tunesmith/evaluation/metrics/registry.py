@@ -9,7 +9,7 @@ from typing import Literal, TypeVar
 import numpy as np
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
-from tunesmith.core.records import Estimate
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.registry import Registry
 from tunesmith.core.statistics import Tally, group_codes, tally_interval
 from tunesmith.core.task import Field

@@ -115,9 +115,7 @@ class AdapterShelf:
 
     def _wrap(self, adapter: Adapter) -> None:
         for layer in adapter.down.keys() - self._wrapped:
-            parent, _, child = layer.rpartition(".")
-            holder = self._model.get_submodule(parent)
-            setattr(holder, child, AdaptedLinear(getattr(holder, child), layer))
+            self._model.set_submodule(layer, AdaptedLinear(self._model.get_submodule(layer), layer))
             self._wrapped.add(layer)
 
 

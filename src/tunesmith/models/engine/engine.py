@@ -17,8 +17,8 @@ from pathlib import Path
 
 import torch
 
+from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Decoding, Request
 from tunesmith.models.engine.adapters import Adapter, AdapterShelf
 from tunesmith.models.engine.batch import Batch, Limits
 from tunesmith.models.engine.guides import Guides

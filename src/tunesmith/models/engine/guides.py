@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tunesmith.core.contenders import Constraint
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Constraint
 from tunesmith.models.template import Template
 
 __all__ = ["Guide", "Guides"]

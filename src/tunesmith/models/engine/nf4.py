@@ -19,7 +19,18 @@ from torch import Tensor, nn
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["BYTES", "check_installed", "import_quietly", "load_causal", "unpack", "unpacked", "weight_of"]
+__all__ = [
+    "BLOCK",
+    "BYTES",
+    "SCALES",
+    "check_installed",
+    "import_quietly",
+    "keep_as_packed",
+    "load_causal",
+    "unpack",
+    "unpacked",
+    "weight_of",
+]
 
 BLOCK, SCALES = 64, 256
 """Weights that share a scale, and scales that share one in turn."""
@@ -71,9 +82,14 @@ def load_causal(folder: str, number: torch.dtype, device: torch.device, quantize
                 f"{BLOCK} wrongly on a CPU.",
                 "set tuning.quantize to none, or choose another model.base",
             )
-        layer.support_avx512bf16_for_cpu = False  # else a look without gradients repacks it, and it learns no more
+        keep_as_packed(layer)
         layer.weight.quant_state.dtype = torch.float32 if number == torch.float64 else number
     return model
+
+
+def keep_as_packed(layer: Any) -> None:
+    """Keep bitsandbytes from packing the layer in another way at a look without gradients; it would learn no more."""
+    layer.support_avx512bf16_for_cpu = False
 
 
 def weight_of(layer: Any) -> Tensor:
@@ -100,8 +116,7 @@ def unpack(model: Any) -> Any:
         plain = nn.Linear(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
         plain.weight = nn.Parameter(weight_of(layer).to(model.dtype), requires_grad=False)
         plain.bias = layer.bias
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, plain)
+        model.set_submodule(name, plain)
     model.hf_quantizer.remove_quantization_config(model)
     model.is_loaded_in_4bit = False
     return model

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from tunesmith.core.records import Decoding
+from tunesmith.core.contenders import Decoding
 from tunesmith.models.engine.guides import Guide
 
 __all__ = ["Sampler", "pick"]

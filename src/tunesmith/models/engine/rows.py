@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from tunesmith.core.records import Decoding, Message
+from tunesmith.core.contenders import Decoding
+from tunesmith.core.examples import Message
 from tunesmith.models.engine.adapters import Adapter
 from tunesmith.models.engine.attention import NARROW, Part
 from tunesmith.models.engine.guides import Guide

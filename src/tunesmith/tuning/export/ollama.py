@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.records import Message
+from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.export.source import Asked, Facts
 

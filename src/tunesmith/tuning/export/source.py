@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Message
 from tunesmith.core.files import write_whole
-from tunesmith.core.records import Message, Record
+from tunesmith.core.record import Record
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
 
 __all__ = ["TOKENIZER_FILES", "Asked", "Facts", "Source", "copy_tokenizer", "one_scale", "untouched"]

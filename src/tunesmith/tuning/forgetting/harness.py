@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Decoding
 from tunesmith.core.errors import TunesmithError, UnknownName, nearest
 from tunesmith.core.files import file_hash
 from tunesmith.core.forgetting import Read, TaskRead
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Decoding, Record
+from tunesmith.core.record import Record
 from tunesmith.tuning.forgetting.reading import Reader
 
 __all__ = ["Tasks", "check_tasks", "read_tasks"]

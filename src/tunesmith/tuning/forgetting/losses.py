@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.forgetting import Loss, Read, Unmeasurable
-from tunesmith.core.records import Estimate
 from tunesmith.core.statistics import (
     FloatArray,
     Tally,

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from tunesmith.core.contenders import Decoding
 from tunesmith.core.forgetting import Read
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.records import Decoding
 from tunesmith.models.engine import Engine
 from tunesmith.models.engine.adapters import Adapter
 from tunesmith.models.engine.scoring import Question, Scored, score

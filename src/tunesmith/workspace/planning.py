@@ -1,0 +1,71 @@
+"""`tune --plan` and `tune --range-test`: what tuning would take, and which learning rate suits it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tunesmith.core.counts import PreferenceCounts
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.record import Record
+from tunesmith.data.readers.options import Say, silent
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.bench import base_folder
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.learning import learning_pairs, learning_rows
+from tunesmith.workspace.mixture import general_rows, tuning_config
+from tunesmith.workspace.preferring import plan_pairs, preferring
+from tunesmith.workspace.select import chosen_ids
+from tunesmith.workspace.too_early import too_early
+
+if TYPE_CHECKING:
+    from tunesmith.tuning.range_test import RangeTest
+
+__all__ = ["PlanReport", "plan", "range_test"]
+
+
+class PlanReport(Record, frozen=True, kw_only=True):
+    plan: dict[str, Any]
+    """Tokens, steps, memory and time, as `tunesmith.tuning.plan` describes them. With preferences, each completion of a
+    pair counts as an example."""
+    preferences: PreferenceCounts | None = None
+    """Of the pairs, where those are learnt."""
+    too_early: tuple[str, ...] = ()
+    """Why `tune` would refuse now."""
+
+
+def plan(
+    home: Home, *, selection: str | None = None, start: str | None = None, say: Say = silent, **changes: Any
+) -> PlanReport:  # fmt: skip
+    """What tuning would take, without training. ``say`` is told what there is to say about a mixture's rows."""
+    from tunesmith.core.codec import complete
+    from tunesmith.tuning.plan import make_plan
+
+    config, _ = preferring(home, tuning_config(home, changes), start, changes, selection)
+    answering = Answering(home)
+    if config.objective == "dpo":
+        made, counts = plan_pairs(base_folder(home), config, *learning_pairs(home, answering, config))
+        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)))
+    chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
+    train, validation = learning_rows(home, answering, config, chosen)
+    mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+    made = make_plan(base_folder(home), train, validation, config, general=mixture.rows if mixture else None)
+    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
+
+
+def range_test(
+    home: Home, *, selection: str | None = None, progress: Progress = quiet, **changes: Any
+) -> RangeTest:  # fmt: skip
+    """Which learning rate suits the base model and the train side; nothing is kept. Leaves a mixture out."""
+    from tunesmith.tuning.range_test import range_test as ramp
+
+    config = tuning_config(home, changes)
+    if config.objective == "dpo":
+        raise TunesmithError(
+            "The range test learns completions, so it finds no learning rate for preferences.",
+            "leave it out: tuning.dpo_learning_rate begins at 1e-4, and the run warns where that is too high",
+        )
+    answering = Answering(home)
+    chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
+    train, _ = learning_rows(home, answering, config, chosen)
+    return ramp(base_folder(home), train, config, progress=progress)

@@ -1,0 +1,61 @@
+"""Whether it is too early to tune: what must be done, and what could do instead, before a run is worth its time."""
+
+from __future__ import annotations
+
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.splits import Split
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.check import CheckReport, examples_hash
+from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.home import Home
+
+__all__ = ["refuse_too_early", "too_early"]
+
+
+def refuse_too_early(home: Home, anyway: bool) -> list[str]:
+    """Why it is too early, where ``anyway`` passes that.
+
+    Raises:
+        TunesmithError: It is too early, and nothing passes it.
+    """
+    reasons = too_early(home)
+    if reasons and not anyway:
+        raise TunesmithError(
+            f"It is too early to tune: {'; '.join(reasons)}.",
+            "do what is missing first (`tunesmith status` says what), or pass with `tunesmith tune --anyway`",
+        )
+    return reasons
+
+
+def too_early(home: Home) -> list[str]:
+    """Why tuning should wait; empty when the time has come."""
+    reasons = []
+    checked = home.latest("check", "check", CheckReport)
+    if checked is None or checked[1].inputs.get("examples") != examples_hash(home.examples()):
+        reasons.append("the examples as they are now were not checked (`tunesmith check`)")
+    elif checked[0].errors:
+        reasons.append(f"`tunesmith check` found {checked[0].errors} errors in the examples")
+    return reasons + _baseline_reasons(home)
+
+
+def _baseline_reasons(home: Home) -> list[str]:
+    if home.latest("split", "split", Split) is None:
+        return ["the examples are not split yet (`tunesmith split`)"]
+    found = newest(home, "validation")
+    prompted = ("prompt", "few_shot", "retrieval")
+    if found is None or found[1].inputs.get("split") != Answering(home).split.hash:
+        return ["no baseline was evaluated on validation (`tunesmith baseline`)"]
+    scores = {n: c for n, c in found[0].contenders.items() if c.kind != "tuned"}
+    if not any(c.kind in prompted for c in scores.values()):
+        return ["neither prompt, few_shot nor retrieval was evaluated on validation (`tunesmith baseline`)"]
+    bar = home.settings.bar
+    if bar is None:
+        return ["no quality bar is set (`bar:` in tunesmith.yaml)"]
+    enough = [n for n, c in scores.items() if bar.metric in c.metrics and c.metrics[bar.metric].low >= bar.value]
+    if enough:
+        estimate = scores[enough[0]].metrics[bar.metric]
+        return [
+            f"{enough[0]} meets the bar already: {bar.metric} {estimate.value:.2f} "
+            f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
+        ]
+    return []
