@@ -10,7 +10,7 @@ from tests.models.tiny import build_tiny
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tunesmith.core.contenders import Constraint
-from tunesmith.models.engine import Engine, rows
+from tunesmith.models.engine import Engine, batch, rows
 
 LONG = " ".join(["where is my broken lamp please refund the order"] * 6)
 CHOICE = Constraint(kind="choice", choices=("shipping", "billing", "billing other"))
@@ -57,6 +57,33 @@ def test_the_prompt_of_twins_goes_through_the_model_once(folder):
     prompts = sum(r.prompt_tokens for r in replies)
     assert one >= prompts
     assert both == one  # the second ones write the same, so nothing is computed for them
+
+
+@pytest.mark.parametrize("limits", [{"batch_size": 3}, {"batch_tokens": 300}], ids=["rows", "tokens"])
+def test_twins_enter_together_where_the_batch_is_nearly_full(folder, limits):
+    def tokens(requests):
+        counted: list[int] = []
+        engine = Engine(folder, dtype="float32", device="cpu", **limits)
+        with count_tokens(engine, counted):
+            in_order(engine, requests)
+        return sum(counted)
+
+    assert tokens([*asked(), *asked()]) == tokens(asked())
+
+
+def test_rows_that_wait_for_their_twin_leave_no_gaps_between_those_that_read(folder, monkeypatch):
+    parts: list[list[int]] = []
+    next_pass = batch.Batch._next_pass
+
+    def noted(self):
+        made = next_pass(self)
+        parts.append([part.width for part in made[0].parts])
+        return made
+
+    monkeypatch.setattr(batch.Batch, "_next_pass", noted)
+    in_order(Engine(folder, dtype="float32", device="cpu"), [*asked(), *asked()])
+    assert parts[-1] == [1]
+    assert all(widths.count(1) <= 1 for widths in parts)  # all rows that write are one part
 
 
 @pytest.fixture(scope="module")

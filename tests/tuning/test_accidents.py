@@ -194,7 +194,7 @@ class Disk:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="reads which file a handle is of from /proc")
-@pytest.mark.parametrize("synced", [1, 3, 5, 9, 13, 18, 22, 27, 31, 36, 39, 41])
+@pytest.mark.parametrize("synced", [1, 3, 5, 9, 13, 18, 22, 27, 31, 36])
 def test_a_power_cut_leaves_what_goes_on_to_the_same_bytes(base, tmp_path, quick, monkeypatch, synced):
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()

@@ -32,6 +32,9 @@ __all__ = ["WAYS", "Network", "Way", "choose_way"]
 Way = Literal["segments", "packed", "plain"]
 WAYS: tuple[Way, ...] = ("segments", "packed", "plain")
 """The fastest first; the last is right for every model."""
+LENGTH_STEP = 64
+"""Tokens of which the lengths of long packs are multiples. Measured on 135M parameters, 12 steps of 32 short examples:
+2.4 GB resident at the peak instead of 2.7, in the same time."""
 TOLERANCE = {torch.float64: 1e-6, torch.float32: 1e-3}
 """Largest relative difference of loss and gradients from the plain way; half-precision formats get 0.1."""
 
@@ -149,8 +152,11 @@ class Network:
     def _segment_losses(self, pack: Sequence[Encoded], start: int, leaves: Sequence[Any]) -> Tensor:
         positions = [start + i for segment in pack for i in range(len(segment.ids))]
         ids = [i for segment in pack for i in segment.ids]
-        with running(Pass([len(segment.ids) for segment in pack], leaves or None)):
-            hidden = self._hidden(ids, positions)
+        more = filling(len(ids))  # behind the last segment, where nothing sees them and nothing is learnt
+        lengths = [len(segment.ids) for segment in pack]
+        lengths[-1] += more
+        with running(Pass(lengths, leaves or None)):
+            hidden = self._hidden(ids + ids[-1:] * more, positions + positions[-1:] * more)
         keep, target, weight, count = self._learnt(pack, 0)
         head, cap = self.causal.get_output_embeddings(), self._about("final_logit_softcapping")
         factor = (self._about("logit_scale") or 1.0) / (self._about("logits_scaling") or 1.0)  # Cohere's and Granite's
@@ -214,6 +220,16 @@ class Network:
         sees = (place[:, None] >= place) & ((owner == -1) | (owner[:, None] == owner))
         mask = torch.zeros(sees.shape, dtype=self.causal.dtype)
         return mask.masked_fill_(~sees, torch.finfo(mask.dtype).min)[None, None].to(self.device)
+
+
+def filling(tokens: int) -> int:
+    """Tokens to add, an eighth at most, so that packs have few different lengths: what one frees fits the next, so the
+    heap stays small, and products compiled for one serve the next.
+
+    >>> [tokens + filling(tokens) for tokens in (3, 20, 100, 1000)]
+    [3, 20, 104, 1024]
+    """
+    return -tokens % min(LENGTH_STEP, 2 ** max(0, (tokens // 8).bit_length() - 1))
 
 
 def choose_way(network: Network) -> Way:
