@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from _peer_steps import peak_kb
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
@@ -86,12 +88,6 @@ def main(file: str) -> None:
         trainer.train()
     told = {"seconds": seconds, "losses": losses, "margins": margins, "version": version("trl"), "peak_kb": peak_kb()}
     print(json.dumps(told))
-
-
-def peak_kb() -> int:
-    """Peak resident memory of this process."""
-    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

@@ -7,26 +7,19 @@ to begin with, and settings. Imports nothing of Tunesmith.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import sys
-import time
-from importlib.metadata import version
-from pathlib import Path
-from typing import Any
 
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
+from _peer_steps import clock, read_task, tell
 
 
 def main(file: str) -> None:
     import torch
     from datasets import Dataset
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, TrainerCallback
+    from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
     from trl import SFTConfig, SFTTrainer
 
-    task = json.loads(Path(file).read_text(encoding="utf-8"))
-    torch.set_num_threads(task["threads"])
+    task, watch = read_task(file), clock()
     halved, row_tokens = task["dtype"] == "bfloat16", task.get("packed")
     number = getattr(torch, task["dtype"])
     packed = None
@@ -38,19 +31,6 @@ def main(file: str) -> None:
     model = PeftModel.from_pretrained(model, task["adapter"], is_trainable=True)
     rows = [(row["ids"], row["labels"]) for row in task["rows"]]
     data = Dataset.from_dict({"input_ids": [ids for ids, _ in rows], "labels": [labels for _, labels in rows]})
-    seconds: list[float] = []
-    losses: list[float] = []
-
-    class Clock(TrainerCallback):  # type: ignore[misc]
-        def on_step_begin(self, *_: Any, **__: Any) -> None:
-            self.began = time.perf_counter()
-
-        def on_step_end(self, *_: Any, **__: Any) -> None:
-            seconds.append(time.perf_counter() - self.began)
-
-        def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
-            losses.extend([logs["loss"]] if "loss" in logs else [])
-
     trainer = SFTTrainer(
         model=model,
         args=SFTConfig(
@@ -77,19 +57,12 @@ def main(file: str) -> None:
         ),
         train_dataset=data,
         processing_class=AutoTokenizer.from_pretrained(task["base"]),
-        callbacks=[Clock()],
+        callbacks=[watch],
     )
     with contextlib.redirect_stdout(sys.stderr):  # TRL prints its log
         trainer.train()
     per_step = len(rows) / len(trainer.train_dataset) * task["at_once"] if row_tokens else task["per_step"]
-    told = {"seconds": seconds, "losses": losses, "per_step": per_step, "version": version("trl"), "peak_kb": peak_kb()}
-    print(json.dumps(told))
-
-
-def peak_kb() -> int:
-    """Peak resident memory of this process."""
-    status = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+    tell("trl", watch.seconds, watch.losses, per_step)
 
 
 if __name__ == "__main__":

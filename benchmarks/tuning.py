@@ -1,8 +1,8 @@
-"""Examples a second and memory of a tuning step, beside TRL's SFTTrainer at its best setting, at equal loss.
+"""Examples a second and memory of a tuning step, beside TRL, LLaMA-Factory and litgpt at their best, at equal loss.
 
 The programs learn the same tokens in the same order from the same adapter, each in a process of its own, taking turns.
-TRL runs where --peers names a virtual environment of its own: `python -m venv DIR && DIR/bin/pip install trl peft`.
-The work:
+A peer runs where its flag names a virtual environment of its own: `python -m venv DIR && DIR/bin/pip install trl peft`
+for --peers, `llamafactory` or `litgpt` in one each for the others. The work:
 
 - prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
@@ -25,8 +25,9 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from benchmarks._tuning_peers import PEERS, Beside
 from benchmarks.million import Ran, process
 from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
@@ -37,39 +38,24 @@ LONG = 1000
 """Steps over which memory has to stay level."""
 RANK = 16
 RATE = 1e-3
-AT_ONCE = (1, 2, 4, 8, 16, 32)
-"""Examples that TRL computes at once, the rest of the step by gradient accumulation. Tried upwards while it pays."""
-TRIED = 8
-"""Examples a step, where more are not computed at once, while TRL's setting is chosen: their rate is that of 32."""
 IGNORED = -100
-PACKED = 2048
-"""Tokens of TRL's packed rows."""
 
 Rows = list[dict[str, list[int]]]
-
-
-class Setting(NamedTuple):
-    """One way of running TRL."""
-
-    dtype: str
-    at_once: int
-    packing: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.dtype}, {f'packed to {PACKED} tokens' if self.packing else f'{self.at_once} at once'}"
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks tuning", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with Banking77's train.csv")
-    parser.add_argument("--peers", type=Path, help="virtual environment with trl and peft")
+    parser.add_argument("--peers", "--trl", dest="trl", type=Path, help="virtual environment with trl and peft")
+    parser.add_argument("--llamafactory", type=Path, help="virtual environment with llamafactory")
+    parser.add_argument("--litgpt", type=Path, help="virtual environment with litgpt")
     parser.add_argument("--folder", type=Path, default=Path("tuning"), help="for files")
     parser.add_argument("--base", default="smollm2-135m")
     parser.add_argument("--steps", type=int, default=10, help="timed, after one that warms up")
-    parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing TRL's setting")
+    parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing a peer's setting")
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
     parser.add_argument("--only", choices=("prefix", "short", "packed"))
-    parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without TRL")
+    parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without peers")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     base = model_folder(options.base)
@@ -81,7 +67,7 @@ def main(arguments: list[str]) -> int:
     begun = process([sys.executable, "-m", "benchmarks._tuning_work", "begin", base, options.folder / "begun", RANK])
     common = {
         "base": str(base), "adapter": begun.told["adapter"], "per_step": PER_STEP, "rank": RANK, "rate": RATE,
-        "threads": os.cpu_count(), "folder": str(options.folder / "trl"), "quantize": "none",
+        "threads": os.cpu_count(), "folder": str(options.folder / "peers"), "quantize": "none",
     }  # fmt: skip
     works = {
         "prefix": lambda: prefixed(template, options.data), "short": lambda: short(template),
@@ -138,21 +124,24 @@ class Work:
     def compare(self) -> None:
         lengths = [len(row["ids"]) for row in self.rows]
         print(f"\n{self.name}: {PER_STEP} examples a step, {min(lengths)} to {max(lengths)} tokens", flush=True)
-        best = self._best_setting() if self.options.peers else None
-        ours, theirs = [], []
+        beside = [
+            Beside(peer, place.absolute() / "bin" / "python", self._file)
+            for peer in PEERS
+            if (place := getattr(self.options, peer.name)) is not None
+        ]
+        for one in beside:
+            one.choose(self.options.tried_steps)
+        ours = []
         for _ in range(self.options.rounds):
             ours.append(self._ours())
-            if best is not None:
-                theirs.append(self._trl(best, self.options.steps))
-        print(f"{'program':<34} {'examples/s':>10} {'MB':>7} {'loss, first and last step':>26}")
+            for one in beside:
+                one.take_turn(self.options.steps, PER_STEP)
+        print(f"{'program':<46} {'examples/s':>10} {'MB':>7} {'loss, first and last step':>26}")
         own = told("Tunesmith, " + ours[0].told["way"], ours)
         if ours[0].told["matrix_flops"]:
             told_rate(ours[0].told)
-        if best is not None:
-            other = told(f"trl {theirs[0].told['version']}, {best}", theirs)
-            memory = ours[0].megabytes / theirs[0].megabytes
-            apart = max(abs(a - b) for a, b in zip(ours[0].told["losses"], theirs[0].told["losses"], strict=True))
-            print(f"{own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
+        for one in beside:
+            told_beside(one, own, ours[0])
 
     def grow(self) -> None:
         """Print the resident memory after some steps of 8 examples of unlike lengths."""
@@ -162,42 +151,9 @@ class Work:
             print(f"  step {step:>5}: {resident[step - 1] / 2**20:,.0f} MB")
         print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
 
-    def _best_setting(self) -> Setting:
-        """The fastest of TRL's settings that learn the same."""
-        rates: dict[Setting, float] = {}
-        for dtype in ("bfloat16", "float32"):
-            best = 0.0
-            for many in AT_ONCE:
-                setting = Setting(dtype, many)
-                rate = self._tried(setting)
-                if rate is None or rate < 0.95 * best:
-                    break  # more at once would be slower still, and run out of memory in the end
-                rates[setting], best = rate, max(best, rate)
-        # on a CPU packed examples see one another, so this is told and never chosen
-        self._tried(Setting("bfloat16", 1, packing=True))
-        return max(rates, key=lambda setting: rates[setting])
-
-    def _tried(self, setting: Setting) -> float | None:
-        """Examples a second of a few warm steps, told; None where it fails."""
-        try:
-            ran = self._trl(setting, self.options.tried_steps, per_step=max(TRIED, setting.at_once))
-        except SystemExit as error:
-            print(f"  trl, {setting}: fails: {str(error).strip().splitlines()[-1][:100]}", flush=True)
-            return None
-        rate: float = ran.told["per_step"] / statistics.median(ran.told["seconds"][1:])
-        about = "one example sees another, so left out" if setting.packing else f"loss {ran.told['losses'][0]:.4f}"
-        print(f"  trl, {setting}: {rate:.2f} examples/s, {ran.megabytes:,.0f} MB, {about}", flush=True)
-        return rate
-
     def _ours(self) -> Ran:
         file = self._file(self.options.steps, dtype="auto")
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
-
-    def _trl(self, setting: Setting, steps: int, per_step: int = PER_STEP) -> Ran:
-        packed = PACKED if setting.packing else None
-        file = self._file(steps, dtype=setting.dtype, at_once=setting.at_once, packed=packed, per_step=per_step)
-        program = Path(__file__).parent / "_trl_work.py"
-        return process([self.options.peers.absolute() / "bin" / "python", program, file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
         task = self.common | setting | {"steps": steps + 1}
@@ -213,8 +169,20 @@ def told(name: str, runs: Sequence[Ran]) -> float:
     rate = PER_STEP / statistics.median(seconds for ran in runs for seconds in ran.told["seconds"][1:])
     losses = runs[0].told["losses"]
     memory = max(ran.megabytes for ran in runs)
-    print(f"{name:<34} {rate:>10.2f} {memory:>7,.0f} {losses[0]:>18.4f} {losses[-1]:>7.4f}")
+    print(f"{name:<46} {rate:>10.2f} {memory:>7,.0f} {losses[0]:>18.4f} {losses[-1]:>7.4f}")
     return rate
+
+
+def told_beside(one: Beside, own: float, ours: Ran) -> None:
+    """Print a peer's line, and one that compares."""
+    if not one.runs:
+        print(f"{one.peer.name}: does not run here, as told above")
+        return
+    theirs = one.runs[0]
+    other = told(f"{one.peer.name} {theirs.told['version']}, {one.best}", one.runs)
+    apart = max(abs(a - b) for a, b in zip(ours.told["losses"], theirs.told["losses"], strict=True))
+    memory = ours.megabytes / theirs.megabytes
+    print(f"  {own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
 
 
 def told_rate(ran: dict[str, Any]) -> None:
