@@ -21,7 +21,9 @@ EIGHTS = 8
 
 def main(file: str) -> None:
     from datasets import Dataset
-    from llamafactory.train.tuner import run_exp
+
+    with contextlib.redirect_stdout(sys.stderr):  # what its loggers write to is settled when they are imported
+        from llamafactory.train.tuner import run_exp
 
     task, watch = read_task(file), clock()
     neat = task.get("packing") == "neat"

@@ -38,6 +38,7 @@ def learn(file: str) -> dict[str, Any]:
     config = LoraConfig(
         rank=task["rank"], alpha=2.0 * task["rank"], learning_rate=task["rate"], batch_size=task["per_step"],
         dtype=task["dtype"], quantize=task["quantize"],
+        **({"pack_tokens": task["pack_tokens"]} if "pack_tokens" in task else {}),
     )  # fmt: skip
     rows = [Encoded(row["ids"], [float(label != -100) for label in row["labels"]]) for row in task["rows"]]
     shared, losses, seconds, tokens, resident = shared_prefix(rows), [], [], [], []

@@ -31,7 +31,8 @@ from benchmarks._tuning_peers import PEERS, Beside
 from benchmarks.million import Ran, process
 from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
-from tunesmith.models.template import Template
+from tunesmith.models.template import Encoded, Template
+from tunesmith.tuning.batches import shared_prefix
 
 PER_STEP = 32
 LONG = 1000
@@ -142,6 +143,26 @@ class Work:
             told_rate(ours[0].told)
         for one in beside:
             told_beside(one, own, ours[0])
+        for one in beside:
+            if one.best is not None and one.runs:
+                self._as_many_at_once(one, one.best.at_once)
+
+    def _as_many_at_once(self, one: Beside, many: int) -> None:
+        """Print speed and memory where Tunesmith computes about as many examples at once as a peer at its best."""
+        tokens = max(64, many * round(statistics.mean(self._own_lengths())))
+        ran = self._ours(pack_tokens=tokens)
+        own = PER_STEP / statistics.median(ran.told["seconds"][1:])
+        memory = ran.megabytes / one.runs[0].megabytes
+        print(
+            f"Tunesmith in packs of {tokens} tokens, about {many} examples as {one.peer.name}: {own:.2f} examples/s, "
+            f"{ran.megabytes:,.0f} MB, {memory:.2f} of its memory",
+            flush=True,
+        )
+
+    def _own_lengths(self) -> list[int]:
+        """Tokens of each example behind what all share."""
+        shared = shared_prefix([Encoded(row["ids"], [float(n != IGNORED) for n in row["labels"]]) for row in self.rows])
+        return [len(row["ids"]) - shared for row in self.rows]
 
     def grow(self) -> None:
         """Print the resident memory after some steps of 8 examples of unlike lengths."""
@@ -151,8 +172,8 @@ class Work:
             print(f"  step {step:>5}: {resident[step - 1] / 2**20:,.0f} MB")
         print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
 
-    def _ours(self) -> Ran:
-        file = self._file(self.options.steps, dtype="auto")
+    def _ours(self, **setting: Any) -> Ran:
+        file = self._file(self.options.steps, dtype="auto", **setting)
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
