@@ -19,10 +19,11 @@ from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
 from tunesmith.tuning.base import learner, threads
-from tunesmith.tuning.batches import make_batch, shared_prefix
+from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
+from tunesmith.tuning.loop import REHEARSED
 
 REPEATED = 20
 
@@ -46,10 +47,16 @@ def learn(file: str) -> dict[str, Any]:
         network = begin_network(Path(task["base"]), config, checkpointing=False)
         weights = adapter_weights(network.model)
         optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
+
+        def at(step: int) -> Batch:
+            first = step * config.batch_size % len(rows)
+            return make_batch(rows[first : first + config.batch_size], shared, config.pack_tokens)
+
+        if task["steps"] >= REHEARSED:
+            network.learn(max(map(at, range(task["steps"])), key=most_at_once))
         for step in range(task["steps"]):
             began = time.perf_counter()
-            at = step * config.batch_size % len(rows)
-            batch = make_batch(rows[at : at + config.batch_size], shared, config.pack_tokens)
+            batch = at(step)
             optimizer.zero_grad()
             losses.append(network.learn(batch))
             torch.nn.utils.clip_grad_norm_(weights.values(), config.max_grad_norm)
@@ -64,6 +71,11 @@ def learn(file: str) -> dict[str, Any]:
         "parameters": numbers, "resident": resident, "matrix_flops": rate,
         "dtype": str(network.causal.dtype).removeprefix("torch."),
     }  # fmt: skip
+
+
+def most_at_once(batch: Batch) -> int:
+    """Tokens of the largest pack."""
+    return max(sum(len(segment.ids) for segment in pack) for pack in batch.packs)
 
 
 def matrix_rate(network: Network, tokens: int) -> float:

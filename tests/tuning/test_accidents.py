@@ -17,6 +17,7 @@ from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outco
 from torch.optim import AdamW
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.tuning import loop
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.trainer import tune
@@ -154,6 +155,22 @@ def test_an_interrupt_between_weights_and_state_ends_with_the_same_bytes(
         with pytest.raises(KeyboardInterrupt):
             tune(base, TRAIN, VALIDATION, QUICK, tmp_path / "run")
     ends_alike(base, tmp_path / "run", QUICK, quick)
+
+
+def test_the_heaviest_step_is_computed_beforehand_and_changes_nothing(base, tmp_path, long, monkeypatch):
+    sizes: list[int] = []
+    learn = Network.learn
+
+    def noted(self, batch, *args, **options):
+        sizes.append(max(sum(len(segment.ids) for segment in pack) for pack in batch.packs))
+        return learn(self, batch, *args, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "REHEARSED", 1)
+        patched.setattr(Network, "learn", noted)
+        ends_alike(base, tmp_path / "run", LONG, long)
+    assert len(sizes) == long[0].steps + 1
+    assert sizes[0] == max(sizes) > min(sizes)
 
 
 class Disk:

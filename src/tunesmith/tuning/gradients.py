@@ -229,7 +229,7 @@ def filling(tokens: int) -> int:
     >>> [tokens + filling(tokens) for tokens in (3, 20, 100, 1000)]
     [3, 20, 104, 1024]
     """
-    return -tokens % min(LENGTH_STEP, 2 ** max(0, (tokens // 8).bit_length() - 1))
+    return -tokens % min(LENGTH_STEP, 1 << max(0, (tokens // 8).bit_length() - 1))
 
 
 def choose_way(network: Network) -> Way:

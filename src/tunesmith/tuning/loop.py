@@ -32,11 +32,13 @@ from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size, steps_between_looks
 from tunesmith.tuning.tuned import Tuned
 
-__all__ = ["Diverged", "Listeners", "Loop", "Stop", "enough_memory", "nothing_to_finish"]
+__all__ = ["REHEARSED", "Diverged", "Listeners", "Loop", "Stop", "enough_memory", "nothing_to_finish"]
 
 Stop = Callable[[Sequence[float]], bool]
 """Told the validation loss of each look so far; whether the run shall end there."""
 
+REHEARSED = 200
+"""A run with as many steps to go computes its heaviest one beforehand."""
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
 
@@ -114,6 +116,7 @@ class Loop:
         self._begin_alike()
         try:
             with enough_memory(lambda: self.state.step + 1):
+                self._rehearse()
                 while not self._over():
                     self._learn()
         except (KeyboardInterrupt, ProcessEnded):
@@ -126,6 +129,15 @@ class Loop:
         if self.processes.count > 1:
             self.book.state = self.processes.agree(self.state)
             self.processes.spread(state_tensors(self.state, self.weights, self.optimizer))
+
+    def _rehearse(self) -> None:
+        """Compute a long run's heaviest step beforehand and throw it away: memory that does not suffice shows now, not
+        hours later, and from here on it stays level."""
+        if self.objective.count - self.state.step < REHEARSED:
+            return
+        with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+            self.objective.learn(self.network, self.objective.heaviest(), self.interrupt, self.processes)
+        self.optimizer.zero_grad()
 
     def _over(self) -> bool:
         """Whether this was the last step; looks at validation where that is due."""

@@ -22,7 +22,7 @@ from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.rows import Row, Sides, both_sides
-from tunesmith.tuning.sizes import check_memory
+from tunesmith.tuning.sizes import MOST_STEPS, check_memory
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
@@ -70,6 +70,10 @@ class Objective(Protocol):
     def learn(self, network: Network, step: int, interrupt: Interrupt, processes: Processes = ALONE) -> Learnt:
         """Add the gradients of the step at this number, from 0. They are not exchanged yet. Raises as
         ``Processes.learn``."""
+        ...
+
+    def heaviest(self) -> int:
+        """Number of the step that takes most memory, among the first thousands."""
         ...
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
@@ -130,6 +134,9 @@ class Likelihood:
         losses = {TRAIN: learn(now.train)} if now.train else {}
         losses |= {GENERAL: learn(now.general)} if now.general else {}
         return Learnt(losses, now.tokens, now.examples)
+
+    def heaviest(self) -> int:
+        return max(range(min(self.count, MOST_STEPS)), key=self._steps.at_once)
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         sides = self._sides.items()

@@ -34,7 +34,7 @@ from tunesmith.tuning.preference_signs import preference_signs
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.reference import keep_reference, kept_reference
 from tunesmith.tuning.rows import EncodedRows
-from tunesmith.tuning.sizes import check_memory
+from tunesmith.tuning.sizes import MOST_STEPS, check_memory
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
 __all__ = ["Preferring", "dpo_losses"]
@@ -148,6 +148,12 @@ class Preferring:
         sums = self._summed(network, pairs, reference, interrupt, processes, learn=True)
         told = sums.told(self._config.dpo_beta)
         return Learnt({TRAIN: sums.loss / sums.pairs}, round(sums.tokens), len(pairs), told)
+
+    def heaviest(self) -> int:
+        def tokens(step: int) -> int:
+            return sum(self._learnt.pairs[n].tokens for n in self._order.numbers(step))
+
+        return max(range(min(self.count, MOST_STEPS)), key=tokens)
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         assert self._reference is not None  # begun

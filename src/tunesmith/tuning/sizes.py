@@ -28,7 +28,7 @@ from tunesmith.tuning.peak import Load, Peak, heaviest, predict_peak
 from tunesmith.tuning.rows import EncodedRows
 from tunesmith.tuning.steps import Steps
 
-__all__ = ["GPUFit", "Sizes", "check_memory", "free_memory", "looks_at", "resident_bytes"]
+__all__ = ["MOST_STEPS", "GPUFit", "Sizes", "check_memory", "free_memory", "looks_at", "resident_bytes"]
 
 GAPS = 1.5
 """Memory of activations over their size: the heap of a CPU has gaps. Measured on a 135M model."""
