@@ -200,6 +200,18 @@ class Answering:
         """Answers of a contender that asks the model, not saved: of a model that is still learning."""
         return self._asked([(ready, example) for example in examples], quiet)
 
+    def again(self, record: Contender, examples: Sequence[Example], seed: int) -> Iterator[Answer]:
+        """Answers of ``record`` to ``examples`` once more, not saved; one that draws its words draws by ``seed``."""
+        if not examples:
+            return
+        if record.model is not None and record.decoding.temperature != 0:
+            record = replace(record, decoding=replace(record.decoding, seed=seed))
+        ready = open_contender(record, self.context(constrained=record.constraint is not None, run=self._run(record)))
+        if isinstance(ready, Predicting):
+            yield from self.predicted(ready, examples)
+        else:
+            yield from self.unsaved(ready, examples)
+
     def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks no model, not saved."""
         ready.predict(examples[:1])  # the first call fits: what takes time once is not an answer's time

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tunesmith.core.statistics.intervals import Interval, clopper_pearson
+from tunesmith.core.statistics.intervals import clopper_pearson
 from tunesmith.core.statistics.tally import FloatArray
 
 __all__ = ["OddsRatio", "cohen_h", "discordant_odds_ratio", "standardized_difference"]

@@ -16,7 +16,7 @@ from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.statistics.groups import design_effect
 from tunesmith.core.statistics.tally import IntArray, Tally
 
-__all__ = ["Z95", "Interval", "clopper_pearson", "tally_interval", "wilson_interval", "wilson_size"]
+__all__ = ["Z95", "Interval", "clopper_pearson", "student", "tally_interval", "wilson_interval", "wilson_size"]
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""

@@ -1,4 +1,4 @@
-"""Rates as people would give them, out of a judge's verdicts and a few human labels; both forms know the judge's errors.
+"""Rates as people would give them, out of a judge's verdicts and a few human labels: the judge's errors are counted in.
 
 `rogan_gladen` corrects a judge's share by its true-positive and true-negative rates, measured on labels of each class
 wherever they come from. `prediction_powered` needs labels drawn at random from the very examples that are judged, asks
@@ -156,7 +156,7 @@ def prediction_powered(
     value = mean(labels) + weight (mean(judged_more) - mean(judged)): the judge's mean, less what it is wrong by where
     people looked. The weight makes the variance least (power tuning), so that a judge who is no good is not listened
     to. The interval is Wilson's at the number of labels that would have this variance, in which each kind of error
-    that was not seen counts as seen half a time, so that a judge without a fault in few labels is not taken for perfect.
+    counts as seen half a time more, so that a judge without a fault in few labels is not taken for perfect.
 
     Args:
         labels: Shape (n,), what people gave, 0 to ``top``; drawn at random from all examples.
