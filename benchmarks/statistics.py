@@ -121,6 +121,7 @@ def _tests(random: np.random.Generator, times: int) -> Sequence[Result]:
 def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
     powered, worth = judges.powered(random, times // 2)
     leaky, safe = judges.split_cells(random, max(100, times // 4))
+    by_message, by_row = judges.crossed(random, max(100, times // 8))
     called = judges.uninformative(random, times)
     return [
         Result("judge corrected (Rogan-Gladen)", judges.corrected(random, times), least=0.93),
@@ -131,4 +132,6 @@ def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
         Result("beside: a judge that is believed", judges.believed(random, times)),
         Result("interval of accuracy on new prompts, split by group", [safe], least=0.92),
         Result("beside: the same, split by row (it leaks)", [leaky]),
+        Result("with a warning: cross-validation, folds by group", by_message),
+        Result("beside: the same, folds by row (they leak)", by_row),
     ]

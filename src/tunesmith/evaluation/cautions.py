@@ -16,13 +16,15 @@ FEW_OF_A_KIND = 5
 
 
 def cautions(
-    task: Task, examples: Sequence[Example], measured: Mapping[str, Mapping[str, Estimate]], metric: str
-) -> Iterator[str]:
+    task: Task, examples: Sequence[Example], measured: Mapping[str, Mapping[str, Estimate]], metric: str,
+    bar: float | None,
+) -> Iterator[str]:  # fmt: skip
     """Warnings about the intervals of ``metric``, each a sentence.
 
     Args:
         measured: By contender, its metrics.
         metric: The one that the decision is about.
+        bar: Of that metric. An interval that lies far from it may be rough without harm.
     """
     groups = {example.group or example.id for example in examples}
     if len(groups) < FEW_GROUPS and len(groups) < len(examples):
@@ -34,7 +36,7 @@ def cautions(
     if named.name == "macro_f1":
         yield "The interval of macro F1 is approximate: rare labels have few examples each."
     if named.rate:
-        rare = [name for name, metrics in measured.items() if metric in metrics and _extreme(metrics[metric])]
+        rare = [name for name, metrics in measured.items() if metric in metrics and _extreme(metrics[metric], bar)]
         if rare:
             yield (
                 f"Fewer than {FEW_OF_A_KIND} answers are wrong, or right, of {', '.join(rare)}: so near the end of its "
@@ -42,5 +44,8 @@ def cautions(
             )
 
 
-def _extreme(found: Estimate) -> bool:
-    return min(found.value, 1 - found.value) * found.n < FEW_OF_A_KIND
+def _extreme(found: Estimate, bar: float | None) -> bool:
+    """Whether few answers are of one kind, and the bar lies within the interval or no further off than it is wide."""
+    width = found.high - found.low
+    matters = bar is None or found.low - width <= bar <= found.high + width
+    return matters and min(found.value, 1 - found.value) * found.n < FEW_OF_A_KIND

@@ -59,7 +59,7 @@ class CrossValidation(Record, frozen=True, kw_only=True):
     seed: int
     contenders: dict[str, CrossScore]
     comparisons: tuple[Comparison, ...] = ()
-    """Each pair, Holm-corrected."""
+    """Each pair, Holm-corrected; wins and losses count folds."""
 
 
 def cross_validate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -143,7 +143,7 @@ def evaluate(
         }  # fmt: skip
         warnings = (
             *(chased(home, split, scores) if on == "test" else ()),
-            *cautions(home.task, examples, {n: c.metrics for n, c in scores.items()}, watched_metric(home)),
+            *_cautions(home, examples, scores),
             *below_noise(comparisons, again),
         )
         made = Evaluation(
@@ -320,6 +320,12 @@ def _compare(
     pairs = [("tuned", other) for other in measured if "tuned" in measured and not other.startswith("tuned")]
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+
+
+def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:
+    measured = {name: scored.metrics for name, scored in scores.items()}
+    bar = home.settings.bar.value if home.settings.bar else None
+    return cautions(home.task, examples, measured, watched_metric(home), bar)
 
 
 def _in_order(records: Mapping[str, Contender]) -> list[str]:
