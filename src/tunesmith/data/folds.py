@@ -37,7 +37,7 @@ def make_folds(
             then left out.
 
     Raises:
-        TunesmithError: There are fewer blocks than folds, or the split is by time.
+        TunesmithError: There are fewer blocks than folds, a fold would be empty, or the split is by time.
     """
     if config.by_time:
         raise TunesmithError(
@@ -53,8 +53,12 @@ def make_folds(
         )
     share = len(material.examples) / folds
     dealt = stratify(blocks, {str(fold): round(share * (fold + 1)) - round(share * fold) for fold in range(folds)})
+    if len(set(dealt)) < folds:
+        raise TunesmithError(
+            f"Some groups are so large that {folds} folds cannot be filled.", "ask for fewer folds with --cv"
+        )
     fold_of = {row: fold for block, fold in zip(blocks, dealt, strict=True) for row in block.rows}
-    for fold in dict.fromkeys(sorted(dealt)):
+    for fold in sorted(set(dealt)):
         sides: dict[int, Side] = {row: "test" if at == fold else "train" for row, at in fold_of.items()}
         if config.semantic_threshold is not None:
             assert embedder is not None, "a threshold of meaning needs an embedder"

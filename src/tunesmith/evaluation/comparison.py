@@ -187,7 +187,7 @@ def _swapped(pair: _Pair, resamples: int, seed: int) -> float:
     return swap_test(pair.a, pair.b, pair.groups, resamples=resamples, seed=seed, mid_p=pair.metric.rate)
 
 
-def _effect(pair: _Pair, wins: int, losses: int) -> dict[str, float | None]:
+def _effect(pair: _Pair, wins: int, losses: int) -> dict[str, Any]:
     """Its size, as `Comparison` names it."""
     if not pair.metric.rate:
         with np.errstate(invalid="ignore"):
