@@ -8,7 +8,18 @@ from tunesmith.core.codec import digest
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.record import Record
 
-__all__ = ["OVERALL", "Attacks", "Calibration", "Criterion", "HumanLabel", "Judge", "Position", "Rates", "Verdict"]
+__all__ = [
+    "OVERALL",
+    "Attacks",
+    "Calibration",
+    "Corrected",
+    "Criterion",
+    "HumanLabel",
+    "Judge",
+    "Position",
+    "Rates",
+    "Verdict",
+]
 
 OVERALL = "overall"
 """Names what holds of an answer as a whole: it passes where it passes every criterion."""
@@ -97,6 +108,8 @@ class Rates(Record, frozen=True, kw_only=True):
     """Of those the ones that people passed."""
     true_positives: int
     true_negatives: int
+    worth: tuple[float, float] = (0.0, 0.0)
+    """What the passed and the failed ones are worth in examples that do not resemble one another."""
     true_positive_rate: Estimate | None = None
     """Of the answers that people passed, the share that the judge passed."""
     true_negative_rate: Estimate | None = None
@@ -167,3 +180,20 @@ class Calibration(Record, frozen=True, kw_only=True):
     """Labels that were not used, by reason."""
     reasons: dict[str, str] = {}
     """Why something could not be measured."""
+
+
+class Corrected(Record, frozen=True, kw_only=True):
+    """A pass rate as people would give it, with its 95 % interval."""
+
+    value: float | None
+    """None where the judge is uninformative: then there is no number to give."""
+    low: float
+    high: float
+    n: int
+    """Answers with a verdict."""
+    labels: int
+    """Labels behind the correction."""
+    informative: bool
+    method: Literal["rogan_gladen", "prediction_powered"]
+    worth: float | None = None
+    """Of prediction-powered inference: labels that would be as certain without a judge."""
