@@ -168,7 +168,7 @@ class Calibration(Record, frozen=True, kw_only=True):
     """By criterion, and ``overall`` where people labelled it or every criterion of an answer."""
     position: Position | None = None
     length_bias: Estimate | None = None
-    """How much more the judge over-rates answers longer than the median than shorter ones, against people: 0 is none."""
+    """How much more it over-rates answers longer than the median than shorter ones, against people's; 0 is none."""
     self_preference: Estimate | None = None
     """The same for answers that its own model wrote, against others."""
     attacks: Attacks | None = None

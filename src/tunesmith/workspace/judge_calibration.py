@@ -117,7 +117,9 @@ def calibrate_on(
         true_positive_rate=made.rates.true_positive_rate,
         true_negative_rate=made.rates.true_negative_rate,
         corrected=corrected,
-        reasons=reasons if corrected else reasons | {"corrected": "this judge has judged no contender: `tunesmith judge run`"},
+        reasons=reasons
+        if corrected
+        else reasons | {"corrected": "this judge has judged no contender: `tunesmith judge run`"},
         calibration=made,
         gate=may_gate(panel.judge, made, config),
         gates={name: may_gate(panel.judge, made, config, name) for name in made.criteria},

@@ -1,4 +1,4 @@
-"""Where a judge's human labels come from: a file, and reviews. Whoever has other ones makes `HumanLabel` records too."""
+"""Where a judge's human labels come from: a file, and reviews. Who has others makes `HumanLabel` records too."""
 
 from __future__ import annotations
 
@@ -155,5 +155,3 @@ class _Reader:
 
 def _word(value: Any) -> str | None:
     return value if isinstance(value, str) and value else None
-
-

@@ -55,7 +55,7 @@ class JudgedContender(Record, frozen=True, kw_only=True):
 
 
 class WinRate(Record, frozen=True, kw_only=True):
-    """A contender against another, each pair of answers judged in both orders. Not corrected: no calibration of pairs."""
+    """A contender against another, each pair of answers judged in both orders. Not corrected for errors."""
 
     a: str
     b: str
@@ -166,7 +166,9 @@ def judge_run(
     reasons = {} if mine else {"corrected": gate.because[0]}
     corrected = corrected_by(run, mine) if mine else {}
     powered = _powered(desk, verdicts, read.labels) if read else {}
-    found = {name: (powered.get(name) or {}).get(criterion) or rates.get(criterion) for name, rates in corrected.items()}
+    found = {
+        name: (powered.get(name) or {}).get(criterion) or rates.get(criterion) for name, rates in corrected.items()
+    }
     return JudgeReport(
         **frame,
         kappa=mine.rates.kappa if mine else None,

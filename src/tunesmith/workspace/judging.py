@@ -197,7 +197,8 @@ class Panel:
 
     @property
     def _model(self) -> Model:
-        hosted = {"timeout_seconds": self.config.timeout_seconds, "concurrency": self.config.concurrency}
+        names = ("timeout_seconds", "concurrency", "retries")
+        hosted = {name: getattr(self.config, name) for name in names}
         return open_at(self._server, self.name, self._cap, **(hosted if self._server.base_url else {}))
 
     @property

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from tunesmith.workspace.evaluate import Evaluation
     from tunesmith.workspace.export import Export
     from tunesmith.workspace.history import History, Undone
+    from tunesmith.workspace.judge_calibration import CalibrationReport
+    from tunesmith.workspace.judge_run import JudgeReport
     from tunesmith.workspace.mend import MendReport
     from tunesmith.workspace.plan_evaluation import EvaluationPlan
     from tunesmith.workspace.planning import PlanReport
@@ -330,6 +332,21 @@ class Workspace:
         from tunesmith.workspace.plan_evaluation import plan_evaluation
 
         return plan_evaluation(self.home, difference)
+
+    def calibrate_judge(
+        self, labels: str | Path | None = None, *, progress: Progress = quiet, **options: Any
+    ) -> CalibrationReport:
+        """Measure the judge on people's labels of answers. Options: reviews, dry_run, before."""
+        from tunesmith.workspace.judge_calibration import calibrate
+
+        return calibrate(self.home, labels=Path(labels) if labels else None, progress=progress, **options)
+
+    def judge(self, contenders: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> JudgeReport:
+        """Have the judge grade contenders' answers. Options: on, sample, seed, against, labels, bar, criterion,
+        dry_run, before."""
+        from tunesmith.workspace.judge_run import judge_run
+
+        return judge_run(self.home, contenders, progress=progress, **options)
 
     def cost(self) -> CostReport:
         """What each contender costs, and what tuning would have to bring."""

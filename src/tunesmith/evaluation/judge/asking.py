@@ -54,8 +54,8 @@ def key_of(item: Judged | Pair) -> str:
 def grade_request(judge: Judge, item: Judged) -> Request:
     """Grade one answer by each criterion."""
     one = _object({"reason": _reason(), "verdict": {"type": "string", "enum": ["pass", "fail"]}})
-    end = f"Grade the value of \"answer\" by the rubric. Reply with the JSON object alone, its keys: {_names(judge)}."
-    return _request(judge, "pointwise", item.example, {"answer": item.text}, end, {n: one for n in judge.names})
+    end = f'Grade the value of "answer" by the rubric. Reply with the JSON object alone, its keys: {_names(judge)}.'
+    return _request(judge, "pointwise", item.example, {"answer": item.text}, end, dict.fromkeys(judge.names, one))
 
 
 def compare_request(judge: Judge, pair: Pair) -> Request:
@@ -85,11 +85,13 @@ def quoted(value: Any) -> str:
     """``value`` as JSON in which no text can spell a control token or hide a character."""
     text = json.dumps(value, ensure_ascii=False)
     text = CONTROL.sub(lambda found: _escaped(found[0]), text)
-    return "".join(_escaped(c) if unicodedata.category(c) in ("Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Cc") else c for c in text)
+    return "".join(
+        _escaped(c) if unicodedata.category(c) in ("Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Cc") else c for c in text
+    )
 
 
 def _escaped(character: str) -> str:
-    return json.dumps(character) [1:-1] if ord(character) > 0x7E else f"\\u{ord(character):04x}"
+    return json.dumps(character)[1:-1] if ord(character) > 0x7E else f"\\u{ord(character):04x}"
 
 
 def _request(

@@ -62,9 +62,7 @@ def agreed(labels: Iterable[HumanLabel]) -> tuple[list[HumanLabel], int]:
     return kept, disputed
 
 
-def rates_by_criterion(
-    pairs: Sequence[Labelled], names: Sequence[str], *, seed: int = 0
-) -> dict[str, Rates]:
+def rates_by_criterion(pairs: Sequence[Labelled], names: Sequence[str], *, seed: int = 0) -> dict[str, Rates]:
     """Rates for each criterion that has labels, and for ``overall``: where people labelled that, or every criterion."""
     by_name: dict[str, list[Labelled]] = {}
     for pair in (*pairs, *_overall(pairs, names)):
@@ -98,8 +96,12 @@ def rates_of(pairs: Sequence[Labelled], *, seed: int = 0) -> Rates:
         true_positives=sum(passed),
         true_negatives=sum(failed),
         worth=(_worth(passed, of_passed), _worth(failed, of_failed)),
-        true_positive_rate=measured("true_positive_rate", lambda: share(passed, of_passed, "answer that people passed")),
-        true_negative_rate=measured("true_negative_rate", lambda: share(failed, of_failed, "answer that people failed")),
+        true_positive_rate=measured(
+            "true_positive_rate", lambda: share(passed, of_passed, "answer that people passed")
+        ),
+        true_negative_rate=measured(
+            "true_negative_rate", lambda: share(failed, of_failed, "answer that people failed")
+        ),
         informedness=measured("informedness", lambda: _informedness(passed, of_passed, failed, of_failed)),
         agreement=measured(
             "agreement", lambda: share([p == j for p, j in zip(people, judge, strict=True)], groups, "labelled answer")
@@ -135,11 +137,11 @@ def _informedness(
     passed: Sequence[bool], of_passed: Sequence[str], failed: Sequence[bool], of_failed: Sequence[str]
 ) -> Estimate:
     """How far the judge is from one that does not look at the answer, with its interval."""
-    one, other = (share_of(np.array(v, dtype=float), group_codes(g)) for v, g in ((passed, of_passed), (failed, of_failed)))
-    found = rogan_gladen(Share(0.5, 1), true_positive=one, true_negative=other)
-    return Estimate(
-        value=found.youden, low=found.youden_low, high=found.youden_high, n=len(passed) + len(failed)
+    one, other = (
+        share_of(np.array(v, dtype=float), group_codes(g)) for v, g in ((passed, of_passed), (failed, of_failed))
     )
+    found = rogan_gladen(Share(0.5, 1), true_positive=one, true_negative=other)
+    return Estimate(value=found.youden, low=found.youden_low, high=found.youden_high, n=len(passed) + len(failed))
 
 
 def _worth(values: Sequence[bool], groups: Sequence[str]) -> float:

@@ -24,8 +24,7 @@ class JudgeConfig(Config):
     max_usd: float | None = Field(None, ge=0)
     """Most that one command may cost, where both prices are given. Default: `budget.usd`."""
     criteria: dict[str, str] = {}
-    """What each criterion asks for, in words: `tone: calm, British English`. Those of `task.criteria` come first; others
-    are added."""
+    """What each criterion asks for: `tone: calm, British English`. Those of `task.criteria` stand first."""
     reference: bool = True
     """Whether the judge sees the completion that a person wrote for the example."""
     max_tokens: int | None = Field(None, ge=16)
@@ -34,6 +33,8 @@ class JudgeConfig(Config):
     """Longest wait for a hosted judge's reply."""
     concurrency: int = Field(8, ge=1)
     """Questions that a hosted judge is asked at once."""
+    retries: int = Field(5, ge=0)
+    """Further calls after a hosted judge was late, too busy or broken."""
     tries: int = Field(2, ge=1, le=5)
     """How often the judge is asked until its reply can be read; after that the answer has no verdict."""
     longest_answer: int = Field(20_000, ge=1)

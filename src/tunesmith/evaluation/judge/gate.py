@@ -20,9 +20,7 @@ class Gate(Record, frozen=True, kw_only=True):
     """What stands against it, or what speaks for it."""
 
 
-def may_gate(
-    judge: Judge, calibration: Calibration | None, config: JudgeConfig, criterion: str = OVERALL
-) -> Gate:
+def may_gate(judge: Judge, calibration: Calibration | None, config: JudgeConfig, criterion: str = OVERALL) -> Gate:
     """Whether verdicts of ``judge`` by ``criterion`` may pass or stop anything, and why.
 
     Args:

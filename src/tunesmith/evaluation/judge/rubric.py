@@ -15,7 +15,7 @@ from tunesmith.evaluation.judge.config import JudgeConfig
 __all__ = ["VERSION", "judge_for", "words"]
 
 VERSION = 1
-"""Of how the material is laid out and replies are read; raised when that changes, for verdicts then mean another thing."""
+"""Of how the material is laid out and replies are read; raised when that changes: verdicts then mean another thing."""
 
 
 def judge_for(task: Task, config: JudgeConfig, model: str, model_hash: str) -> Judge:
