@@ -9,7 +9,6 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.judging import Calibration
-from tunesmith.core.splits import Split
 
 NAMES = ("relevance", "accuracy", "tone", "completeness")
 
@@ -277,14 +276,12 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
 
 
 def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
-    desk.split()
+    desk.split(validation=0.3)
     desk.baseline(["classifier"])
-    split = desk.home.latest("split", "split", Split)[0]
-    rows = [e for e in desk.home.examples() if e.id in set(split.train)]
     answered = run_answers(desk)
     wrong = {e.id for e in desk.home.examples() if e.id in answered and answered[e.id] != e.completion}
-    assert rows
     ids = list(answered)
+    assert len(ids) >= 10
     path = tmp_path / "own.jsonl"
     path.write_text("\n".join(
         json.dumps({"example": i, "contender": "classifier", "label": i not in wrong}) for i in ids
@@ -292,10 +289,9 @@ def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
     with FakeServer(lambda body, number: verdict(True)) as server:
         reach(desk, server)
         report = run(desk, "classifier", "--labels", path).json
-    if len(ids) >= 10:
-        found = report["prediction_powered"]["classifier"]["overall"]
-        assert found["value"] == pytest.approx(1 - len(wrong) / len(ids))  # people's labels stand; the judge adds nothing
-        assert not found["informative"]
+    found = report["prediction_powered"]["classifier"]["overall"]
+    assert found["value"] == pytest.approx(1 - len(wrong) / len(ids))  # people's labels stand; the judge adds nothing
+    assert not found["informative"]
 
 
 def run_answers(desk):
@@ -365,8 +361,9 @@ def test_reviews_are_labels_too(desk, tmp_path):
     with FakeServer(lambda body, number: verdict(True)) as server:
         reach(desk, server, reference=False)
         report = typed("-C", desk.home.root, "judge", "calibrate", "--json").json
-    assert report["calibration"]["rates"]["positives"] == 6  # rejected rows are no examples any more
-    assert report["true_positive_rate"]["value"] == 1
+    rates = report["calibration"]["rates"]
+    assert (rates["positives"], rates["labels"]) == (6, 14)
+    assert (report["true_positive_rate"]["value"], report["true_negative_rate"]["value"]) == (1, 0)
 
 
 def test_verdicts_are_erased_with_their_example(desk, tmp_path):

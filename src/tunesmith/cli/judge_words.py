@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from tunesmith.core.judging import Calibration, Corrected, Rates
     from tunesmith.evaluation.judge.gate import Gate
     from tunesmith.workspace.judge_calibration import CalibrationReport
-    from tunesmith.workspace.judge_run import JudgeReport, WinRate
+    from tunesmith.workspace.judge_desk import WinRate
+    from tunesmith.workspace.judge_run import JudgeReport
     from tunesmith.workspace.judging import JudgeCost
 
 __all__ = ["calibrated", "foretold", "judged"]
@@ -57,7 +58,7 @@ def judged(report: JudgeReport) -> Iterator[str]:
             yield f"{report.unanswered} answers are not given yet; what judging them would cost is not counted"
         return
     yield f"{report.run.examples} {report.run.side} examples"
-    rows = [("contender", "criterion", "judge passes", "as people would", "labels: as people would", "no verdict")]
+    rows: list[tuple[str, ...]] = [("contender", "criterion", "judge passes", "as people would", "labels: as people would", "no verdict")]
     for name, found in report.run.contenders.items():
         for criterion, rate in found.pass_rates.items():
             one = report.corrected.get(name, {}).get(criterion)
@@ -77,7 +78,7 @@ def judged(report: JudgeReport) -> Iterator[str]:
 
 
 def _rates_table(criteria: dict[str, Rates]) -> str:
-    rows = [("criterion", "labels", "true positives", "true negatives", "kappa", "agreement", "no verdict")]
+    rows: list[tuple[str, ...]] = [("criterion", "labels", "true positives", "true negatives", "kappa", "agreement", "no verdict")]
     for name, rates in criteria.items():
         cells = (rates.true_positive_rate, rates.true_negative_rate, rates.kappa, rates.agreement)
         rows.append((name, str(rates.labels), *map(_cell, cells), str(rates.unreadable)))

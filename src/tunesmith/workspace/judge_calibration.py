@@ -22,7 +22,7 @@ from tunesmith.evaluation.judge.gate import Gate, may_gate
 from tunesmith.evaluation.judge.reading import Better
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_labels import read_labels, review_labels
-from tunesmith.workspace.judge_run import corrected_run
+from tunesmith.workspace.judge_rates import corrected_run, newest_calibration
 from tunesmith.workspace.judging import JudgeCost, Panel
 
 __all__ = ["CalibrationReport", "calibrate", "calibrate_on"]
@@ -98,7 +98,7 @@ def calibrate_on(
     bench = _Bench(home, panel, labels)
     cost = panel.cost([*bench.items, *bench.pairs], more=bench.attacks_at_most)
     if dry_run:
-        gate = may_gate(panel.judge, _newest(home), home.settings.judge)
+        gate = may_gate(panel.judge, newest_calibration(home), home.settings.judge)
         return CalibrationReport(
             judge=panel.judge, gate=gate, cost=cost, rejected=rejected, dry_run=True,
             reasons=dict.fromkeys(("kappa", "true_positive_rate", "true_negative_rate", "corrected"), DRY),
@@ -129,17 +129,12 @@ def calibrate_on(
     )
 
 
-def _newest(home: Home) -> Calibration | None:
-    found = home.latest("calibration", "judge", Calibration)
-    return found[0] if found else None
-
-
 class _Bench:
     """The labels that can be used, and what the judge is asked about them."""
 
     def __init__(self, home: Home, panel: Panel, labels: Sequence[HumanLabel]) -> None:
         self.home, self.panel, self.config = home, panel, home.settings.judge
-        self.by_id = {e.id: e for e in home.examples()}
+        self.by_id = {e.id: e for e in (*home.store.removed(), *home.examples())}
         self.set_aside: dict[str, int] = {}
         kept, disputed = agreed(labels)
         self.labels = [label for label in kept if self._usable(label)]

@@ -135,6 +135,8 @@ class _Reader:
         models = {record.model for record in records.values()}
         model = models.pop() if len(models) == 1 else None
         if isinstance(text, str):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise _Bad("its text holds half a character", "write the file as UTF-8")
             return text, model
         if not isinstance(name, str):
             raise _Bad("it has neither text nor contender", f"write {FORM}")
