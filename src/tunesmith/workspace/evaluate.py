@@ -32,7 +32,17 @@ from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 
-__all__ = ["OF_THE_NEWEST_RUN", "ContenderScore", "Evaluation", "evaluate", "newest", "prepared"]
+__all__ = [
+    "OF_THE_NEWEST_RUN",
+    "ContenderScore",
+    "Evaluation",
+    "certified",
+    "evaluate",
+    "named_contenders",
+    "newest",
+    "prepared",
+    "rows_of",
+]
 
 OF_THE_NEWEST_RUN = frozenset({"tuned", "tuned+schema"})
 """Names that mean another model after each tuning run."""
@@ -115,16 +125,9 @@ def evaluate(
         TunesmithError: The split does not certify, nothing is prepared, or a name is not known.
     """
     answering = answering or Answering(home)
-    split = answering.split
-    if not split.certificate.certified:
-        raise TunesmithError(
-            f"The split is not certified: {'; '.join(split.certificate.problems)}.",
-            "split again with `tunesmith split`",
-        )
-    examples = _rows(home, split, on, sample, seed)
-    if not names or OF_THE_NEWEST_RUN & set(names):
-        _ask_as_set_now(home, answering)
-    records = _chosen(home, answering, names)
+    split = certified(answering.split)
+    examples = rows_of(home, split, on, sample, seed)
+    records = named_contenders(home, answering, names)
     for name in home.settings.bar.asked if home.settings.bar else ():
         find(home.task, name)  # a name that does not exist is said before anything is asked
     with home.alone("evaluate"):
@@ -198,7 +201,14 @@ def _ask_as_set_now(home: Home, answering: Answering) -> None:
         answering.freeze(run[0], entry.inputs)
 
 
-def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+def named_contenders(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+    """The records of the contenders that are named, or of all that are prepared.
+
+    Raises:
+        TunesmithError: Nothing is prepared, a name is not known, or what it means has changed since.
+    """
+    if not names or OF_THE_NEWEST_RUN & set(names):
+        _ask_as_set_now(home, answering)
     there = prepared(home, answering)
     if not there:
         raise TunesmithError(
@@ -237,7 +247,21 @@ def _of_run(home: Home, answering: Answering, run: str) -> Contender:
     return runs[run]
 
 
-def _rows(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
+def certified(split: Split) -> Split:
+    """The split itself.
+
+    Raises:
+        TunesmithError: It is not certified.
+    """
+    if not split.certificate.certified:
+        raise TunesmithError(
+            f"The split is not certified: {'; '.join(split.certificate.problems)}.",
+            "split again with `tunesmith split`",
+        )
+    return split
+
+
+def rows_of(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
     """The side's examples, or so many of them drawn by the seed."""
     ids = set(getattr(split, on))
     rows = [e for e in home.examples() if e.id in ids]

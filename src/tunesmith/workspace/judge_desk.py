@@ -18,7 +18,7 @@ from tunesmith.evaluation.judge.asking import Judged, Pair
 from tunesmith.evaluation.judge.biases import Compared
 from tunesmith.evaluation.judge.calibration import share
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import OF_THE_NEWEST_RUN, ask_as_set_now, certified, chosen, side_rows
+from tunesmith.workspace.evaluate import certified, named_contenders, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judging import JudgeCost, Panel
 
@@ -79,11 +79,9 @@ class Desk:
     ) -> None:  # fmt: skip
         self.home, self.panel, self.against = home, panel, against
         self.answering = Answering(home)
-        self.examples: list[Example] = side_rows(home, certified(self.answering.split), on, sample, seed)
+        self.examples: list[Example] = rows_of(home, certified(self.answering.split), on, sample, seed)
         wanted = [*names, *([against] if against and names and against not in names else [])]
-        if not wanted or OF_THE_NEWEST_RUN & set(wanted):
-            ask_as_set_now(home, self.answering)
-        self.records = chosen(home, self.answering, wanted)
+        self.records = named_contenders(home, self.answering, wanted)
         if against is not None and against not in self.records:
             raise UnknownName.among("contender that is judged", against, self.records)
         self._side, self._sample, self._seed = on, sample, seed

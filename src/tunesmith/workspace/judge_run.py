@@ -14,12 +14,12 @@ from tunesmith.core.judging import OVERALL, Corrected, HumanLabel, Judge, Verdic
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.evaluation.judge.gate import Gate, may_gate
-from tunesmith.workspace.evaluate import look
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import Desk, JudgeRun
 from tunesmith.workspace.judge_labels import Labels, read_labels
 from tunesmith.workspace.judge_rates import corrected_by, newest_calibration, powered
 from tunesmith.workspace.judging import JudgeCost, Panel
+from tunesmith.workspace.looks import look
 
 __all__ = ["JudgeReport", "judge_run"]
 
@@ -91,7 +91,7 @@ def judge_run(
         cost = desk.cost()
         before(cost)
         panel.afford(cost)
-        looks = look(home, desk.answering.split, list(desk.records)) if on == "test" else 0
+        looks = look(home, desk.answering.split, desk.records) if on == "test" else 0
         verdicts = {name: panel.verdicts(desk.items_of(name), progress) for name in desk.records}
         run = desk.run(verdicts, progress)
         home.save("judged", "judge", run, {"task": home.task.hash, "split": run.split, "judge": panel.judge.hash})
