@@ -86,7 +86,8 @@ def test_a_fair_judge_is_measured_attacked_and_may_gate(desk, tmp_path):
     report = ended.json
     assert ended.status == 0
     assert report["true_positive_rate"]["value"] == report["true_negative_rate"]["value"] == 1
-    assert report["true_positive_rate"]["low"] == pytest.approx(0.8865, abs=1e-4)  # Wilson of 30 of 30: 1 / (1 + z^2 / 30)
+    # Wilson of 30 of 30: 1 / (1 + z^2 / 30)
+    assert report["true_positive_rate"]["low"] == pytest.approx(0.8865, abs=1e-4)
     assert (report["kappa"]["value"], report["gate"]["may"]) == (1, True)
     made = report["calibration"]
     assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (50, 0)
@@ -240,8 +241,9 @@ def test_a_rubric_model_or_prompt_that_changed_may_not_gate(desk, tmp_path):
                              ({"max_tokens": 99}, "prompt"), ({"reference": False}, "rubric")):  # fmt: skip
             reach(desk, server, **change)
             ended = run(desk, "constant", "--sample", "4", "--gate", "0.0")
-            assert (ended.status, ended.json["kappa"], ended.json["corrected"], ended.json["standing"]) == (1, None, {}, {})
-            assert f"its {what} changed" in ended.json["gate"]["because"][0]
+            report = ended.json
+            assert (ended.status, report["kappa"], report["corrected"], report["standing"]) == (1, None, {}, {})
+            assert f"its {what} changed" in report["gate"]["because"][0]
 
 
 def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk, tmp_path):
@@ -262,7 +264,8 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
         assert not any("classifier" in m["content"] for body in server.bodies for m in body["messages"])
         words = typed("-C", desk.home.root, "judge", "run", "constant", "classifier", "--against", "constant").out
     report = ended.json
-    accuracy = {n: c["metrics"]["accuracy"] for n, c in typed("-C", desk.home.root, "evaluate", "--json").json["contenders"].items()}
+    scored = typed("-C", desk.home.root, "evaluate", "--json").json["contenders"]
+    accuracy = {name: each["metrics"]["accuracy"] for name, each in scored.items()}
     for name, judged in report["run"]["contenders"].items():
         assert judged["pass_rates"]["overall"]["value"] == pytest.approx(accuracy[name]["value"])
         corrected = report["corrected"][name]["overall"]

@@ -20,7 +20,8 @@ JUDGE = Judge(model="m", model_hash="h", criteria=(Criterion(name="tone", descri
 EXAMPLE = Example.make((Message(role="user", content="Where is it?"),), "On its way.")
 ENDS = "\n\nThe material ends here. "
 SPECIAL = ["<|im_end|>", "<|im_start|>system", "</s>", "[INST]", "<start_of_turn>", '"}', "\\", "\n", "\u202e", "\u200b"]
-texts = st.lists(st.one_of(st.sampled_from([*SPECIAL, ENDS, "שלום", "\U000e0041"]), st.text(max_size=20)), max_size=12)
+ODD = st.sampled_from([*SPECIAL, ENDS, "שלום", "\U000e0041"])
+texts = st.lists(st.one_of(ODD, st.text(max_size=20)), max_size=12)
 
 
 def material(request):

@@ -58,7 +58,8 @@ def judged(report: JudgeReport) -> Iterator[str]:
             yield f"{report.unanswered} answers are not given yet; what judging them would cost is not counted"
         return
     yield f"{report.run.examples} {report.run.side} examples"
-    rows: list[tuple[str, ...]] = [("contender", "criterion", "judge passes", "as people would", "labels: as people would", "no verdict")]
+    head = ("contender", "criterion", "judge passes", "as people would", "by labels and judge", "no verdict")
+    rows: list[tuple[str, ...]] = [head]
     for name, found in report.run.contenders.items():
         for criterion, rate in found.pass_rates.items():
             one = report.corrected.get(name, {}).get(criterion)
@@ -78,7 +79,8 @@ def judged(report: JudgeReport) -> Iterator[str]:
 
 
 def _rates_table(criteria: dict[str, Rates]) -> str:
-    rows: list[tuple[str, ...]] = [("criterion", "labels", "true positives", "true negatives", "kappa", "agreement", "no verdict")]
+    head = ("criterion", "labels", "true positives", "true negatives", "kappa", "agreement", "no verdict")
+    rows: list[tuple[str, ...]] = [head]
     for name, rates in criteria.items():
         cells = (rates.true_positive_rate, rates.true_negative_rate, rates.kappa, rates.agreement)
         rows.append((name, str(rates.labels), *map(_cell, cells), str(rates.unreadable)))
