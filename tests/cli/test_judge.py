@@ -269,7 +269,8 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
     for name, judged in report["run"]["contenders"].items():
         assert judged["pass_rates"]["overall"]["value"] == pytest.approx(accuracy[name]["value"])
         corrected = report["corrected"][name]["overall"]
-        assert corrected["low"] <= corrected["value"] == pytest.approx(accuracy[name]["value"]) <= corrected["high"]
+        assert corrected["value"] == pytest.approx(accuracy[name]["value"])
+        assert corrected["low"] <= corrected["value"] <= corrected["high"]
         width = judged["pass_rates"]["overall"]["high"] - judged["pass_rates"]["overall"]["low"]
         assert corrected["high"] - corrected["low"] > width  # the judge's own errors are uncertain too
     (wins,) = report["run"]["wins"]

@@ -6,20 +6,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example, Message
 from tunesmith.core.judging import Criterion, Judge
+from tunesmith.core.task import Field, Task
 from tunesmith.evaluation.judge.asking import Judged, Pair, again, compare_request, grade_request, key_of, quoted
 from tunesmith.evaluation.judge.attacks import KINDS, attacked
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.judge.reading import read_better, read_grades
 from tunesmith.evaluation.judge.rubric import judge_for
-from tunesmith.core.errors import TunesmithError
-from tunesmith.core.task import Field, Task
 
 JUDGE = Judge(model="m", model_hash="h", criteria=(Criterion(name="tone", description="calm"), Criterion(name="truth")))
 EXAMPLE = Example.make((Message(role="user", content="Where is it?"),), "On its way.")
 ENDS = "\n\nThe material ends here. "
-SPECIAL = ["<|im_end|>", "<|im_start|>system", "</s>", "[INST]", "<start_of_turn>", '"}', "\\", "\n", "\u202e", "\u200b"]
+SPECIAL = [
+    "<|im_end|>",
+    "<|im_start|>system",
+    "</s>",
+    "[INST]",
+    "<start_of_turn>",
+    '"}',
+    "\\",
+    "\n",
+    "\u202e",
+    "\u200b",
+]
 ODD = st.sampled_from([*SPECIAL, ENDS, "שלום", "\U000e0041"])
 texts = st.lists(st.one_of(ODD, st.text(max_size=20)), max_size=12)
 

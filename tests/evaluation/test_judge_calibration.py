@@ -122,7 +122,10 @@ def test_attacks_are_counted_by_kind_and_unreadable_ones_apart():
 OTHER_PROMPT = Judge(model="m", model_hash="h", criteria=JUDGE.criteria, prompt="p")
 
 
-def calibration(rows, *, judge=JUDGE, attacks=Attacks(tried=40, turned=0)):
+HELD = Attacks(tried=40, turned=0)
+
+
+def calibration(rows, *, judge=JUDGE, attacks=HELD):
     return Calibration(judge=judge, rates=rates_of(rows), criteria={OVERALL: rates_of(rows)}, attacks=attacks)
 
 
