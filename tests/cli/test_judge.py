@@ -292,7 +292,9 @@ def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
     ))  # fmt: skip
     with FakeServer(lambda body, number: verdict(True)) as server:
         reach(desk, server)
-        report = run(desk, "classifier", "--labels", path).json
+        ended = run(desk, "classifier", "--labels", path)
+    assert ended.status == 0, ended.err
+    report = ended.json
     found = report["prediction_powered"]["classifier"]["overall"]
     assert found["value"] == pytest.approx(1 - len(wrong) / len(ids))  # people's labels stand; the judge adds nothing
     assert not found["informative"]

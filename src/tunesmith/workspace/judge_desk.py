@@ -143,7 +143,7 @@ class Desk:
             if read:
                 values, of = [bool(passed) for passed, _ in read], [group for _, group in read]
                 rates[criterion] = share(values, of, "answer")
-                worth[criterion] = share_of(np.array(values, dtype=float), group_codes(of)).n
+                worth[criterion] = float(share_of(np.array(values, dtype=float), group_codes(of)).n)
         problems: dict[str, int] = {}
         for verdict in verdicts:
             if verdict.problem is not None:

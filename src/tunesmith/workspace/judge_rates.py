@@ -80,7 +80,8 @@ def powered(
             except NothingToMeasure:
                 continue
             made.setdefault(name, {})[criterion] = Corrected(
-                value=found.value, low=found.low, high=found.high, n=len(read), labels=len(with_label),
-                informative=found.weight > 0, method="prediction_powered", worth=found.worth,
+                value=float(found.value), low=float(found.low), high=float(found.high), n=len(read),
+                labels=len(with_label), informative=bool(found.weight > 0), method="prediction_powered",
+                worth=float(found.worth),
             )  # fmt: skip
     return made

@@ -145,7 +145,7 @@ def _informedness(
 
 
 def _worth(values: Sequence[bool], groups: Sequence[str]) -> float:
-    return share_of(np.array(values, dtype=float), group_codes(groups)).n if values else 0.0
+    return float(share_of(np.array(values, dtype=float), group_codes(groups)).n) if values else 0.0
 
 
 def _overall(pairs: Sequence[Labelled], names: Sequence[str]) -> list[Labelled]:
