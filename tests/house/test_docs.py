@@ -24,6 +24,7 @@ ROAD = (
     "tuning",
     "forgetting",
     "evaluation",
+    "judge",
     "decision",
     "dossier",
     "export",

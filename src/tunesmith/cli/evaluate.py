@@ -8,6 +8,7 @@ import typer
 
 from tunesmith.cli.app import app, open_workspace, show
 from tunesmith.cli.progress import progress
+from tunesmith.core.errors import TunesmithError
 
 
 @app.command()
@@ -19,20 +20,77 @@ def evaluate(
     sample: Annotated[
         int | None, typer.Option(min=1, help="Score so many of the side's rows, drawn by --seed.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the sample, the folds and the order of --repeat.")] = 0,
+    repeat: Annotated[
+        int, typer.Option(min=0, help="Ask again so many times: how much answers change by themselves.")
+    ] = 0,
+    cv: Annotated[
+        int | None,
+        typer.Option("--cv", min=2, help="Cross-validate untuned contenders in so many folds; test stays unseen."),
+    ] = None,
+    cv_repeats: Annotated[int, typer.Option(min=1, help="Deal the folds anew so many times.")] = 3,
+    plan: Annotated[
+        float | None,
+        typer.Option(help="How many test examples show a difference so large, such as 0.05. Asks nothing."),
+    ] = None,
 ) -> None:
     """Score and compare contenders on one side of the split."""
-    from tunesmith.cli.tables import comparison_table, contender_table
+    from tunesmith.cli.tables import comparison_table, contender_table, repeat_table
 
     workspace = open_workspace()
+    if plan is not None:
+        _plan(plan)
+        return
+    if cv is not None:
+        if on == "test" or sample is not None or repeat:
+            raise TunesmithError(
+                "--cv holds out every row that is not test, so it goes with none of --on test, --sample and --repeat.",
+                "leave those out, or leave out --cv",
+            )
+        _cross_validate(contenders or [], cv, cv_repeats, seed)
+        return
     with progress("answering") as told:
-        evaluation = workspace.evaluate(contenders or (), on=on, sample=sample, seed=seed, progress=told)
+        evaluation = workspace.evaluate(contenders or (), on=on, sample=sample, seed=seed, repeat=repeat, progress=told)
     lines = [
         f"{evaluation.examples} {on} examples",
         contender_table(evaluation.contenders, workspace.home.settings.bar),
     ]
     if evaluation.comparisons:
         lines.append(comparison_table(evaluation.comparisons))
+    if evaluation.repeats:
+        lines.append(repeat_table(evaluation.repeats))
     if on == "test":
         lines.append(f"looks at this test set so far: {evaluation.test_looks}")
+    lines += [f"warning: {warning}" for warning in evaluation.warnings]
     show(evaluation, "\n".join(lines))
+
+
+def _plan(difference: float) -> None:
+    from tunesmith.cli.tables import plain_table
+
+    made = open_workspace().plan_evaluation(difference)
+    rows = [("to show a difference of", "discordant", "examples", f"of {made.test} test")]
+    for needed in (*made.measured, *made.in_general):
+        share = "-" if needed.discordant is None else f"{needed.discordant:.2f}"
+        rows.append((needed.of, share, str(needed.examples), "enough" if needed.enough else "too few"))
+    show(made, f"{difference:g} shown four times of five, at the 5 % level\n{plain_table(rows)}")
+
+
+def _cross_validate(names: list[str], folds: int, repeats: int, seed: int) -> None:
+    from tunesmith.cli.tables import comparison_table, plain_table
+
+    with progress("cross-validating") as told:
+        made = open_workspace().cross_validate(names, folds=folds, repeats=repeats, seed=seed, progress=told)
+    rows = [("contender", made.metric, "95 % interval", "lowest fold", "highest", "failed")]
+    for name, scored in made.contenders.items():
+        found, each = scored.metrics[made.metric], [value for row in scored.folds for value in row]
+        interval = f"[{found.low:.3f}, {found.high:.3f}]"
+        rows.append((name, f"{found.value:.3f}", interval, f"{min(each):.3f}", f"{max(each):.3f}", str(scored.failed)))
+    lines = [
+        f"cross-validation: {made.examples} train and validation examples in {made.groups} groups, {folds} folds, "
+        f"{repeats} times; test was not looked at, and the intervals are approximate",
+        plain_table(rows),
+    ]
+    if made.comparisons:
+        lines.append(comparison_table(made.comparisons))
+    show(made, "\n".join(lines))

@@ -38,6 +38,7 @@ VERBS = (
     "tune",
     "forgetting",
     "evaluate",
+    "judge",
     "cost",
     "decide",
     "report",

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from tunesmith.core.forgetting import Forgetting, Loss
     from tunesmith.decision.config import BarConfig
     from tunesmith.workspace.evaluate import ContenderScore
+    from tunesmith.workspace.repeats import Repeated
 
-__all__ = ["comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table"]
+__all__ = ["comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table", "repeat_table"]
 
 
 def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:
@@ -48,6 +49,22 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         rows.append(
             (f"{c.a} - {c.b}", c.metric, f"{c.difference:+.3f}", interval, f"{p:.2g}", str(c.wins), str(c.losses))
         )
+    lines = [plain_table(rows)]
+    lines += [
+        f"{c.a} - {c.b}: nothing is shown; it would take {c.examples_to_see:,} examples like these {c.n:,} to"
+        for c in comparisons
+        if c.examples_to_see and c.examples_to_see > c.n
+    ]
+    return "\n".join(lines)
+
+
+def repeat_table(repeats: Mapping[str, Repeated]) -> str:
+    """One row a contender that was asked again: how much it changes by itself."""
+    rows = [("asked again", "times", "metric", "spread", "noise floor", "changed", "right and wrong", "failed")]
+    for name, r in repeats.items():
+        flipped = "-" if r.flipped is None else f"{r.flipped.value:.3f}"
+        floor, spread = f"{r.noise_floor:.3f}", f"{r.spread:.4f}"
+        rows.append((name, str(r.times), r.metric, spread, floor, f"{r.changed.value:.3f}", flipped, str(r.failed)))
     return plain_table(rows)
 
 

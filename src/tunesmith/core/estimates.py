@@ -50,3 +50,19 @@ class Comparison(Record, frozen=True, kw_only=True):
     """Name of the statistical test."""
     skipped: int = 0
     """Examples left out because one of the two has nothing usable to compare."""
+    p_exact: float | None = None
+    """McNemar's exact p, where the test is its mid-p: never below it, and never too low."""
+    odds_ratio: float | None = None
+    """Examples that only a gets right for each that only b does; None where there is none of either."""
+    odds_ratio_low: float | None = None
+    odds_ratio_high: float | None = None
+    """Of its exact 95 % interval; None where it has no upper end."""
+    cohen_h: float | None = None
+    """Of two rates: 0.2 is small, 0.5 middling, 0.8 large."""
+    standardized: float | None = None
+    """Of scores: the mean difference over the standard deviation of the differences, example by example."""
+    least_seen: float | None = None
+    """The least true difference that so many examples, in these groups, show four times of five; None where the two
+    never differ."""
+    examples_to_see: int | None = None
+    """Where nothing is shown: examples that would show a true difference as large as this one four times of five."""

@@ -59,18 +59,18 @@ def make_split(
             "--train-per-label draws train rows by their label, and --by-time takes all that are early enough.",
             "leave out one of them; both may also stand under split in tunesmith.yaml",
         )
-    material = _material(examples, task, config)
+    material = material_of(examples, task, config)
     rows = material.examples
     pinned = {side: [i for i, e in enumerate(rows) if e.side == side] for side in PROTECTED}
     unseen = _unseen(rows, unreviewed)
     if config.by_time:
         sides, late = draw_by_time(material, unseen)
-        _enough_groups(len(_blocks(material, sorted(sides))), len(rows), len(unseen))
+        _enough_groups(len(blocks_of(material, sorted(sides))), len(rows), len(unseen))
         return _record(material, sides, unseen | late, task, snapshot, embedder)
     aside = unseen | _too_near(material, pinned, unseen)
     pinned = {side: [i for i in pins if i not in aside] for side, pins in pinned.items()}
     pool = [i for i, e in enumerate(rows) if i not in aside and e.side not in PROTECTED]
-    blocks = _blocks(material, pool)
+    blocks = blocks_of(material, pool)
     sides = {i: side for side in PROTECTED for i in pinned[side]}
     _enough_groups(len(blocks) + len(kin_groups([material.kin[i] for i in sides])), len(rows), len(unseen))
     sides.update(draw_few(material, blocks, pinned, task) if config.train_per_label else draw(material, blocks, pinned))
@@ -115,7 +115,7 @@ def extend_split(
                 f"split anew with `tunesmith split`, or add those rows without --side {side}",
             )
     placed = [msgspec.structs.replace(e, side=side_of[e.id]) if side_of.get(e.id) in PROTECTED else e for e in examples]
-    material = _material(placed, task, config)
+    material = material_of(placed, task, config)
     pinned = {side: [i for i, e in enumerate(material.examples) if e.side == side] for side in PROTECTED}
     unseen = _unseen(material.examples, unreviewed)
     aside = unseen | (out_of_order(material, pinned, unseen) if config.by_time else {})
@@ -127,7 +127,7 @@ def extend_split(
     return _record(material, sides, aside, task, snapshot, embedder, extends=present.hash)
 
 
-def _material(examples: Sequence[Example], task: Task, config: SplitConfig) -> Material:
+def material_of(examples: Sequence[Example], task: Task, config: SplitConfig) -> Material:
     rows = sorted({e.id: e for e in examples}.values(), key=lambda e: e.id)
     return Material(
         rows, Shingled([e.prompt for e in rows]), kin_of(rows, config.by), [_strata(e, task) for e in rows], config
@@ -219,7 +219,7 @@ def _too_near(material: Material, pinned: dict[Side, list[int]], gone: Collectio
     return aside
 
 
-def _blocks(material: Material, pool: list[int]) -> list[Block]:
+def blocks_of(material: Material, pool: list[int]) -> list[Block]:
     """The pool's rows joined by kinship and by near-duplicate prompts, following chains of either."""
     place = {row: at for at, row in enumerate(pool)}
 

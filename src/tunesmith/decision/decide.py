@@ -318,6 +318,7 @@ def _cautions(case: Case) -> list[str]:
         lines.append(
             f"The test set was scored {facts.test_looks} times; every look makes its figures a little too kind."
         )
+    lines += facts.evaluation_warnings
     if case.unmeasured:
         lines.append(f"{case.bar.metric} could not be measured of {listed([c.name for c in case.unmeasured])}.")
     failed = [f"{c.name} {c.failed}" for c in facts.contenders if c.failed]

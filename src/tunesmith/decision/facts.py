@@ -94,6 +94,8 @@ class Facts(Record, frozen=True, kw_only=True):
     """Name of a finished tuning run, whether or not it has been evaluated."""
     test_looks: int = 0
     """How often the test set has been scored, this time counted."""
+    evaluation_warnings: tuple[str, ...] = ()
+    """What makes the measured figures rougher, or kinder, than they look; each a sentence."""
     most_items_lost: float | None = None
     """Largest share of the general items that a tuned contender may lose and still be shipped."""
     overrides: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -16,13 +17,19 @@ from tunesmith.core.statistics import (
     IntArray,
     Interval,
     Tally,
+    cohen_h,
     correlation,
+    design_effect,
+    discordant_odds_ratio,
+    examples_needed_for_difference,
     group_codes,
     holm,
     mcnemar,
     mean_tally,
     paired_interval,
     phi,
+    smallest_difference_seen,
+    standardized_difference,
     swap_test,
     tally_interval,
 )
@@ -31,6 +38,8 @@ from tunesmith.evaluation.metrics import Metric, Named, find
 from tunesmith.evaluation.scored import Scored
 
 __all__ = ["compare", "contrasts"]
+
+LEVEL = 0.05
 
 
 def compare(
@@ -60,6 +69,7 @@ def compare(
     Returns:
         In the metric's unit. ``n`` counts the examples that bear on it, ``skipped`` those where a failed, missing or
         unmeasurable answer leaves nothing to compare; ``wins`` and ``losses`` count examples where a, or b, did better.
+        With the size of the effect, and what so many examples can show.
 
     Raises:
         NothingToMeasure: No example has something to compare.
@@ -73,6 +83,7 @@ def compare(
         )
     wins, losses = _wins(pair)
     low, high = _interval(pair)
+    p = mcnemar(wins, losses) if pair.binary else _swapped(pair, resamples, seed)
     return Comparison(
         a=names[0],
         b=names[1],
@@ -80,14 +91,15 @@ def compare(
         difference=pair.a.value() - pair.b.value(),
         low=low,
         high=high,
-        p_value=mcnemar(wins, losses)
-        if pair.binary
-        else swap_test(pair.a, pair.b, pair.groups, resamples=resamples, seed=seed),
+        p_value=p,
         n=len(pair.groups),
         wins=wins,
         losses=losses,
         test="McNemar mid-p" if pair.binary else f"swaps by {'example' if pair.strangers else 'group'}",
         skipped=len(examples) - pair.measured,
+        p_exact=mcnemar(wins, losses, mid_p=False) if pair.binary else None,
+        **_effect(pair, wins, losses),
+        **_reach(pair, wins, losses, shown=p <= LEVEL),
     )
 
 
@@ -168,6 +180,42 @@ def _interval(pair: _Pair) -> Interval:
     else:
         together = correlation(a.influence(), b.influence(), pair.groups)
     return paired_interval(a.value(), around_a, b.value(), around_b, together)
+
+
+def _swapped(pair: _Pair, resamples: int, seed: int) -> float:
+    """Counts come in few different differences, so rates get mid-p."""
+    return swap_test(pair.a, pair.b, pair.groups, resamples=resamples, seed=seed, mid_p=pair.metric.rate)
+
+
+def _effect(pair: _Pair, wins: int, losses: int) -> dict[str, Any]:
+    """Its size, as `Comparison` names it."""
+    if not pair.metric.rate:
+        with np.errstate(invalid="ignore"):
+            apart = pair.a.of(pair.a.counts) - pair.b.of(pair.b.counts)
+        return {"standardized": standardized_difference(apart[~np.isnan(apart)])}
+    found: dict[str, float | None] = {"cohen_h": cohen_h(pair.a.value(), pair.b.value())}
+    if ratio := discordant_odds_ratio(wins, losses):
+        found |= {"odds_ratio": ratio.value, "odds_ratio_low": ratio.low, "odds_ratio_high": ratio.high}
+    return found
+
+
+def _reach(pair: _Pair, wins: int, losses: int, *, shown: bool) -> dict[str, Any]:
+    """What so many examples show, and how many would show what was seen."""
+    n, pulls = len(pair.groups), pair.a.influence() - pair.b.influence()
+    squares = float(pulls @ pulls)
+    if n < 2 or squares < 1e-18:
+        return {}
+    effect, number = design_effect(pulls, pair.groups), int(pair.groups.max()) + 1
+    if number < 2:
+        return {}
+    least = smallest_difference_seen(math.sqrt(squares / (n * (n - 1)) * effect), number - 1)
+    seen, needed = abs(pair.a.value() - pair.b.value()), None
+    if not shown and pair.metric.rate:
+        strangers = examples_needed_for_difference(abs(wins - losses) / n, (wins + losses) / n)
+        needed = math.ceil(strangers * effect) if strangers else None
+    elif not shown and seen > 1e-12:
+        needed = math.ceil(n * (least / seen) ** 2)
+    return {"least_seen": least, "examples_to_see": needed}
 
 
 def _wins(pair: _Pair) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, partial
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.core.task import Parsed
+from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash, open_model
 from tunesmith.models.reply import Model, Reply
@@ -38,19 +40,23 @@ __all__ = ["Answering", "current_split", "open_at"]
 SAVE_EVERY = 16
 
 
-def open_at(server: ModelConfig | TeacherConfig, name: str, budget_usd: float) -> Model:
-    """The model ``name``, on this machine or at ``server``'s address; with prices, the budget caps what it may cost."""
+def open_at(server: ModelConfig | TeacherConfig | JudgeConfig, name: str, budget_usd: float, **hosted: Any) -> Model:
+    """The model ``name``, on this machine or at ``server``'s address; with prices, the budget caps what it may cost.
+
+    ``hosted`` are further settings of ``HostedModel``, where there is an address.
+    """
     if server.base_url is None:
         return open_model(name)
     paid_in, paid_out = server.usd_per_million_input_tokens, server.usd_per_million_output_tokens
     if paid_in is None or paid_out is None:  # without prices nothing can be counted against a cap
-        return open_model(name, base_url=server.base_url, api_key_env=server.api_key_env)
+        return open_model(name, base_url=server.base_url, api_key_env=server.api_key_env, **hosted)
     return open_model(
         name,
         base_url=server.base_url,
         api_key_env=server.api_key_env,
         prices=Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
         cap=SpendingCap(budget_usd),
+        **hosted,
     )
 
 
@@ -199,6 +205,18 @@ class Answering:
     def unsaved(self, ready: Asking, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks the model, not saved: of a model that is still learning."""
         return self._asked([(ready, example) for example in examples], quiet)
+
+    def again(self, record: Contender, examples: Sequence[Example], seed: int) -> Iterator[Answer]:
+        """Answers of ``record`` to ``examples`` once more, not saved; one that draws its words draws by ``seed``."""
+        if not examples:
+            return
+        if record.model is not None and record.decoding.temperature != 0:
+            record = replace(record, decoding=replace(record.decoding, seed=seed))
+        ready = open_contender(record, self.context(constrained=record.constraint is not None, run=self._run(record)))
+        if isinstance(ready, Predicting):
+            yield from self.predicted(ready, examples)
+        else:
+            yield from self.unsaved(ready, examples)
 
     def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks no model, not saved."""

@@ -106,6 +106,7 @@ def _facts(home: Home) -> Facts:
         stale=tuple(_stale(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
+        evaluation_warnings=evaluation.warnings,
         most_items_lost=home.settings.forgetting.most_items_lost,
         overrides=overrides(home),
         costs=complete(sheets),

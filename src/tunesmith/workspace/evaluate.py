@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -17,19 +17,32 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
-from tunesmith.core.store import Derived, LedgerEntry
+from tunesmith.core.store import Derived
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.bar import verdict
+from tunesmith.evaluation.cautions import cautions
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 
-__all__ = ["OF_THE_NEWEST_RUN", "ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
+__all__ = [
+    "OF_THE_NEWEST_RUN",
+    "ContenderScore",
+    "Evaluation",
+    "certified",
+    "evaluate",
+    "named_contenders",
+    "newest",
+    "prepared",
+    "rows_of",
+]
 
 OF_THE_NEWEST_RUN = frozenset({"tuned", "tuned+schema"})
 """Names that mean another model after each tuning run."""
@@ -83,6 +96,10 @@ class Evaluation(Record, frozen=True, kw_only=True):
     """How often answers to this test set were scored, this time included."""
     sample: int | None = None
     seed: int = 0
+    warnings: tuple[str, ...] = ()
+    """What makes these figures rougher, or kinder, than they look; each a sentence."""
+    repeats: dict[str, Repeated] = {}
+    """By contender, where it was asked again: how much its answers change by themselves."""
 
 
 def evaluate(
@@ -92,6 +109,7 @@ def evaluate(
     on: Side = "validation",
     sample: int | None = None,
     seed: int = 0,
+    repeat: int = 0,
     answering: Answering | None = None,
     progress: Progress = quiet,
 ) -> Evaluation:
@@ -100,39 +118,48 @@ def evaluate(
     Contenders that answered all of these rows before stand in the result too, so that one table holds them all. A look
     at the test set is in the ledger before its scores are shown.
 
+    Args:
+        repeat: How often the named contenders are asked again, for the noise floor; those answers are not kept.
+
     Raises:
         TunesmithError: The split does not certify, nothing is prepared, or a name is not known.
     """
     answering = answering or Answering(home)
-    split = answering.split
-    if not split.certificate.certified:
-        raise TunesmithError(
-            f"The split is not certified: {'; '.join(split.certificate.problems)}.",
-            "split again with `tunesmith split`",
-        )
-    examples = _rows(home, split, on, sample, seed)
-    if not names or OF_THE_NEWEST_RUN & set(names):
-        _ask_as_set_now(home, answering)
-    records = _chosen(home, answering, names)
+    split = certified(answering.split)
+    examples = rows_of(home, split, on, sample, seed)
+    records = named_contenders(home, answering, names)
     for name in home.settings.bar.asked if home.settings.bar else ():
         find(home.task, name)  # a name that does not exist is said before anything is asked
     with home.alone("evaluate"):
         answers = answering.answers(records, examples, progress)
+        named = list(records)
         for name, record in prepared(home, answering).items():
             there = home.store.answers(record.hash)
             if name not in answers and all(e.id in there for e in examples):
                 records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
-        looks = _look(home, split, list(records)) if on == "test" else 0
+        looks = look(home, split, records) if on == "test" else 0
         scores = {n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)}
+        comparisons = _compare(home, examples, answers, scores)
+        again = {
+            n: repeated(answering, records[n], examples, answers[n], repeat, seed=seed, progress=progress)
+            for n in named if repeat
+        }  # fmt: skip
+        warnings = (
+            *(chased(home, split, scores) if on == "test" else ()),
+            *_cautions(home, examples, scores),
+            *below_noise(comparisons, again),
+        )
         made = Evaluation(
             side=on,
             split=split.hash,
             examples=len(examples),
             contenders=scores,
-            comparisons=_compare(home, examples, answers, scores),
+            comparisons=comparisons,
             test_looks=looks,
             sample=sample,
             seed=seed,
+            warnings=warnings,
+            repeats=again,
         )
         home.save("evaluation", on, made, _inputs(home, split, made))
     return made
@@ -174,7 +201,14 @@ def _ask_as_set_now(home: Home, answering: Answering) -> None:
         answering.freeze(run[0], entry.inputs)
 
 
-def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+def named_contenders(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+    """The records of the contenders that are named, or of all that are prepared.
+
+    Raises:
+        TunesmithError: Nothing is prepared, a name is not known, or what it means has changed since.
+    """
+    if not names or OF_THE_NEWEST_RUN & set(names):
+        _ask_as_set_now(home, answering)
     there = prepared(home, answering)
     if not there:
         raise TunesmithError(
@@ -213,7 +247,21 @@ def _of_run(home: Home, answering: Answering, run: str) -> Contender:
     return runs[run]
 
 
-def _rows(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
+def certified(split: Split) -> Split:
+    """The split itself.
+
+    Raises:
+        TunesmithError: It is not certified.
+    """
+    if not split.certificate.certified:
+        raise TunesmithError(
+            f"The split is not certified: {'; '.join(split.certificate.problems)}.",
+            "split again with `tunesmith split`",
+        )
+    return split
+
+
+def rows_of(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
     """The side's examples, or so many of them drawn by the seed."""
     ids = set(getattr(split, on))
     rows = [e for e in home.examples() if e.id in ids]
@@ -230,31 +278,6 @@ def _novel(split: Split) -> set[str] | None:
     """Test rows with no twin outside the test set; None where no row has one."""
     twins = {s.near for s in split.set_aside if s.near is not None} | set(split.near_test)
     return set(split.test) - twins if twins & set(split.test) else None
-
-
-def looks_at_test(home: Home, split: Split) -> list[LedgerEntry]:
-    """The ledger's looks at this split's test set, under whatever train side, and at those that it goes on from."""
-    names = {name for version in _versions(home, split) for name in _names_of(version)}
-    return [e for e in home.store.ledger("test_look") if e.detail.get("test", e.detail["split"]) in names]
-
-
-def _versions(home: Home, split: Split) -> list[Split]:
-    """The split and the ones that it extends, newest first: their tests differ by what was corrected or erased."""
-    by_hash = {entry.hash: entry for entry in home.index("split", "split")}
-    versions = [split]
-    while (entry := by_hash.get(versions[-1].settings.get("extends", ""))) is not None:
-        versions.append(home.load(entry, Split))
-    return versions
-
-
-def _names_of(split: Split) -> tuple[str, str]:
-    """What a look names a test set by: the hash of its rows; before that was kept, the hash of the split."""
-    return digest(sorted(split.test)), split.hash
-
-
-def _look(home: Home, split: Split, names: list[str]) -> int:
-    home.store.write_ledger("test_look", {"split": split.hash, "test": _names_of(split)[0], "contenders": names})
-    return len(looks_at_test(home, split))
 
 
 def _score(
@@ -321,6 +344,12 @@ def _compare(
     pairs = [("tuned", other) for other in measured if "tuned" in measured and not other.startswith("tuned")]
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+
+
+def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:
+    measured = {name: scored.metrics for name, scored in scores.items()}
+    bar = home.settings.bar.value if home.settings.bar else None
+    return cautions(home.task, examples, measured, watched_metric(home), bar)
 
 
 def _in_order(records: Mapping[str, Contender]) -> list[str]:

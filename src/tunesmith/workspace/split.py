@@ -14,8 +14,8 @@ from tunesmith.data.config import SplitConfig
 from tunesmith.data.split import UNREVIEWED, extend_split, make_split
 from tunesmith.models.embedder import Embedder, open_embedder
 from tunesmith.workspace.check import examples_hash
-from tunesmith.workspace.evaluate import looks_at_test
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.settings import changed
 
 __all__ = ["SplitReport", "extend", "inputs", "split", "verify"]

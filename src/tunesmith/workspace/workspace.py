@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.baseline import BaselineReport
     from tunesmith.workspace.check import CheckReport
     from tunesmith.workspace.cost import CostReport
+    from tunesmith.workspace.cross_validation import CrossValidation
     from tunesmith.workspace.curve import CurveReport
     from tunesmith.workspace.data_export import DataExport, Part
     from tunesmith.workspace.demo import DemoReport
@@ -28,7 +29,10 @@ if TYPE_CHECKING:
     from tunesmith.workspace.evaluate import Evaluation
     from tunesmith.workspace.export import Export
     from tunesmith.workspace.history import History, Undone
+    from tunesmith.workspace.judge_calibration import CalibrationReport
+    from tunesmith.workspace.judge_run import JudgeReport
     from tunesmith.workspace.mend import MendReport
+    from tunesmith.workspace.plan_evaluation import EvaluationPlan
     from tunesmith.workspace.planning import PlanReport
     from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.report import Report
@@ -306,12 +310,43 @@ class Workspace:
         on: Side = "validation",
         sample: int | None = None,
         seed: int = 0,
+        repeat: int = 0,
         progress: Progress = quiet,
     ) -> Evaluation:
         """Score and compare contenders; each look at the test set is written down."""
         from tunesmith.workspace.evaluate import evaluate
 
-        return evaluate(self.home, contenders, on=on, sample=sample, seed=seed, progress=progress)
+        return evaluate(self.home, contenders, on=on, sample=sample, seed=seed, repeat=repeat, progress=progress)
+
+    def cross_validate(
+        self, contenders: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
+        progress: Progress = quiet,
+    ) -> CrossValidation:  # fmt: skip
+        """Score untuned contenders on all rows that are not test, each held out of what they learn from."""
+        from tunesmith.workspace.cross_validation import cross_validate
+
+        return cross_validate(self.home, contenders, folds=folds, repeats=repeats, seed=seed, progress=progress)
+
+    def plan_evaluation(self, difference: float) -> EvaluationPlan:
+        """How many test examples show a difference, and whether there are so many."""
+        from tunesmith.workspace.plan_evaluation import plan_evaluation
+
+        return plan_evaluation(self.home, difference)
+
+    def calibrate_judge(
+        self, labels: str | Path | None = None, *, progress: Progress = quiet, **options: Any
+    ) -> CalibrationReport:
+        """Measure the judge on people's labels of answers. Options: reviews, dry_run, before."""
+        from tunesmith.workspace.judge_calibration import calibrate
+
+        return calibrate(self.home, labels=Path(labels) if labels else None, progress=progress, **options)
+
+    def judge(self, contenders: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> JudgeReport:
+        """Have the judge grade contenders' answers. Options: on, sample, seed, against, labels, bar, criterion,
+        dry_run, before."""
+        from tunesmith.workspace.judge_run import judge_run
+
+        return judge_run(self.home, contenders, progress=progress, **options)
 
     def cost(self) -> CostReport:
         """What each contender costs, and what tuning would have to bring."""

@@ -2,10 +2,32 @@
 
 from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
-from tunesmith.core.statistics.corrections import holm
+from tunesmith.core.statistics.corrections import best_of, holm
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
+from tunesmith.core.statistics.effects import (
+    OddsRatio,
+    cohen_h,
+    discordant_odds_ratio,
+    standardized_difference,
+)
 from tunesmith.core.statistics.groups import design_effect, group_codes
-from tunesmith.core.statistics.intervals import Interval, tally_interval, wilson_interval, wilson_size
+from tunesmith.core.statistics.intervals import (
+    Z95,
+    Interval,
+    clopper_pearson,
+    student,
+    tally_interval,
+    wilson_interval,
+    wilson_size,
+)
+from tunesmith.core.statistics.judged import (
+    Corrected,
+    PredictionPowered,
+    Share,
+    prediction_powered,
+    rogan_gladen,
+    share_of,
+)
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
 from tunesmith.core.statistics.power import (
     examples_needed_for_bar,
@@ -13,18 +35,34 @@ from tunesmith.core.statistics.power import (
     smallest_difference_seen,
     smallest_loss_seen,
 )
+from tunesmith.core.statistics.resampled import (
+    ResampledDifference,
+    cross_validated_interval,
+    resampled_difference,
+)
 from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally, mean_tally
 
 __all__ = [
+    "Z95",
+    "Corrected",
     "FloatArray",
     "IntArray",
     "Interval",
+    "OddsRatio",
     "PowerLaw",
+    "PredictionPowered",
+    "ResampledDifference",
+    "Share",
     "Tally",
+    "best_of",
     "bootstrap_interval",
+    "clopper_pearson",
+    "cohen_h",
     "cohen_kappa",
     "correlation",
+    "cross_validated_interval",
     "design_effect",
+    "discordant_odds_ratio",
     "examples_needed_for_bar",
     "examples_needed_for_difference",
     "fit_power_law",
@@ -35,9 +73,15 @@ __all__ = [
     "mean_tally",
     "paired_interval",
     "phi",
+    "prediction_powered",
     "raw_agreement",
+    "resampled_difference",
+    "rogan_gladen",
+    "share_of",
     "smallest_difference_seen",
     "smallest_loss_seen",
+    "standardized_difference",
+    "student",
     "swap_test",
     "tally_interval",
     "wilson_interval",

@@ -68,7 +68,8 @@ def _redacted_json(text: str, quotes: Callable[[str], bool]) -> str:
 def _delete_answers(connection: Connection, ids: set[str], quotes: Callable[[str], bool]) -> int:
     t = tables.answers
     rows = connection.execute(select(t.c.id, t.c.example, t.c.record)).all()
-    doomed = [row[0] for row in rows if row[1] in ids or _redacted_json(row[2], quotes) != row[2]]
+    # verdicts on answers are kept under a name that begins with the example's id
+    doomed = [row[0] for row in rows if row[1] in ids or row[1][:16] in ids or _redacted_json(row[2], quotes) != row[2]]
     for number in doomed:
         connection.execute(delete(t).where(t.c.id == number))
     return len(doomed)

@@ -1,0 +1,137 @@
+"""What the statistics promise, held against simulated test sets: coverage of intervals, false alarms of tests, power.
+
+Everything is drawn by a seed and measured with the functions that `evaluate` and the judge use. The methods that
+mislead (a judge that is believed, rows of one message on both sides, a test that forgets that both answered the same)
+stand beside those that do not. One core, some minutes; `--times 200` takes seconds and shows the shape alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks import _statistics_intervals as intervals
+from benchmarks import _statistics_judges as judges
+from benchmarks import _statistics_tests as tests
+from benchmarks._statistics_intervals import Cell
+
+MEAN, WORST = (0.94, 0.96), 0.92
+
+
+class Result(NamedTuple):
+    """Cells of one kind, and the bar that they are held to; None where they only stand beside."""
+
+    name: str
+    cells: Sequence[Cell]
+    least: float | None = None
+    most: float | None = None
+    mean: tuple[float, float] | None = None
+
+    def reached(self) -> str:
+        """A cell misses its bar where it lies beyond it by more than three standard errors."""
+        if self.least is None and self.most is None:
+            return "-"
+        low = all(cell.share >= (self.least or 0) - 3 * cell.error for cell in self.cells)
+        high = all(cell.share <= (1 if self.most is None else self.most) + 3 * cell.error for cell in self.cells)
+        middle = self.mean is None or self.mean[0] <= np.mean([cell.share for cell in self.cells])
+        return "yes" if low and high and middle else "NO"
+
+    def row(self) -> str:
+        shares = [cell.share for cell in self.cells]
+        lowest, highest = min(self.cells, key=lambda c: c.share), max(self.cells, key=lambda c: c.share)
+        error = math.sqrt(sum(cell.error**2 for cell in self.cells)) / len(self.cells)
+        return (
+            f"| {self.name} | {len(self.cells)} | {lowest.times:,} | {np.mean(shares):.2%} ± {error:.2%} | "
+            f"{lowest.share:.1%} ± {lowest.error:.1%} ({lowest.where}) | {highest.share:.1%} | {self._bar()} | "
+            f"{self.reached()} |"
+        )
+
+    def _bar(self) -> str:
+        parts = [f"mean from {self.mean[0]:.0%}"] if self.mean else []
+        parts += [f"least {self.least:.0%}"] if self.least is not None else []
+        parts += [f"most {self.most:.0%}"] if self.most is not None else []
+        return ", ".join(parts) or "-"
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks statistics", description=__doc__)
+    parser.add_argument("--times", type=int, default=4000, help="simulated test sets a cell")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args(arguments)
+    print("| what | cells | times | mean | lowest | highest | bar | reached |\n|---|---|---|---|---|---|---|---|")
+    missed = 0
+    for make in (_intervals, _tests, _judges):
+        for result in make(np.random.default_rng(options.seed), options.times):
+            print(result.row(), flush=True)
+            missed += result.reached() == "NO"
+    return 1 if missed else 0
+
+
+Simulated = Callable[[np.random.Generator, int], list[Cell]]
+
+
+def _intervals(random: np.random.Generator, times: int) -> Sequence[Result]:
+    held: list[tuple[str, Simulated, int]] = [
+        ("interval of a rate", intervals.rates, 5 * times),
+        ("interval of a difference of rates", intervals.differences, times),
+        ("interval of a rate, groups", intervals.clustered, times),
+        ("interval of a difference, groups", intervals.clustered_differences, times // 2),
+        ("interval of a mean score", intervals.scores, times),
+    ]
+    found = [Result(name, make(random, n), least=WORST, mean=MEAN) for name, make, n in held]
+    extremes = intervals.rates(random, 5 * times, (30, 60, 100), (0.005, 0.01, 0.02, 0.98, 0.99, 0.995))
+    return [
+        *found,
+        Result("with a warning: extreme rates", extremes),
+        Result("with a warning: 5 to 20 groups", intervals.clustered(random, times // 2, (5, 10, 20))),
+        Result("with a warning: macro F1", list(intervals.macro_f1(random, times // 2))),
+        Result("beside: macro F1, BCa bootstrap", list(intervals.macro_f1(random, max(100, times // 10), "bca"))),
+        Result("beside: groups taken for strangers", intervals.as_strangers(random, times)),
+    ]
+
+
+def _tests(random: np.random.Generator, times: int) -> Sequence[Result]:
+    unpaired, paired = tests.unpaired(random, times, 0.05)
+    silent, alarms = tests.unpaired(random, times, 0.0)
+    return [
+        Result(
+            "false alarms of exact McNemar", tests.mcnemar_sizes(random, 5 * times, mid_p=False, fewest=2), most=0.05
+        ),
+        Result(
+            "... mid-p, 20 or more discordant",
+            tests.mcnemar_sizes(random, 5 * times, mid_p=True, fewest=20),
+            0.04,
+            0.06,
+        ),
+        Result("... swaps, scores", tests.swap_sizes(random, times // 2), 0.04, 0.06),
+        Result("... swaps by group, rates", tests.grouped_swap_sizes(random, times // 2), 0.04, 0.06),
+        Result("power where the plan says 80 %", tests.power(random, times), 0.78, 0.86),
+        Result("beside: false alarms of McNemar, groups forgotten", tests.ungrouped_sizes(random, times)),
+        Result("beside: false alarms of an unpaired test", [silent]),
+        Result("... of McNemar on the same answers", [alarms]),
+        Result("beside: power of an unpaired test", [unpaired]),
+        Result("... of McNemar on the same answers", [paired]),
+    ]
+
+
+def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
+    powered, worth = judges.powered(random, times // 2)
+    leaky, safe = judges.split_cells(random, max(100, times // 4))
+    by_message, by_row = judges.crossed(random, max(100, times // 8))
+    called = judges.uninformative(random, times)
+    return [
+        Result("judge corrected (Rogan-Gladen)", judges.corrected(random, times), least=0.93),
+        Result(f"labels and judge (PPI++), 200 labels worth {worth:.0f}", powered, least=0.93),
+        Result("called uninformative, rates add up to 1", called[:2], least=0.93),
+        Result("... to 1.05 or 1.2", called[2:4]),
+        Result("... to 1.4 or more", called[4:], most=0.05),
+        Result("beside: a judge that is believed", judges.believed(random, times)),
+        Result("interval of accuracy on new prompts, split by group", [safe], least=0.92),
+        Result("beside: the same, split by row (it leaks)", [leaky]),
+        Result("with a warning: cross-validation, folds by group", by_message),
+        Result("beside: the same, folds by row (they leak)", by_row),
+    ]

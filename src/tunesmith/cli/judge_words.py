@@ -1,0 +1,138 @@
+"""What `tunesmith judge` says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tunesmith.cli.tables import plain_table
+
+if TYPE_CHECKING:
+    from tunesmith.core.estimates import Estimate
+    from tunesmith.core.judging import Calibration, Corrected, Rates
+    from tunesmith.evaluation.judge.gate import Gate
+    from tunesmith.workspace.judge_calibration import CalibrationReport
+    from tunesmith.workspace.judge_desk import WinRate
+    from tunesmith.workspace.judge_run import JudgeReport
+    from tunesmith.workspace.judging import JudgeCost
+
+__all__ = ["calibrated", "foretold", "judged"]
+
+
+def foretold(cost: JudgeCost) -> str:
+    """What is going to be asked, and its price."""
+    asked = f"{cost.requests} questions for the judge, {cost.cached} answered before"
+    if cost.usd is None:
+        return f"{asked}; no price: {cost.because}"
+    return f"{asked}; about {cost.usd:.4f} USD, at most {cost.usd_at_most:.4f}; cap {cost.cap_usd:.4f}"
+
+
+def calibrated(report: CalibrationReport) -> Iterator[str]:
+    """How the judge stands to people."""
+    yield f"judge: {report.judge.model}"
+    made = report.calibration
+    if made is None:
+        yield foretold(report.cost)
+        return
+    yield _rates_table(made.criteria)
+    for rates in made.criteria.values():
+        if rates.constant is not None:
+            always, share = rates.constant_label, rates.constant.value
+            yield f"a judge that always says {always} would agree with people on {share:.3f} of the first row's labels"
+            break
+    yield from _biases(made)
+    yield from (f"labels not used: {count}: {reason}" for reason, count in made.set_aside.items())
+    if made.earlier:
+        yield f"note: {made.earlier} other judges were measured on these labels before; better rates may be luck by now"
+    yield from (f"not measured: {name}: {reason}" for name, reason in report.reasons.items())
+    yield from _spent(report.usd)
+    yield from _gate(report.gate)
+
+
+def judged(report: JudgeReport) -> Iterator[str]:
+    """What the judge said of contenders, and what is to be believed of it."""
+    yield f"judge: {report.judge.model}"
+    if report.run is None:
+        yield foretold(report.cost)
+        if report.unanswered:
+            yield f"{report.unanswered} answers are not given yet; what judging them would cost is not counted"
+        return
+    yield f"{report.run.examples} {report.run.side} examples"
+    head = ("contender", "criterion", "judge passes", "as people would", "by labels and judge", "no verdict")
+    rows: list[tuple[str, ...]] = [head]
+    for name, found in report.run.contenders.items():
+        for criterion, rate in found.pass_rates.items():
+            one = report.corrected.get(name, {}).get(criterion)
+            two = report.prediction_powered.get(name, {}).get(criterion)
+            lost = str(found.unreadable + found.failed)
+            rows.append((name, criterion, _cell(rate), _corrected(one), _corrected(two), lost))
+    yield plain_table(rows)
+    for name, found in report.run.contenders.items():
+        yield from (f"{name}: {count} without a verdict: {problem}" for problem, count in found.problems.items())
+    yield from (_won(wins) for wins in report.run.wins)
+    yield from (f"not measured: {name}: {reason}" for name, reason in report.reasons.items())
+    if report.run.side == "test":
+        yield f"looks at this test set so far: {report.test_looks}"
+    yield from _spent(report.usd)
+    yield from _gate(report.gate)
+    yield from (f"{name}: {standing.replace('_', ' ')}" for name, standing in report.standing.items())
+
+
+def _rates_table(criteria: dict[str, Rates]) -> str:
+    head = ("criterion", "labels", "true positives", "true negatives", "kappa", "agreement", "no verdict")
+    rows: list[tuple[str, ...]] = [head]
+    for name, rates in criteria.items():
+        cells = (rates.true_positive_rate, rates.true_negative_rate, rates.kappa, rates.agreement)
+        rows.append((name, str(rates.labels), *map(_cell, cells), str(rates.unreadable)))
+    return plain_table(rows)
+
+
+def _biases(made: Calibration) -> Iterator[str]:
+    if made.position is not None:
+        place = f"position: {made.position.consistent} of {made.position.pairs} pairs judged alike in both orders"
+        yield f"{place}; bias for the first {_cell(made.position.bias)}"
+    if made.length_bias is not None:
+        yield f"length: longer answers are over-rated by {_cell(made.length_bias)}"
+    if made.self_preference is not None:
+        yield f"self-preference: its own model's answers are over-rated by {_cell(made.self_preference)}"
+    if made.attacks is not None:
+        kinds = ", ".join(f"{kind} {turned} of {tried}" for kind, (turned, tried) in made.attacks.by_kind.items())
+        yield f"attacks: {made.attacks.turned} of {made.attacks.tried} turned it ({kinds})"
+
+
+def _won(wins: WinRate) -> str:
+    if wins.rate is None:
+        return f"{wins.a} against {wins.b}: no pair could be judged"
+    doubt = f"{wins.inconsistent} of the ties contradict themselves, {wins.identical} are the same text"
+    return (
+        f"{wins.a} against {wins.b}: win rate {_cell(wins.rate)}, the judge's opinion: won {wins.wins}, lost "
+        f"{wins.losses}, tied {wins.ties} ({doubt}), no verdict {wins.unreadable}"
+    )
+
+
+def _gate(gate: Gate) -> Iterator[str]:
+    if gate.may:
+        yield f"it may gate: {gate.because[0]}"
+    else:
+        yield "it may not gate:"
+        yield from (f"  {reason}" for reason in gate.because)
+
+
+def _spent(usd: float | None) -> Iterator[str]:
+    if usd is not None:
+        yield f"cost: {usd:.4f} USD"
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return "-"
+    value, low, high = (round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0.00
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _corrected(rate: Corrected | None) -> str:
+    if rate is None:
+        return "-"
+    if rate.value is None:
+        return "uninformative"
+    return f"{rate.value:.2f} [{rate.low:.2f}, {rate.high:.2f}]"

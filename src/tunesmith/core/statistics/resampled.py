@@ -1,0 +1,69 @@
+"""Repeated cross-validation: scores that rest on overlapping train sides, and what they are worth."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.statistics.intervals import Interval, student, wilson_interval
+from tunesmith.core.statistics.tally import FloatArray
+
+__all__ = ["ResampledDifference", "cross_validated_interval", "resampled_difference"]
+
+
+class ResampledDifference(NamedTuple):
+    low: float
+    high: float
+    p_value: float
+
+
+def cross_validated_interval(scores_RK: FloatArray, value: float, groups: int, *, top: float = 1.0) -> Interval:
+    """95 % interval of a score from R repeats of K folds; approximate, and wide where there are few folds.
+
+    Folds share most of their train side, so their scores vary together more than independent ones: the variance of the
+    mean is taken as (1 / RK + 1 / (K - 1)) of that between folds. Then Wilson's interval at the number of examples that
+    would vary so much, at most ``groups``.
+
+    Args:
+        scores_RK: The score of each fold.
+        value: The score over all folds, 0 to ``top``.
+        groups: Groups of examples in all folds together: independent ones, however often each was scored.
+
+    Raises:
+        NothingToMeasure: There are fewer than two folds.
+
+    Source: C. Nadeau, Y. Bengio, Mach. Learn. 52 (2003) 239-281, section 4 (the variance), R. R. Bouckaert, E. Frank,
+    PAKDD 2004, LNCS 3056, 3-12 (repeats).
+    """
+    variance = _variance(scores_RK / top)
+    most = (value / top) * (1 - value / top)
+    worth = min(float(groups), most / variance) if variance > 1e-15 and most > 1e-12 else float(groups)
+    low, high = wilson_interval(min(1.0, max(0.0, value / top)), worth, student(scores_RK.size - 1))
+    return Interval(low * top, high * top)
+
+
+def resampled_difference(differences_RK: FloatArray) -> ResampledDifference:
+    """95 % interval of the mean difference of two contenders over the same folds, and its two-sided p-value.
+
+    The corrected resampled t-test, of the source above.
+
+    Raises:
+        NothingToMeasure: There are fewer than two folds.
+    """
+    from scipy.special import stdtr  # heavy: loaded when a statistic is asked for
+
+    mean, error = float(differences_RK.mean()), math.sqrt(_variance(differences_RK))
+    degrees = differences_RK.size - 1
+    if error < 1e-12:
+        return ResampledDifference(mean, mean, 1.0 if abs(mean) < 1e-12 else 0.0)
+    half = student(degrees) * error
+    return ResampledDifference(mean - half, mean + half, 2 * float(stdtr(degrees, -abs(mean) / error)))
+
+
+def _variance(scores_RK: FloatArray) -> float:
+    if scores_RK.ndim != 2 or scores_RK.shape[1] < 2:
+        raise NothingToMeasure("One fold alone says nothing of how much scores vary.", "ask for two folds or more")
+    return float(np.var(scores_RK, ddof=1)) * (1 / scores_RK.size + 1 / (scores_RK.shape[1] - 1))

@@ -1,0 +1,1 @@
+"""A model grades answers, and is itself measured: rubric, prompts, reading of verdicts, calibration, the gate."""

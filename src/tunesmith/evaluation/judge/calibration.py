@@ -1,0 +1,168 @@
+"""How a judge stands to people's labels: rates, agreement beyond chance, and the constant judge beside it.
+
+Labels and verdicts in, numbers out: asks nobody. Answers to one group of examples count as resembling one another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.judging import OVERALL, HumanLabel, Rates, Verdict
+from tunesmith.core.statistics import (
+    IntArray,
+    Share,
+    cohen_kappa,
+    group_codes,
+    mean_tally,
+    rogan_gladen,
+    share_of,
+    tally_interval,
+)
+
+__all__ = ["Labelled", "agreed", "label_key", "rates_by_criterion", "rates_of", "share"]
+
+
+class Labelled(NamedTuple):
+    """A label beside the verdict on the same answer."""
+
+    label: HumanLabel
+    verdict: Verdict
+    group: str
+    """Names what resembles this answer: its example's group, or the example itself."""
+
+    @property
+    def judged(self) -> bool | None:
+        return self.verdict.passes(self.label.criterion)
+
+
+def label_key(label: HumanLabel) -> tuple[str, str]:
+    """Names the answer that a label is about."""
+    return label.example, digest(label.text)
+
+
+def agreed(labels: Iterable[HumanLabel]) -> tuple[list[HumanLabel], int]:
+    """One label for each answer and criterion, the raters' majority; and how many had none, which are left out."""
+    asked: dict[tuple[tuple[str, str], str], list[HumanLabel]] = {}
+    for label in labels:
+        asked.setdefault((label_key(label), label.criterion), []).append(label)
+    kept, disputed = [], 0
+    for given in asked.values():
+        passing = sum(label.passes for label in given)
+        if 2 * passing == len(given):
+            disputed += 1
+        else:
+            kept.append(next(label for label in given if label.passes == (2 * passing > len(given))))
+    return kept, disputed
+
+
+def rates_by_criterion(pairs: Sequence[Labelled], names: Sequence[str], *, seed: int = 0) -> dict[str, Rates]:
+    """Rates for each criterion that has labels, and for ``overall``: where people labelled that, or every criterion."""
+    by_name: dict[str, list[Labelled]] = {}
+    for pair in (*pairs, *_overall(pairs, names)):
+        by_name.setdefault(pair.label.criterion, []).append(pair)
+    return {name: rates_of(by_name[name], seed=seed) for name in (*names, OVERALL) if name in by_name}
+
+
+def rates_of(pairs: Sequence[Labelled], *, seed: int = 0) -> Rates:
+    """The judge's errors on these labels. An answer without a verdict counts in ``unreadable`` and nowhere else."""
+    read = [pair for pair in pairs if pair.judged is not None]
+    people = [pair.label.passes for pair in read]
+    judge = [bool(pair.judged) for pair in read]
+    groups = [pair.group for pair in read]
+    passed = [j for j, p in zip(judge, people, strict=True) if p]
+    failed = [not j for j, p in zip(judge, people, strict=True) if not p]
+    of_passed = [g for g, p in zip(groups, people, strict=True) if p]
+    of_failed = [g for g, p in zip(groups, people, strict=True) if not p]
+    reasons: dict[str, str] = {}
+
+    def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
+        try:
+            return measure()
+        except NothingToMeasure as nothing:
+            reasons[name] = nothing.problem
+            return None
+
+    commoner = Counter(people).most_common(1)[0][0] if people else None
+    return Rates(
+        labels=len(read),
+        positives=len(passed),
+        true_positives=sum(passed),
+        true_negatives=sum(failed),
+        worth=(_worth(passed, of_passed), _worth(failed, of_failed)),
+        true_positive_rate=measured(
+            "true_positive_rate", lambda: share(passed, of_passed, "answer that people passed")
+        ),
+        true_negative_rate=measured(
+            "true_negative_rate", lambda: share(failed, of_failed, "answer that people failed")
+        ),
+        informedness=measured("informedness", lambda: _informedness(passed, of_passed, failed, of_failed)),
+        agreement=measured(
+            "agreement", lambda: share([p == j for p, j in zip(people, judge, strict=True)], groups, "labelled answer")
+        ),
+        kappa=measured("kappa", lambda: _kappa(people, judge, group_codes(groups), seed)),
+        constant=measured("constant", lambda: share([p == commoner for p in people], groups, "labelled answer")),
+        constant_label=None if commoner is None else "pass" if commoner else "fail",
+        unreadable=len(pairs) - len(read),
+        reasons=reasons,
+    )
+
+
+def share(values: Sequence[bool], groups: Sequence[str], what: str) -> Estimate:
+    """Share of true values with its interval.
+
+    Raises:
+        NothingToMeasure: There are none.
+    """
+    if not values:
+        raise NothingToMeasure(f"There is no {what} with a verdict.", "label more answers, good ones and bad ones")
+    tally = mean_tally(np.array(values, dtype=float))
+    low, high = tally_interval(tally, group_codes(groups), rate=True)
+    return Estimate(value=tally.value(), low=low, high=high, n=len(values))
+
+
+def _kappa(people: Sequence[bool], judge: Sequence[bool], groups: IntArray, seed: int) -> Estimate:
+    if not people:
+        raise NothingToMeasure("There is no labelled answer with a verdict.", "label more answers")
+    return cohen_kappa(list(zip(people, judge, strict=True)), groups, seed=seed)
+
+
+def _informedness(
+    passed: Sequence[bool], of_passed: Sequence[str], failed: Sequence[bool], of_failed: Sequence[str]
+) -> Estimate:
+    """How far the judge is from one that does not look at the answer, with its interval."""
+    one, other = (
+        share_of(np.array(v, dtype=float), group_codes(g)) for v, g in ((passed, of_passed), (failed, of_failed))
+    )
+    found = rogan_gladen(Share(0.5, 1), true_positive=one, true_negative=other)
+    return Estimate(value=found.youden, low=found.youden_low, high=found.youden_high, n=len(passed) + len(failed))
+
+
+def _worth(values: Sequence[bool], groups: Sequence[str]) -> float:
+    return float(share_of(np.array(values, dtype=float), group_codes(groups)).n) if values else 0.0
+
+
+def _overall(pairs: Sequence[Labelled], names: Sequence[str]) -> list[Labelled]:
+    """Labels of whole answers, made of labels by every criterion."""
+    said = {label_key(pair.label) for pair in pairs if pair.label.criterion == OVERALL}
+    by_answer: dict[tuple[str, str], dict[str, Labelled]] = {}
+    for pair in pairs:
+        by_answer.setdefault(label_key(pair.label), {})[pair.label.criterion] = pair
+    made = []
+    for key, given in by_answer.items():
+        if key not in said and all(name in given for name in names):
+            first = given[names[0]]
+            label = first.label
+            passes = all(given[name].label.passes for name in names)
+            whole = HumanLabel(
+                example=label.example, text=label.text, criterion=OVERALL, passes=passes, contender=label.contender,
+                model=label.model, rater=label.rater,
+            )  # fmt: skip
+            made.append(Labelled(whole, first.verdict, first.group))
+    return made

@@ -1,0 +1,199 @@
+"""`evaluate --cv`: contenders that learn in seconds, or not at all, on every example that is not test.
+
+For small data: with 60 validation rows nothing can be told, with ten folds of the 400 rows outside of test more. Each
+row is answered by a contender that never saw it nor its group or near-duplicates. The test side is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import numpy as np
+from msgspec.structs import replace
+
+from tunesmith.contenders import Known, contender_kind, open_contender
+from tunesmith.contenders.kind import Context, Predicting
+from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer
+from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
+from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.examples import Example
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.record import Record
+from tunesmith.core.statistics import FloatArray, cross_validated_interval, holm, resampled_difference
+from tunesmith.data.config import SplitConfig
+from tunesmith.data.folds import Fold, make_folds
+from tunesmith.evaluation import score
+from tunesmith.evaluation.metrics import find
+from tunesmith.models.embedder import open_embedder
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.repeats import watched_metric
+
+__all__ = ["CrossScore", "CrossValidation", "cross_validate"]
+
+UNTUNED = ("constant", "classifier", "prompt", "few_shot", "retrieval")
+TWIN = "+schema"
+
+
+class CrossScore(Record, frozen=True, kw_only=True):
+    metrics: dict[str, Estimate]
+    """The metric that was watched; mean over the repeats, with an approximate interval."""
+    folds: tuple[tuple[float, ...], ...]
+    """The metric in each fold, by repeat."""
+    failed: int = 0
+    """Answers lost to errors, over all repeats."""
+
+
+class CrossValidation(Record, frozen=True, kw_only=True):
+    """What repeated grouped cross-validation found: of contenders made from parts of these rows, not of those that are
+    prepared, and not on the test side."""
+
+    metric: str
+    examples: int
+    groups: int
+    """Sets of examples that stay together."""
+    folds: int
+    repeats: int
+    seed: int
+    contenders: dict[str, CrossScore]
+    comparisons: tuple[Comparison, ...] = ()
+    """Each pair, Holm-corrected; wins and losses count folds."""
+
+
+def cross_validate(
+    home: Home, names: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
+    progress: Progress = quiet,
+) -> CrossValidation:  # fmt: skip
+    """Train rows and validation rows together, each held out once a repeat.
+
+    Args:
+        names: Default: constant and classifier, which ask no model. Others are asked for each row in each repeat, save
+            where they would be asked the very same.
+
+    Raises:
+        TunesmithError: A contender is tuned or unknown, the split is by time, or there are too few groups.
+    """
+    if folds < 2 or repeats < 1:
+        raise TunesmithError(f"{folds} folds, {repeats} times over, are none.", "ask for two folds or more: `--cv 5`")
+    chosen = tuple(dict.fromkeys(names)) or tuple(n for n in UNTUNED[:2] if n == "constant" or home.task.labels)
+    for name in chosen:
+        if name.split(":")[0].removesuffix(TWIN) == "tuned":
+            raise TunesmithError(
+                f"{name} would have to be tuned anew for each fold.",
+                "leave it out; `tunesmith evaluate` compares it on validation",
+            )
+        if name.removesuffix(TWIN) not in UNTUNED:
+            raise UnknownName.among("contender for cross-validation", name, UNTUNED)
+    answering, metric = Answering(home), watched_metric(home)
+    found = _Found(answering, metric, chosen)
+    blocks = 0
+    for repeat in range(repeats):
+        for at, fold in enumerate(_folds(answering, folds, seed + repeat)):
+            found.measure(fold, repeat)
+            progress(repeat * folds + at + 1, repeats * folds, f"fold {at + 1} of {folds}, repeat {repeat + 1}")
+            blocks = fold.blocks
+    scores = {name: found.score(name, blocks) for name in chosen}
+    return CrossValidation(
+        metric=metric, examples=len(_pool(answering)), groups=blocks, folds=folds, repeats=repeats, seed=seed,
+        contenders=scores, comparisons=_compared(found, scores, blocks),
+    )  # fmt: skip
+
+
+def _pool(answering: Answering) -> list[Example]:
+    ids = {*answering.split.train, *answering.split.validation}
+    return [e for e in answering.home.examples() if e.id in ids]
+
+
+def _folds(answering: Answering, folds: int, seed: int) -> Sequence[Fold]:
+    settings = {n: v for n, v in answering.split.settings.items() if n in SplitConfig.model_fields}
+    config = SplitConfig(**{**settings, "seed": seed})
+    embedder = open_embedder(answering.home.settings.model.embedder) if config.semantic_threshold is not None else None
+    return list(make_folds(_pool(answering), answering.home.task, config, folds, embedder=embedder))
+
+
+class _Found:
+    """What the contenders answered, fold by fold."""
+
+    def __init__(self, answering: Answering, metric: str, names: Sequence[str]) -> None:
+        self.answering, self.metric = answering, metric
+        self.folds: dict[str, dict[int, list[float]]] = {name: {} for name in names}
+        self.rounds: dict[str, dict[int, dict[str, Answer]]] = {name: {} for name in names}
+        self.examples: dict[str, Example] = {}
+        self._asked: dict[tuple[str, str], Answer] = {}
+
+    def measure(self, fold: Fold, repeat: int) -> None:
+        self.examples |= {e.id: e for e in fold.held_out}
+        split = replace(self.answering.split, train=tuple(e.id for e in fold.train))
+        known = Known(fold.train, split, self.answering.known.documents)
+        for name in self.folds:
+            context = self.answering.context(constrained=name.endswith(TWIN), known=known)
+            answers = self._answers(name.removesuffix(TWIN), context, fold.held_out)
+            self.folds[name].setdefault(repeat, []).append(self._value(name, fold.held_out, answers))
+            self.rounds[name].setdefault(repeat, {}).update({a.example: a for a in answers})
+
+    def _answers(self, kind: str, context: Context, examples: Sequence[Example]) -> list[Answer]:
+        ready = open_contender(contender_kind[kind].make(context), context)
+        if isinstance(ready, Predicting):
+            return list(self.answering.predicted(ready, examples))
+        keys = {e.id: (e.id, digest(ready.prepare(e))) for e in examples}
+        missing = [e for e in examples if keys[e.id] not in self._asked]
+        for answer in self.answering.unsaved(ready, missing):
+            self._asked[keys[answer.example]] = answer
+        return [self._asked[keys[e.id]] for e in examples]
+
+    def _value(self, name: str, examples: Sequence[Example], answers: Sequence[Answer]) -> float:
+        scored = score(self.answering.home.task, examples, answers, metrics=(self.metric,))
+        if self.metric not in scored.metrics:
+            raise NothingToMeasure(
+                f"{self.metric} of {name} cannot be measured in a fold: {scored.unmeasured.get(self.metric)}",
+                "ask for fewer folds with --cv",
+            )
+        return scored.metrics[self.metric].value
+
+    def values(self, name: str) -> FloatArray:
+        """Shape (repeats, folds)."""
+        return np.array([self.folds[name][repeat] for repeat in sorted(self.folds[name])])
+
+    def score(self, name: str, blocks: int) -> CrossScore:
+        task, examples = self.answering.home.task, list(self.examples.values())
+        whole = [
+            score(task, examples, list(answers.values()), metrics=(self.metric,)).metrics[self.metric]
+            for answers in self.rounds[name].values()
+        ]
+        value, top = float(np.mean([e.value for e in whole])), find(task, self.metric).metric.top
+        low, high = cross_validated_interval(self.values(name), value, blocks, top=top)
+        estimate = Estimate(
+            value=value, low=min(low, value), high=max(high, value), n=min(e.n for e in whole),
+            skipped=max(e.skipped for e in whole),
+        )  # fmt: skip
+        failed = sum(a.finish_reason == "error" for answers in self.rounds[name].values() for a in answers.values())
+        return CrossScore(
+            metrics={self.metric: estimate}, folds=tuple(map(tuple, self.values(name).tolist())), failed=failed
+        )
+
+
+def _compared(found: _Found, scores: Mapping[str, CrossScore], blocks: int) -> tuple[Comparison, ...]:
+    made = []
+    for b, a in combinations(scores, 2):
+        apart = found.values(a) - found.values(b)
+        low, high, p = resampled_difference(apart)
+        one, other = scores[a].metrics[found.metric], scores[b].metrics[found.metric]
+        made.append(
+            Comparison(
+                a=a,
+                b=b,
+                metric=found.metric,
+                difference=one.value - other.value,
+                low=low,
+                high=high,
+                p_value=p,
+                n=min(one.n, other.n),
+                wins=int((apart > 1e-12).sum()),
+                losses=int((apart < -1e-12).sum()),
+                test="corrected resampled t by fold",
+            )
+        )
+    adjusted = holm([c.p_value for c in made])
+    return tuple(replace(c, p_holm=p) for c, p in zip(made, adjusted, strict=True))

@@ -1,0 +1,144 @@
+"""`judge run`: the judge's verdicts on contenders' answers, with rates corrected for what calibration knows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from tunesmith.core.errors import UnknownName
+from tunesmith.core.estimates import Estimate, Standing
+from tunesmith.core.examples import Rejected, Side
+from tunesmith.core.judging import OVERALL, Corrected, HumanLabel, Judge, Verdict
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.record import Record
+from tunesmith.evaluation.judge.gate import Gate, may_gate
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.judge_desk import Desk, JudgeRun
+from tunesmith.workspace.judge_labels import Labels, read_labels
+from tunesmith.workspace.judge_rates import corrected_by, newest_calibration, powered
+from tunesmith.workspace.judging import JudgeCost, Panel
+from tunesmith.workspace.looks import look
+
+__all__ = ["JudgeReport", "judge_run"]
+
+
+class JudgeReport(Record, frozen=True, kw_only=True):
+    judge: Judge
+    kappa: Estimate | None = None
+    """Of the calibration, as the two below; null where this very judge has none."""
+    true_positive_rate: Estimate | None = None
+    true_negative_rate: Estimate | None = None
+    run: JudgeRun | None = None
+    corrected: dict[str, dict[str, Corrected]] = {}
+    """By contender and criterion: the pass rate as people would give it."""
+    prediction_powered: dict[str, dict[str, Corrected]] = {}
+    """The same where --labels has enough labels of the contender's own answers."""
+    reasons: dict[str, str] = {}
+    gate: Gate
+    standing: dict[str, Standing] = {}
+    """By contender, with --gate: where its corrected rate stands to the bar. Empty where the judge may not gate."""
+    verdicts: dict[str, tuple[Verdict, ...]] = {}
+    cost: JudgeCost
+    usd: float | None = None
+    test_looks: int = 0
+    unanswered: int = 0
+    """With --dry-run: answers that contenders have yet to give, which the cost leaves out."""
+    rejected: tuple[Rejected, ...] = ()
+    dry_run: bool = False
+
+
+def judge_run(
+    home: Home,
+    names: Sequence[str] = (),
+    *,
+    on: Side = "validation",
+    sample: int | None = None,
+    seed: int = 0,
+    against: str | None = None,
+    labels: Path | None = None,
+    bar: float | None = None,
+    criterion: str = OVERALL,
+    dry_run: bool = False,
+    before: Callable[[JudgeCost], None] = lambda cost: None,
+    progress: Progress = quiet,
+) -> JudgeReport:
+    """Have the judge grade what contenders answered to one side; those that have not answered yet do so first.
+
+    Args:
+        against: A contender that each other one is compared with, in both orders.
+        labels: People's labels of these contenders' answers, for prediction-powered inference.
+        bar: What the corrected pass rate by ``criterion`` shall reach.
+
+    Raises:
+        TunesmithError: A name is not known, or judging would cost more than may be spent.
+    """
+    panel = Panel(home)
+    if criterion not in (*panel.judge.names, OVERALL):
+        raise UnknownName.among("criterion", criterion, (*panel.judge.names, OVERALL))
+    read = read_labels(home, labels, panel.judge.names) if labels is not None else Labels([], [])
+    desk = Desk(home, panel, names, on, sample, seed, against)
+    gate = may_gate(panel.judge, newest_calibration(home), home.settings.judge, criterion)
+    if dry_run:
+        desk.answer(progress, ask=False)
+        return JudgeReport(
+            judge=panel.judge, gate=gate, cost=desk.cost(), rejected=tuple(read.rejected), dry_run=True,
+            unanswered=desk.unanswered,
+        )  # fmt: skip
+    with home.alone("judge"):
+        desk.answer(progress, ask=True)
+        cost = desk.cost()
+        before(cost)
+        panel.afford(cost)
+        looks = look(home, desk.answering.split, desk.records) if on == "test" else 0
+        verdicts = {name: panel.verdicts(desk.items_of(name), progress) for name in desk.records}
+        run = desk.run(verdicts, progress)
+        home.save("judged", "judge", run, {"task": home.task.hash, "split": run.split, "judge": panel.judge.hash})
+    report = _report(home, desk, run, verdicts, read.labels, gate)
+    found = {name: _best(report, name, criterion) for name in run.contenders}
+    return replace(
+        report,
+        standing=_standing(found, bar) if bar is not None and gate.may else {},
+        cost=cost,
+        usd=panel.spent_usd,
+        test_looks=looks,
+        rejected=tuple(read.rejected),
+    )
+
+
+def _report(
+    home: Home, desk: Desk, run: JudgeRun, verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel],
+    gate: Gate,
+) -> JudgeReport:  # fmt: skip
+    """The run beside what the calibration of this very judge makes of it, where there is one."""
+    newest = newest_calibration(home)
+    mine = newest if newest is not None and newest.judge == run.judge else None
+    return JudgeReport(
+        judge=run.judge,
+        kappa=mine.rates.kappa if mine else None,
+        true_positive_rate=mine.rates.true_positive_rate if mine else None,
+        true_negative_rate=mine.rates.true_negative_rate if mine else None,
+        run=run,
+        corrected=corrected_by(run, mine) if mine else {},
+        prediction_powered=powered(desk.examples, verdicts, labels),
+        reasons=mine.rates.reasons if mine else {"corrected": gate.because[0]},
+        gate=gate,
+        verdicts={name: tuple(said) for name, said in verdicts.items()},
+        cost=desk.cost(),
+    )
+
+
+def _best(report: JudgeReport, name: str, criterion: str) -> Corrected | None:
+    """The rate that knows most: with labels of the contender's own answers, else by the judge's errors."""
+    own = report.prediction_powered.get(name, {}).get(criterion)
+    return own or report.corrected.get(name, {}).get(criterion)
+
+
+def _standing(found: Mapping[str, Corrected | None], bar: float) -> dict[str, Standing]:
+    return {
+        name: "not_shown"
+        if rate is None or rate.value is None
+        else Estimate(value=rate.value, low=rate.low, high=rate.high, n=rate.n).against(bar)
+        for name, rate in found.items()
+    }

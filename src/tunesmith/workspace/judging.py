@@ -1,0 +1,224 @@
+"""Let the judge say what it thinks: the one path from answers to verdicts, for every verb that needs them.
+
+A verdict is saved as soon as it is there, under the hash of its judge and of what was judged, so nothing is paid for
+twice. A reply that cannot be read is asked for again, and never saved: it is no verdict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer, Request
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.judging import Judge, Verdict
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.record import Record
+from tunesmith.evaluation.judge.asking import Judged, Pair, again, compare_request, grade_request, key_of
+from tunesmith.evaluation.judge.reading import Better, read_better, read_grades
+from tunesmith.evaluation.judge.rubric import judge_for
+from tunesmith.models.opening import model_hash
+from tunesmith.models.reply import Model, Reply
+from tunesmith.models.spending import Prices, most_tokens
+from tunesmith.workspace.answering import open_at
+from tunesmith.workspace.home import Home
+
+__all__ = ["JudgeCost", "Panel"]
+
+SAVE_EVERY = 16
+CHARACTERS_PER_TOKEN = 4
+"""Of a prompt whose tokens are not ours to count."""
+REPLY_SHARE = 0.5
+"""How much of the longest reply a usual one takes."""
+
+
+class JudgeCost(Record, frozen=True, kw_only=True):
+    """What a judge is going to be asked, said before it is."""
+
+    requests: int
+    """Questions that have no verdict yet."""
+    cached: int
+    """Those that have one: they cost nothing."""
+    prompt_tokens: int
+    """About: a quarter of the characters."""
+    completion_tokens: int
+    usd: float | None = None
+    """About."""
+    usd_at_most: float | None = None
+    """If each reply is as long as it may be, and must be asked for as often as it may be."""
+    cap_usd: float | None = None
+    because: str | None = None
+    """Why there is no price."""
+
+
+class Panel:
+    """The judge of one workspace, as the settings say it now."""
+
+    def __init__(self, home: Home) -> None:
+        self.home, self.config = home, home.settings.judge
+        own = self.config.model is not None or self.config.base_url is not None
+        self._server = self.config if own else home.settings.model
+        self.name = self.config.model or home.settings.model.base
+        where = model_hash(self.name, base_url=self._server.base_url)
+        self.judge: Judge = judge_for(home.task, self.config, self.name, where)
+        self.spent_usd: float | None = None
+        """What verdicts cost in this command; None without a price."""
+
+    # What it is going to cost.
+
+    def cost(self, items: Sequence[Judged | Pair], more: int = 0) -> JudgeCost:
+        """An estimate of asking about ``items``, and ``more`` like them that are not known yet."""
+        there = self.home.store.answers(self.judge.hash)
+        requests = self._requests(items)
+        left = [request for key, request in requests.items() if key not in there]
+        grown = (len(left) + more) / len(left) if left else 1.0
+        characters = sum(len(m.content) for request in left for m in request.messages)
+        count = len(left) + (more if left else 0)
+        tokens = round(grown * characters / CHARACTERS_PER_TOKEN), round(count * REPLY_SHARE * self.judge.max_tokens)
+        prices = self._prices
+        most = sum(most_tokens(request.messages) for request in left), len(left) * self.judge.max_tokens
+        return JudgeCost(
+            requests=count,
+            cached=len(requests) - len(left),
+            prompt_tokens=tokens[0],
+            completion_tokens=tokens[1],
+            usd=prices.usd(*tokens) if prices else None,
+            usd_at_most=self.config.tries * grown * prices.usd(*most) if prices else None,
+            cap_usd=self._cap if prices else None,
+            because=None if prices else self._no_price,
+        )
+
+    def afford(self, cost: JudgeCost) -> None:
+        """Refuse what would probably not be finished, before a cent of it is spent.
+
+        Raises:
+            TunesmithError: It is likely to cost more than the cap.
+        """
+        if cost.usd is not None and cost.usd > self._cap:
+            raise TunesmithError(
+                f"Judging would cost about {cost.usd:.4f} USD, and {self._cap:.4f} USD may be spent.",
+                "judge fewer answers with --sample, or raise judge.max_usd (or budget.usd) in tunesmith.yaml",
+            )
+
+    # Verdicts.
+
+    def verdicts(self, items: Sequence[Judged], progress: Progress = quiet) -> list[Verdict]:
+        """A verdict on each item, in their order; those that are not there yet are asked for now."""
+        short = [item for item in items if len(item.text) <= self.config.longest_answer]
+        said = self._replies(self._requests(short), lambda text: read_grades(text, self.judge.names).problem, progress)
+        return [self._verdict(item, said.get(key_of(item))) for item in items]
+
+    def compared(self, pairs: Sequence[Pair], progress: Progress = quiet) -> list[Better | None]:
+        """Which answer of each pair is better as they stand; None where no reply could be read."""
+        longest = self.config.longest_answer
+        short = [pair for pair in pairs if max(len(pair.first), len(pair.second)) <= longest]
+        said = self._replies(self._requests(short), _no_choice, progress)
+        found = (said.get(key_of(pair)) for pair in pairs)
+        return [read_better(answer.text)[0] if answer and answer.problem is None else None for answer in found]
+
+    def _verdict(self, item: Judged, answer: Answer | None) -> Verdict:
+        frame = Verdict(
+            judge=self.judge.hash, example=item.example.id, said=digest(item.text), contender=item.contender
+        )
+        if answer is None:
+            return replace(frame, problem=f"the answer is longer than {self.config.longest_answer} characters")
+        if answer.problem is not None:
+            return replace(frame, problem=answer.problem, usd=answer.usd)
+        grades = read_grades(answer.text, self.judge.names)
+        return replace(frame, passed=grades.passed, reasons=grades.reasons, cached=answer.cached, usd=answer.usd)
+
+    def _requests(self, items: Sequence[Judged | Pair]) -> dict[str, Request]:
+        return {
+            key_of(item): grade_request(self.judge, item)
+            if isinstance(item, Judged)
+            else compare_request(self.judge, item)
+            for item in items
+        }
+
+    def _replies(
+        self, requests: Mapping[str, Request], fault: Callable[[str], str | None], progress: Progress
+    ) -> dict[str, Answer]:
+        """A reply to each request: one of old, or a new one; with a problem where no try brought one to be read."""
+        there = self.home.store.answers(self.judge.hash)
+        found = {key: replace(there[key], cached=True) for key in requests if key in there}
+        left = {key: request for key, request in requests.items() if key not in there}
+        for _ in range(self.config.tries if left else 0):
+            given = self._ask(left, fault, progress)
+            found |= given
+            unread = {k: a.problem for k, a in given.items() if a.problem is not None and a.finish_reason != "error"}
+            left = {key: again(requests[key], problem or "") for key, problem in unread.items()}
+            if not left:
+                break
+        return found
+
+    def _ask(
+        self, requests: Mapping[str, Request], fault: Callable[[str], str | None], progress: Progress
+    ) -> dict[str, Answer]:
+        keys, given, waiting = list(requests), {}, []
+        try:
+            for done, (index, reply) in enumerate(self._model.answers(list(requests.values())), start=1):
+                answer = self._answer(keys[index], requests[keys[index]], reply, fault)
+                given[keys[index]] = answer
+                if answer.problem is None:
+                    waiting.append(answer)
+                if reply.usd is not None:
+                    self.spent_usd = (self.spent_usd or 0.0) + reply.usd
+                if len(waiting) == SAVE_EVERY:
+                    chunk, waiting = waiting, []
+                    self.home.store.save_answers(chunk)
+                progress(done, len(keys), "judging")
+        finally:  # what was said before a stop was paid for
+            self.home.store.save_answers(waiting)
+        return given
+
+    def _answer(self, key: str, request: Request, reply: Reply, fault: Callable[[str], str | None]) -> Answer:
+        if reply.finish_reason == "error":
+            problem: str | None = f"the judge did not answer: {reply.problem}"
+        elif reply.finish_reason == "length":
+            problem = f"it was cut off after {self.judge.max_tokens} tokens (judge.max_tokens)"
+        else:
+            problem = fault(reply.text)
+        return Answer(
+            contender=self.judge.hash,
+            example=key,
+            request=digest(request.messages),
+            template=reply.template,
+            text=reply.text,
+            finish_reason=reply.finish_reason,
+            prompt_tokens=reply.prompt_tokens,
+            completion_tokens=reply.completion_tokens,
+            seconds=reply.seconds,
+            usd=reply.usd,
+            problem=problem,
+            too_long=reply.too_long,
+        )
+
+    @property
+    def _model(self) -> Model:
+        names = ("timeout_seconds", "concurrency", "retries")
+        hosted = {name: getattr(self.config, name) for name in names}
+        return open_at(self._server, self.name, self._cap, **(hosted if self._server.base_url else {}))
+
+    @property
+    def _cap(self) -> float:
+        return self.home.settings.budget.usd if self.config.max_usd is None else self.config.max_usd
+
+    @property
+    def _prices(self) -> Prices | None:
+        paid_in, paid_out = self._server.usd_per_million_input_tokens, self._server.usd_per_million_output_tokens
+        if self._server.base_url is None or paid_in is None or paid_out is None:
+            return None
+        return Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out)
+
+    @property
+    def _no_price(self) -> str:
+        if self._server.base_url is None:
+            return "it runs on this machine"
+        return "its prices are not known: judge.usd_per_million_input_tokens and judge.usd_per_million_output_tokens"
+
+
+def _no_choice(text: str) -> str | None:
+    better, said = read_better(text)
+    return said if better is None else None

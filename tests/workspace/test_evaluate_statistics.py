@@ -1,0 +1,128 @@
+"""Asked again, held out in folds, planned, and warned when the bar is chased: `evaluate` from outside."""
+
+import csv
+
+import pytest
+from tests.cli.driving import typed
+from tests.workspace.toy import MESSAGES, write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("statistics")
+    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"))
+    write_settings(
+        folder / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "accuracy", "value": 0.6}
+    )
+    workspace = Workspace(folder / "desk")
+    workspace.split()
+    workspace.baseline(["constant", "classifier"])
+    return workspace
+
+
+def test_what_asks_no_model_says_the_same_each_time(desk):
+    ended = typed("-C", desk.home.root, "evaluate", "classifier", "--repeat", "2", "--json")
+    assert ended.status == 0
+    again = ended.json["repeats"]["classifier"]
+    assert again["times"] == 2
+    assert len(set(again["values"])) == 1
+    assert again["noise_floor"] == 0
+    # nothing changed in so many examples; that is no proof that nothing ever does
+    assert again["changed"]["value"] == 0 < again["changed"]["high"]
+
+
+def test_cross_validation_never_looks_at_test_and_says_what_it_is(desk):
+    ended = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--cv-repeats", "2", "--json")
+    assert ended.status == 0
+    made = ended.json
+    split = desk.verify_split()
+    assert made["examples"] == split.train + split.validation
+    assert made["groups"] <= made["examples"]
+    assert set(made["contenders"]) == {"constant", "classifier"}
+    assert [len(row) for row in made["contenders"]["classifier"]["folds"]] == [4, 4]
+    found = made["contenders"]["classifier"]["metrics"]["accuracy"]
+    assert found["low"] < found["value"] < found["high"]
+    assert made["comparisons"][0]["test"] == "corrected resampled t by fold"
+    assert made["comparisons"][0]["difference"] > 0
+    told = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--cv-repeats", "1").out
+    assert "test was not looked at" in told
+
+
+def test_the_same_seed_folds_alike(desk):
+    assert desk.cross_validate(folds=3, repeats=1) == desk.cross_validate(folds=3, repeats=1)
+
+
+def test_a_classifier_gains_nothing_from_rows_of_the_customers_it_is_asked_about(tmp_path):
+    """Labels by chance, each text written three times: rows dealt out one by one would look right most of the time."""
+    with (tmp_path / "twins.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "topic", "customer"])
+        texts = [text for each in MESSAGES.values() for text in each.splitlines()]
+        for n, text in enumerate(texts):
+            for ending in ("", ", thanks", ", please answer"):
+                rows.writerow([text + ending, "ab"[(n * 7919 // 3) % 2], f"customer {n}"])
+    workspace, _ = Workspace.init(tmp_path / "desk", source=tmp_path / "twins.csv", prompt="text", completion="topic")
+    write_settings(tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"})
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    made = workspace.cross_validate(["classifier"], folds=5, repeats=2)
+    found = made.contenders["classifier"].metrics[made.metric]
+    assert found.low < 0.6
+    assert found.value < 0.75
+    assert made.groups <= 60
+
+
+def test_what_cannot_be_cross_validated_is_refused(desk):
+    with pytest.raises(TunesmithError, match="tuned anew"):
+        desk.cross_validate(["tuned"])
+    with pytest.raises(TunesmithError, match=r"'clasifier'(.|\n)*classifier"):
+        desk.cross_validate(["clasifier"])
+    with pytest.raises(TunesmithError, match="fewer folds"):
+        desk.cross_validate(folds=1000)
+    ended = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--on", "test")
+    assert ended.status == 2
+    assert "leave out --cv" in ended.err
+
+
+def test_a_plan_says_how_many_examples_show_a_difference(desk):
+    ended = typed("-C", desk.home.root, "evaluate", "--plan", "0.05", "--json")
+    assert ended.status == 0
+    general = {row["discordant"]: row for row in ended.json["in_general"]}
+    assert general[0.1]["examples"] < general[0.4]["examples"]
+    assert not general[0.1]["enough"]
+    assert "too few" in typed("-C", desk.home.root, "evaluate", "--plan", "0.05").out
+    with pytest.raises(TunesmithError, match=r"--plan 0\.05"):
+        desk.plan_evaluation(5)
+
+
+def test_a_bar_chased_on_test_is_said_and_reaches_the_decision(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    settings = {"model": {"base": "nowhere", "embedder": "ngrams"}, "bar": {"metric": "accuracy", "value": 0.9}}
+
+    def looked(strength, bar=0.9):
+        write_settings(
+            tmp_path / "desk",
+            **settings | {"bar": {"metric": "accuracy", "value": bar}},
+            contenders={"classifier": {"inverse_regularization": strength}},
+        )
+        workspace = Workspace(tmp_path / "desk")
+        if not workspace.home.index("split"):
+            workspace.split()
+        workspace.baseline(["constant", "classifier"])
+        return workspace, workspace.evaluate(on="test")
+
+    def chased(evaluation):
+        return [w for w in evaluation.warnings if "chased" in w]
+
+    assert not chased(looked(1.0)[1])
+    assert not chased(looked(1.0)[1])  # looking twice at the same is no chase
+    workspace, third = looked(30.0)
+    assert len(chased(third)) == 1
+    assert "classifier was changed between looks, 2 versions" in chased(third)[0]
+    assert "constant" not in chased(third)[0]
+    assert any("chased" in reason for reason in workspace.decide().because)
+    assert "warning: The bar is being chased" in typed("-C", tmp_path / "desk", "evaluate", "--on", "test").out
+    assert any("moved between looks" in w for w in looked(30.0, bar=0.7)[1].warnings)
