@@ -38,6 +38,7 @@ VERBS = (
     "tune",
     "forgetting",
     "evaluate",
+    "rate",
     "cost",
     "decide",
     "report",

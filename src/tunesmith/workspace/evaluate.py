@@ -29,7 +29,18 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 
-__all__ = ["OF_THE_NEWEST_RUN", "ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
+__all__ = [
+    "OF_THE_NEWEST_RUN",
+    "ContenderScore",
+    "Evaluation",
+    "evaluate",
+    "look_at_test",
+    "looks_at_test",
+    "named_contenders",
+    "newest",
+    "prepared",
+    "rows_of",
+]
 
 OF_THE_NEWEST_RUN = frozenset({"tuned", "tuned+schema"})
 """Names that mean another model after each tuning run."""
@@ -110,10 +121,8 @@ def evaluate(
             f"The split is not certified: {'; '.join(split.certificate.problems)}.",
             "split again with `tunesmith split`",
         )
-    examples = _rows(home, split, on, sample, seed)
-    if not names or OF_THE_NEWEST_RUN & set(names):
-        _ask_as_set_now(home, answering)
-    records = _chosen(home, answering, names)
+    examples = rows_of(home, split, on, sample, seed)
+    records = named_contenders(home, answering, names)
     for name in home.settings.bar.asked if home.settings.bar else ():
         find(home.task, name)  # a name that does not exist is said before anything is asked
     with home.alone("evaluate"):
@@ -122,7 +131,7 @@ def evaluate(
             there = home.store.answers(record.hash)
             if name not in answers and all(e.id in there for e in examples):
                 records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
-        looks = _look(home, split, list(records)) if on == "test" else 0
+        looks = look_at_test(home, split, list(records)) if on == "test" else 0
         scores = {n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)}
         made = Evaluation(
             side=on,
@@ -174,7 +183,14 @@ def _ask_as_set_now(home: Home, answering: Answering) -> None:
         answering.freeze(run[0], entry.inputs)
 
 
-def _chosen(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+def named_contenders(home: Home, answering: Answering, names: Sequence[str]) -> dict[str, Contender]:
+    """The records of the contenders that are named, or of all that are prepared.
+
+    Raises:
+        TunesmithError: Nothing is prepared, a name is not known, or what it means has changed since.
+    """
+    if not names or OF_THE_NEWEST_RUN & set(names):
+        _ask_as_set_now(home, answering)
     there = prepared(home, answering)
     if not there:
         raise TunesmithError(
@@ -213,7 +229,7 @@ def _of_run(home: Home, answering: Answering, run: str) -> Contender:
     return runs[run]
 
 
-def _rows(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
+def rows_of(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
     """The side's examples, or so many of them drawn by the seed."""
     ids = set(getattr(split, on))
     rows = [e for e in home.examples() if e.id in ids]
@@ -252,7 +268,8 @@ def _names_of(split: Split) -> tuple[str, str]:
     return digest(sorted(split.test)), split.hash
 
 
-def _look(home: Home, split: Split, names: list[str]) -> int:
+def look_at_test(home: Home, split: Split, names: list[str]) -> int:
+    """Write a look at the test set into the ledger; how many there were, this one included."""
     home.store.write_ledger("test_look", {"split": split.hash, "test": _names_of(split)[0], "contenders": names})
     return len(looks_at_test(home, split))
 

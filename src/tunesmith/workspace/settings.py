@@ -17,6 +17,7 @@ from tunesmith.core.task import Field, Task
 from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
+from tunesmith.evaluation.rating.config import RatingConfig
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
@@ -133,6 +134,8 @@ class Settings(Config):
     """What is read before and after tuning, to see what was forgotten."""
     evaluation: EvaluationConfig = EvaluationConfig()
     """How answers are scored."""
+    rating: RatingConfig = RatingConfig()
+    """How people compare answers blind."""
     costs: CostsConfig = CostsConfig()
     """What things cost and what an answer is worth; unset ones leave their sums unknown."""
     budget: BudgetConfig = BudgetConfig()

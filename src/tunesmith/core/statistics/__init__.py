@@ -2,6 +2,7 @@
 
 from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
+from tunesmith.core.statistics.bradley_terry import bradley_terry
 from tunesmith.core.statistics.corrections import holm
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.groups import design_effect, group_codes
@@ -22,6 +23,7 @@ __all__ = [
     "PowerLaw",
     "Tally",
     "bootstrap_interval",
+    "bradley_terry",
     "cohen_kappa",
     "correlation",
     "design_effect",
