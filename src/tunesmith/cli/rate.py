@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from tunesmith.cli.app import app, open_workspace, say, show
-from tunesmith.cli.progress import Bar
+from tunesmith.cli.progress import progress
 from tunesmith.cli.rate_words import kept, lent, planned, results
 
 rate = typer.Typer(no_args_is_help=True, help="People compare answers blind: plan, next, answer, agreement.")
@@ -38,9 +38,9 @@ def plan(
     anew: Annotated[bool, typer.Option("--anew", help="Leave the round that is open.")] = False,
 ) -> None:
     """How many examples and raters a difference takes; freezes a round of comparisons."""
-    with Bar() as progress:
+    with progress("answering") as told:
         report = open_workspace().rate().plan(
-            contenders, progress=progress, difference=difference, raters=raters, per_example=per_example, ties=ties,
+            contenders, progress=told, difference=difference, raters=raters, per_example=per_example, ties=ties,
             alike=alike, examples=examples, on=on, seed=seed, dry_run=dry_run, anew=anew,
         )  # fmt: skip
     show(report, planned(report))

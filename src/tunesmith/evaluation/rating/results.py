@@ -18,7 +18,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.statistics import bradley_terry, group_codes, mean_tally, tally_interval
 from tunesmith.core.store import Rating
 
-__all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates"]
+__all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates", "won"]
 
 WORTH = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
