@@ -65,6 +65,8 @@ class RatingResults(Record, frozen=True, kw_only=True):
     raters: dict[str, RaterSeen]
     agreement: Agreed | None
     """Between raters of the same comparison; None where none has two."""
+    kappa: Estimate | None
+    """Cohen's, of it."""
     left: Estimate | None
     """Share of choices that fell on the left, ties apart."""
     reasons: dict[str, str] = {}
@@ -184,6 +186,7 @@ def _results(made: Round, seed: int) -> RatingResults:
         erased=sum(item.id not in made.there for item in made.made.items),
         raters=made.raters,
         agreement=both,
+        kappa=both.kappa if both else None,
         left=left,
         reasons=reasons,
         win_rates=tuple(rates),

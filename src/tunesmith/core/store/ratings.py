@@ -88,7 +88,8 @@ class Ratings:
         with self._writing() as connection:
             rows = _standing(connection, asked.round)
             mine = [row for row in rows if row.rater == rater]
-            held = [row for row in mine if row.choice is None and (row.item in asked.items or row.attention)]
+            can_be_shown = {*asked.items, *asked.attention}
+            held = [row for row in mine if row.choice is None and row.item in can_be_shown]
             if held:
                 return _lend(connection, held[0], rater, minutes, bool(held[0].swapped))
             seen = {row.item for row in mine}
