@@ -155,7 +155,8 @@ class RateDesk:
 
 
 def _results(made: Round, seed: int) -> RatingResults:
-    out, reasons = made.left_out, {}
+    out = made.left_out
+    reasons: dict[str, str] = {}
     counted = [r for r in made.rated if r.said]
     given = [r for r in made.ratings if r.choice is not None and not r.attention]
     said = [{rater: what for rater, what in r.said.items() if rater not in out} for r in counted]
@@ -167,7 +168,8 @@ def _results(made: Round, seed: int) -> RatingResults:
     else:
         reasons["agreement"] = "No comparison was rated by two people who count."
     left = _or_reason("left", reasons, lambda: left_share([r for r in given if r.rater not in out]))
-    rates, scale = [], None
+    rates: list[WinRate] = []
+    scale: dict[str, Estimate] | None = None
     if made.ended:
         rates = win_rates(made.made, made.rated, out, made.identical)
         scale = _or_reason("strengths", reasons, lambda: strengths(made.made, made.rated, out, made.identical))

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Side
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.ratings import RatingPlan, RatingRound
 from tunesmith.core.record import Record
-from tunesmith.evaluation.rating.design import (
-    attention_items,
-    attention_spacing,
-    comparisons,
-    in_random_order,
-)
+from tunesmith.evaluation.rating.design import attention_items, attention_spacing, comparisons, in_random_order
 from tunesmith.evaluation.rating.power import examples_needed, smallest_difference
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import look_at_test, named_contenders, rows_of
@@ -130,7 +126,7 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
 
 
 def _plan(options: PlanOptions, available: int) -> RatingPlan:
-    assumed = {"ties": options.ties, "per_example": options.per_example, "alike": options.alike}
+    assumed: dict[str, Any] = {"ties": options.ties, "per_example": options.per_example, "alike": options.alike}
     needed = examples_needed(options.difference, **assumed)
     drawn = min(available, options.examples or needed)
     return RatingPlan(

@@ -20,6 +20,7 @@ from tunesmith.core.store import Rating
 
 __all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates", "won"]
 
+SIDES: tuple[tuple[Won, Won], ...] = (("a", "b"), ("b", "a"))
 WORTH = {"a": 1.0, "tie": 0.5, "b": 0.0}
 
 
@@ -152,7 +153,7 @@ def labels(made: RatingRound, rated: Sequence[Rated], out: frozenset[str]) -> li
             continue
         votes, item = Counter(kept.said.values()), kept.item
         which = _majority(kept.said)
-        for own, other in (("a", "b"), ("b", "a")):
+        for own, other in SIDES:
             found.append(
                 HumanLabel(
                     example=item.example,
