@@ -71,6 +71,6 @@ def test_intervals_hold_the_truth_also_where_ratings_of_one_example_resemble_eac
         apart = [truth[i] + row[i] - truth[j] - row[j] for (i, j), row in zip(pairs, leaning, strict=True)]
         won = (random.random(180) < 1 / (1 + np.exp(-np.array(apart)))).astype(float)
         made = bradley_terry([0, 1, 2], pairs, won, groups)
-        # what is estimated is the marginal strength, drawn a little towards 0 by the leanings: of the middle one exactly 0
+        # what is estimated is the marginal strength, drawn a little towards 0 by the leanings: of the middle one 0
         held += made[1].low <= 0 <= made[1].high
     assert 0.92 <= held / 300 <= 0.98

@@ -20,7 +20,7 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.ratings import RatingRound
 from tunesmith.core.splits import Split
 
-REPLIES = {"returns": "Send it back, we pay.", "billing": "We correct the bill.", "shipping": "The courier comes today."}
+REPLIES = {"returns": "Send it back, we pay.", "billing": "We correct the bill.", "shipping": "The van comes today."}
 SECRET = ("alpaca", "bison", "cobra")
 """Names of contenders that no other text here holds."""
 
@@ -316,7 +316,8 @@ def test_nasty_texts_are_shown_harmless_and_given_whole(desk):
         text = typed("-C", desk.home.root, "rate", "next", "--rater", "ann").out
         shown.append(text)
         got |= {lent["left"]: text, lent["right"]: text}
-        typed("-C", desk.home.root, "rate", "answer", lent["id"], better(lent["left"], lent["right"]), "--rater", "ann")
+        choice = better(lent["left"], lent["right"])
+        assert typed("-C", desk.home.root, "rate", "answer", lent["id"], choice, "--rater", "ann").status == 0
     assert set(nasty) <= set(got)
     assert "(empty)" in got[""]
     assert "96,000 more characters" in got[nasty[1]] and len(got[nasty[1]]) < 6000

@@ -20,7 +20,7 @@ Rater = Annotated[str | None, typer.Option(help="Who rates. Default: the login n
 def plan(
     contenders: Annotated[list[str], typer.Argument(metavar="CONTENDER...", help="Two or more to compare.")],
     difference: Annotated[
-        float, typer.Option(min=0.01, max=1, help="To be seen: share that prefers one less share that prefers the other.")
+        float, typer.Option(min=0.01, max=1, help="To be seen: share preferring one less share preferring the other.")
     ] = 0.2,
     raters: Annotated[int, typer.Option(min=1, help="People who rate.")] = 2,
     per_example: Annotated[int, typer.Option(min=1, help="Of them: how many rate each comparison.")] = 2,

@@ -19,10 +19,10 @@ def planned(report: PlannedRound) -> str:
     plan = report.plan
     more, less = (1 - plan.ties + plan.difference) / 2, (1 - plan.ties - plan.difference) / 2
     lines = [
-        f"a difference of {plan.difference:g} ({more:.0%} prefer one, {less:.0%} the other, {plan.ties:.0%} ties) takes "
-        f"{plan.examples} examples and {plan.ratings} ratings, {plan.per_example} of each by {plan.raters} raters",
-        f"assumed: {plan.ties:.0%} ties, choices of two raters correlate by {plan.alike:g}; it is seen with a chance of "
-        f"{plan.power:.0%}",
+        f"a difference of {plan.difference:g} ({more:.0%} prefer one, {less:.0%} the other, {plan.ties:.0%} ties) "
+        f"takes {plan.examples} examples and {plan.ratings} ratings, {plan.per_example} of each by {plan.raters} raters",
+        f"assumed: {plan.ties:.0%} ties, choices of two raters correlate by {plan.alike:g}; "
+        f"it is seen with a chance of {plan.power:.0%}",
     ]
     if plan.drawn < plan.examples:
         least = "no difference" if plan.smallest_difference is None else f"{plan.smallest_difference:.2f} or more"

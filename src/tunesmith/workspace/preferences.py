@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 ADD = (
-    "correct examples with `tunesmith review`, compare answers with `tunesmith rate plan A B`, or add a file of pairs with "
-    "`tunesmith add FILE --as preference`"
+    "correct examples with `tunesmith review`, compare answers with `tunesmith rate plan A B`, or add a file of pairs "
+    "with `tunesmith add FILE --as preference`"
 )
 SHORTEST_NAME = 4
 """Characters that the beginning of a pair's id has, to name it."""

@@ -144,7 +144,7 @@ class RateDesk:
         if made.unblinded:
             raise TunesmithError(
                 "The round has ended: its contenders were told.",
-                "read it with `tunesmith rate agreement`, or plan another with `tunesmith rate plan`",
+                "read it with `tunesmith rate agreement`, or plan another with `tunesmith rate plan prompt tuned`",
             )
         return made
 

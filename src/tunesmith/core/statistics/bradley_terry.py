@@ -26,7 +26,8 @@ def bradley_terry(
     """Strengths on the log-odds scale, 0 on average, each with its 95 % interval; higher is better.
 
     A difference of 1 between two is odds of 2.7 to 1 that the stronger is preferred. The interval is that of the
-    cluster-robust ("sandwich") variance with Student's t for groups minus 1: ratings of one example resemble each other.
+    cluster-robust ("sandwich") variance with Student's t for groups minus 1, since ratings of one example resemble
+    each other.
 
     Args:
         pairs: Who was compared, one row a comparison.
