@@ -20,7 +20,8 @@ def planned(report: PlannedRound) -> str:
     more, less = (1 - plan.ties + plan.difference) / 2, (1 - plan.ties - plan.difference) / 2
     lines = [
         f"a difference of {plan.difference:g} ({more:.0%} prefer one, {less:.0%} the other, {plan.ties:.0%} ties) "
-        f"takes {plan.examples} examples and {plan.ratings} ratings, {plan.per_example} of each by {plan.raters} raters",
+        f"takes {plan.examples} examples and {plan.ratings} ratings, "
+        f"{plan.per_example} of each by {plan.raters} raters",
         f"assumed: {plan.ties:.0%} ties, choices of two raters correlate by {plan.alike:g}; "
         f"it is seen with a chance of {plan.power:.0%}",
     ]

@@ -150,9 +150,16 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
             by = sorted(rater for rater, what in rated.said.items() if what == ("a" if ours else "b"))
             found.append(
                 Preference.make(
-                    example.messages, home.task.render(fields), rejected, source="rating", group=example.group,
-                    example=example.id, by=", ".join(by), origin=example.origin, licence=example.licence,
-                )  # fmt: skip
+                    example.messages,
+                    home.task.render(fields),
+                    rejected,
+                    source="rating",
+                    group=example.group,
+                    example=example.id,
+                    by=", ".join(by),
+                    origin=example.origin,
+                    licence=example.licence,
+                )
             )
     return found, disputed
 

@@ -52,7 +52,7 @@ def bradley_terry(
     _connected(names, first, second, won)
     strengths = _fit(design, won)
     chance = 1 / (1 + np.exp(-(design @ strengths)))
-    inverse = np.linalg.pinv(design.T @ (design * (chance * (1 - chance))[:, None]))  # the mean is not identified: 0
+    inverse = _inverse(design, chance)
     number = int(groups.max()) + 1
     scores = np.zeros((number, len(names)))
     np.add.at(scores, groups, design * (won - chance)[:, None])
@@ -75,8 +75,7 @@ def _fit(design: FloatArray, won: FloatArray) -> FloatArray:
 
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-(design @ strengths)))
-        information = design.T @ (design * (chance * (1 - chance))[:, None])
-        step = np.linalg.pinv(information) @ (design.T @ (won - chance))
+        step = _inverse(design, chance) @ (design.T @ (won - chance))
         size = 1.0
         while likelihood(strengths + size * step) < likelihood(strengths) - 1e-12 and size > 1e-6:
             size /= 2
@@ -84,6 +83,12 @@ def _fit(design: FloatArray, won: FloatArray) -> FloatArray:
         if float(np.abs(step).max()) < 1e-10:
             break
     return np.asarray(strengths - strengths.mean())
+
+
+def _inverse(design: FloatArray, chance: FloatArray) -> FloatArray:
+    """Of the information; all strengths together are not identified, and that direction gets 0."""
+    information = design.T @ (design * (chance * (1 - chance))[:, None])
+    return np.asarray(np.linalg.pinv(information, rcond=1e-10, hermitian=True))
 
 
 def _connected(names: Sequence[str], first: IntArray, second: IntArray, won: FloatArray) -> None:

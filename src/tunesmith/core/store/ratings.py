@@ -1,8 +1,8 @@
 """Who compares what, who holds it for now, and what they said.
 
 A row is one rating that is wanted: of an item, by one rater. ``next`` lends a row to a rater for some minutes; when
-they have run out, others may take it, so that a rater who leaves half way holds nothing up. Rows of attention items are made
-when a rater gets one. Rows only grow: a choice that was changed stays and says so.
+they have run out, others may take it, so that a rater who leaves half way holds nothing up. Rows of attention
+items are made when a rater gets one. Rows only grow: a choice that was changed stays and says so.
 """
 
 from __future__ import annotations

@@ -80,9 +80,11 @@ def attention_items(task: Task, examples: Sequence[Example], count: int, seed: i
             continue
         made.append(
             RatingItem(
-                id=digest([seed, "attention", example.id, wrong.id])[:12], example=example.id, wrong=wrong.id,
+                id=digest([seed, "attention", example.id, wrong.id])[:12],
+                example=example.id,
+                wrong=wrong.id,
                 texts=(digest(example.completion), digest(wrong.completion)),
-            )  # fmt: skip
+            )
         )
     return tuple(made)
 

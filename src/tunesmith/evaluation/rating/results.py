@@ -119,9 +119,15 @@ def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], sa
         net = Counter(_majority(r.said) for r in counted)
         found.append(
             WinRate(
-                a=a, b=b, win_rate=_rate([*counted, *alike]), everybody=_rate([*all_of_it, *alike]),
-                wins=net["a"], ties=net["tie"] + len(alike), losses=net["b"], identical=len(alike),
-            )  # fmt: skip
+                a=a,
+                b=b,
+                win_rate=_rate([*counted, *alike]),
+                everybody=_rate([*all_of_it, *alike]),
+                wins=net["a"],
+                ties=net["tie"] + len(alike),
+                losses=net["b"],
+                identical=len(alike),
+            )
         )
     return found
 
