@@ -139,7 +139,8 @@ def test_rows_of_an_older_store_are_found_by_what_they_say(tmp_path):
     store.changes.erase([B.id], "ann")
     store.close()
     with sqlite3.connect(tmp_path / "store.db") as connection:
-        connection.execute("DROP TABLE preferences")  # of a later form
+        connection.execute("DROP TABLE preferences")  # of later forms, as is the next
+        connection.execute("DROP TABLE ratings")
         connection.execute("DROP INDEX examples_said")
         connection.execute("ALTER TABLE examples DROP COLUMN said")
         connection.execute("UPDATE alembic_version SET version_num = '0003'")

@@ -30,7 +30,7 @@ ROAD = (
     "export",
 )
 """Pages in the order of the road: each goes on where the one before ended."""
-APART = ("models", "preferences")
+APART = ("models", "preferences", "rating")
 """Pages with commands that need none of the others."""
 NO_COMMANDS = ("settings", "benchmarks", "experiments", "clusters")
 """Pages without commands of the road: made by a script, figures beside their commands, or what needs other machines."""

@@ -296,3 +296,19 @@ def test_erasure_takes_pairs_with_it_and_names_the_runs(place):
     assert run["run"] in report["runs"]
     left = [p for p in (place / "desk/.tunesmith").rglob("*") if p.is_file() and b"Ferdinand" in p.read_bytes()]
     assert left == []
+
+
+def test_what_raters_preferred_is_learnt(place):
+    desk = Workspace(place / "desk")
+    desk.baseline(["classifier"])
+    told(place, "rate", "plan", "constant", "classifier", "--on", "train", "--per-example", "1")
+    wanted = {e.prompt: e.completion for e in desk.home.examples()}
+    ann = desk.rate("ann")
+    while (lent := ann.next()).id is not None:
+        right = wanted[lent.prompt[-1].content]
+        ann.answer(lent.id, "left" if lent.left == right else "right" if lent.right == right else "tie")
+    rated = told(place, "data", "preferences")["counts"]["by_source"]["rating"]
+    assert rated > 5
+    run = told(place, "tune", "--objective", "dpo", "--from", "first", "--anyway")
+    assert run["preferences"]["by_source"]["rating"] == rated
+    assert run["preferences"]["train"] > rated / 2

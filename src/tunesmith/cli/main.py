@@ -39,6 +39,7 @@ VERBS = (
     "forgetting",
     "evaluate",
     "judge",
+    "rate",
     "cost",
     "decide",
     "report",

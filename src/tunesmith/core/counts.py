@@ -50,6 +50,6 @@ class PreferenceCounts(Record, frozen=True, kw_only=True):
     contradicted: int = 0
     """Left out: another pair says the opposite."""
     disputed: int = 0
-    """Left out: another reviewer accepted what a correction replaced."""
+    """Left out: another reviewer accepted what a correction replaced, or raters chose each as often."""
     too_long: int = 0
     """Of those to be learnt or watched: longer than an example may be, and cut or left out."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 
 from tunesmith.core.codec import canonical
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import cohen_kappa, group_codes, krippendorff_alpha, raw_agreement
+from tunesmith.core.statistics import IntArray, cohen_kappa, group_codes, krippendorff_alpha, raw_agreement
 from tunesmith.core.store import Review
 from tunesmith.workspace.home import Home
 
-__all__ = ["Agreed", "AgreementReport", "agreement"]
+__all__ = ["Agreed", "AgreementReport", "agreed", "agreement"]
 
 
 class Agreed(Record, frozen=True, kw_only=True):
@@ -61,13 +61,21 @@ def agreement(home: Home, *, seed: int = 0) -> AgreementReport:
     examples = [known[i] for i in twice]
     rows = list(twice.values())
     left = [[_left(home, e, review) for review in row] for e, row in zip(examples, rows, strict=True)]
-    measure = _Measure(examples, rows, seed)
+    people = tuple(sorted({review.reviewer or "" for row in rows for review in row}))
+
+    def about(values: Sequence[Sequence[Hashable | None]]) -> Agreed:
+        said = [
+            {review.reviewer or "": value for review, value in zip(row, given, strict=True) if value is not None}
+            for row, given in zip(rows, values, strict=True)
+        ]
+        return agreed(said, people, [e.group for e in examples], seed=seed)
+
     return AgreementReport(
         examples=len(rows),
-        reviewers=measure.reviewers,
-        outcome=measure.about([[review.outcome for review in row] for row in rows]),
+        reviewers=people,
+        outcome=about([[review.outcome for review in row] for row in rows]),
         fields={
-            f.name: measure.about([[None if fields is None else fields[f.name] for fields in row] for row in left])
+            f.name: about([[None if fields is None else fields[f.name] for fields in row] for row in left])
             for f in home.task.fields
         },
         disagreements=tuple(
@@ -85,44 +93,41 @@ def _left(home: Home, example: Example, review: Review) -> dict[str, bytes] | No
     return {name: canonical(value) for name, value in fields.items()}
 
 
-class _Measure:
-    """The statistics of one set of doubly judged examples."""
+def agreed(
+    said: Sequence[Mapping[str, Hashable]], people: Sequence[str], groups: Sequence[str | None], *, seed: int = 0
+) -> Agreed:
+    """Agreement about one thing, from what each of ``people`` said of each example; one who said nothing is left out.
 
-    def __init__(self, examples: Sequence[Example], rows: Sequence[Sequence[Review]], seed: int) -> None:
-        self.groups, self.rows, self.seed = group_codes([e.group for e in examples]), rows, seed
-        self.reviewers = tuple(sorted({review.reviewer or "" for row in rows for review in row}))
+    Args:
+        groups: Of the examples; those of one group resemble one another.
+    """
+    judged = [list(row.values()) for row in said]
+    codes = group_codes(groups)
+    reasons: dict[str, str] = {}
 
-    def about(self, said: Sequence[Sequence[Hashable | None]]) -> Agreed:
-        """Agreement about what was ``said`` in each opinion; None says nothing."""
-        judged = [[value for value in row if value is not None] for row in said]
-        reasons: dict[str, str] = {}
+    def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
+        try:
+            return measure()
+        except NothingToMeasure as nothing:
+            reasons[name] = nothing.problem
+            return None
 
-        def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
-            try:
-                return measure()
-            except NothingToMeasure as nothing:
-                reasons[name] = nothing.problem
-                return None
+    return Agreed(
+        raw=measured("raw", lambda: raw_agreement(judged, codes)),
+        kappa=measured("kappa", lambda: _kappa(said, people, codes, seed)),
+        alpha=measured("alpha", lambda: krippendorff_alpha(judged, codes, seed=seed)),
+        reasons=reasons,
+    )
 
-        return Agreed(
-            raw=measured("raw", lambda: raw_agreement(judged, self.groups)),
-            kappa=measured("kappa", lambda: self._kappa(said)),
-            alpha=measured("alpha", lambda: krippendorff_alpha(judged, self.groups, seed=self.seed)),
-            reasons=reasons,
-        )
 
-    def _kappa(self, said: Sequence[Sequence[Hashable | None]]) -> Estimate:
-        if len(self.reviewers) != 2:
-            raise NothingToMeasure(
-                f"Cohen's kappa compares two people, and {len(self.reviewers)} reviewed.", "read alpha instead"
-            )
-        pairs, groups = [], []
-        for row, values, group in zip(self.rows, said, self.groups, strict=True):
-            by = {review.reviewer: value for review, value in zip(row, values, strict=True)}
-            one, other = (by.get(name) for name in self.reviewers)
-            if one is not None and other is not None:
-                pairs.append((one, other))
-                groups.append(str(group))
-        if not pairs:
-            raise NothingToMeasure("No example has two opinions on this.", "ask for more second opinions")
-        return cohen_kappa(pairs, group_codes(groups), seed=self.seed)
+def _kappa(said: Sequence[Mapping[str, Hashable]], people: Sequence[str], groups: IntArray, seed: int) -> Estimate:
+    if len(people) != 2:
+        raise NothingToMeasure(
+            f"Cohen's kappa compares two people, and {len(people)} reviewed.", "read alpha instead"
+        )  # fmt: skip
+    one, other = people
+    both = [n for n, row in enumerate(said) if one in row and other in row]
+    if not both:
+        raise NothingToMeasure("No example has two opinions on this.", "ask for more second opinions")
+    pairs = [(said[n][one], said[n][other]) for n in both]
+    return cohen_kappa(pairs, group_codes([str(groups[n]) for n in both]), seed=seed)

@@ -1,7 +1,7 @@
-"""The preference pairs of a workspace: those that were added, and those that corrections say.
+"""The preference pairs of a workspace: those that were added, and those that corrections and blind ratings say.
 
 A correction is not stored twice: its pair follows from the review and the example, so it goes when one is taken back or
-the other is erased.
+the other is erased. So does the pair of a rating, which follows from the choices and the answers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Review
 from tunesmith.data.preferences import on_sides
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.rated import rated_pairs
 
 if TYPE_CHECKING:
     from tunesmith.contenders.retrieval import Finder
@@ -36,7 +37,10 @@ __all__ = [
     "standing",
 ]
 
-ADD = "correct examples with `tunesmith review`, or add a file of pairs with `tunesmith add FILE --as preference`"
+ADD = (
+    "correct examples with `tunesmith review`, compare answers with `tunesmith rate plan A B`, or add a file of pairs "
+    "with `tunesmith add FILE --as preference`"
+)
 SHORTEST_NAME = 4
 """Characters that the beginning of a pair's id has, to name it."""
 
@@ -45,7 +49,8 @@ class Pairs(NamedTuple):
     found: list[Preference]
     """Each once, by id."""
     disputed: int
-    """Corrections that say none, since another reviewer accepted what they replaced."""
+    """Corrections that say none, since another reviewer accepted what they replaced, and comparisons on which as many
+    raters chose one as the other."""
 
 
 class PreferenceReport(Record, frozen=True, kw_only=True):
@@ -133,8 +138,9 @@ def all_pairs(home: Home) -> Pairs:
     """All pairs of all sources, each once."""
     examples = home.examples()
     corrected, disputed = _corrected(home, {e.id: e for e in examples})
-    found = {pair.id: pair for pair in (*home.store.preferences(), *corrected)}
-    return Pairs([found[key] for key in sorted(found)], disputed)
+    rated, split_votes = rated_pairs(home, {e.id: e for e in examples})
+    found = {pair.id: pair for pair in (*home.store.preferences(), *rated, *corrected)}
+    return Pairs([found[key] for key in sorted(found)], disputed + split_votes)
 
 
 def ids_there(home: Home) -> frozenset[str]:

@@ -18,6 +18,7 @@ from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
 from tunesmith.decision.config import BarConfig, CostsConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.evaluation.judge.config import JudgeConfig
+from tunesmith.evaluation.rating.config import RatingConfig
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
@@ -136,6 +137,8 @@ class Settings(Config):
     """How answers are scored."""
     judge: JudgeConfig = JudgeConfig()
     """The model that grades answers, and what it must prove before it may gate."""
+    rating: RatingConfig = RatingConfig()
+    """How people compare answers blind."""
     costs: CostsConfig = CostsConfig()
     """What things cost and what an answer is worth; unset ones leave their sums unknown."""
     budget: BudgetConfig = BudgetConfig()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tunesmith.core.decisions import Decision
     from tunesmith.core.examples import Example, Side
     from tunesmith.core.forgetting import Forgetting
+    from tunesmith.core.ratings import HumanLabel
     from tunesmith.core.runs import Run
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.plan_evaluation import EvaluationPlan
     from tunesmith.workspace.planning import PlanReport
     from tunesmith.workspace.preferences import PreferenceReport
+    from tunesmith.workspace.rate import RateDesk
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.review import ReviewDesk
     from tunesmith.workspace.search import Found
@@ -347,6 +349,19 @@ class Workspace:
         from tunesmith.workspace.judge_run import judge_run
 
         return judge_run(self.home, contenders, progress=progress, **options)
+
+    def rate(self, rater: str | None = None) -> RateDesk:
+        """Blind comparisons of answers, as one rater (default: the login name) sees them."""
+        from tunesmith.workspace.login import named
+        from tunesmith.workspace.rate import RateDesk
+
+        return RateDesk(self.home, named(rater))
+
+    def rating_labels(self) -> list[HumanLabel]:
+        """What people said of contenders' answers, in all rounds of ratings that have ended."""
+        from tunesmith.workspace.rated import rating_labels
+
+        return rating_labels(self.home)
 
     def cost(self) -> CostReport:
         """What each contender costs, and what tuning would have to bring."""

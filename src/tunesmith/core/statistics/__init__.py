@@ -2,6 +2,7 @@
 
 from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
+from tunesmith.core.statistics.bradley_terry import bradley_terry
 from tunesmith.core.statistics.corrections import best_of, holm
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.effects import (
@@ -56,6 +57,7 @@ __all__ = [
     "Tally",
     "best_of",
     "bootstrap_interval",
+    "bradley_terry",
     "clopper_pearson",
     "cohen_h",
     "cohen_kappa",

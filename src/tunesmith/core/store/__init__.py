@@ -2,11 +2,13 @@
 
 from tunesmith.core.store.changes import Change, ChangeKind, Edit
 from tunesmith.core.store.opening import open_store
+from tunesmith.core.store.ratings import Asked, Rating
 from tunesmith.core.store.reviews import Outcome, Queued, Review, ReviewCounts
 from tunesmith.core.store.store import Added, Derived, LedgerEntry, Life, Store
 
 __all__ = [
     "Added",
+    "Asked",
     "Change",
     "ChangeKind",
     "Derived",
@@ -15,6 +17,7 @@ __all__ = [
     "Life",
     "Outcome",
     "Queued",
+    "Rating",
     "Review",
     "ReviewCounts",
     "Store",

@@ -45,6 +45,7 @@ def erase(
     notes = _blank_reviews(connection, set(ids), quotes)
     notes += _rewrite(connection, tables.changes, tables.changes.c.reason, lambda text: redacted(text, quotes))
     notes += _rewrite(connection, tables.reviews, tables.reviews.c.why, lambda text: redacted(text, quotes))
+    notes += _rewrite(connection, tables.ratings, tables.ratings.c.why, lambda text: redacted(text, quotes))
     notes += _rewrite(connection, tables.ledger, tables.ledger.c.detail, lambda text: _redacted_json(text, quotes))
     return Erased(changes.erase(ids, by, reason, within=connection), answers, notes, pairs)
 

@@ -14,7 +14,7 @@ from tunesmith.core.store.store import Store
 
 __all__ = ["HEAD", "open_store"]
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration. A test compares it with the migrations folder."""
 
 

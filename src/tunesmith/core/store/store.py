@@ -21,6 +21,7 @@ from tunesmith.core.store.adding import Added, Adding, add_others
 from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
 from tunesmith.core.store.moments import now
+from tunesmith.core.store.ratings import Ratings
 from tunesmith.core.store.reviews import Reviews
 
 __all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
@@ -65,6 +66,8 @@ class Store:
         """What became of examples after they were added."""
         self.reviews = Reviews(self.writing, engine.connect, self.changes)
         """What people are asked to look at, and what they said."""
+        self.ratings = Ratings(self.writing, engine.connect)
+        """What people are asked to compare, and what they said."""
 
     def close(self) -> None:
         self._engine.dispose()

@@ -17,6 +17,7 @@ __all__ = [
     "ledger",
     "metadata",
     "preferences",
+    "ratings",
     "reviews",
     "skips",
 ]
@@ -133,4 +134,24 @@ skips = Table(
     Column("reviewer", String(200), nullable=False),
     Column("at", String(32), nullable=False),
     Index("skips_reviewer", "reviewer"),
+)
+
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("round", String(32), nullable=False),
+    Column("item", String(32), nullable=False),
+    Column("opinion", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("attention", Integer, nullable=False),
+    Column("rater", String(200)),
+    Column("claimed_until", String(32)),
+    Column("swapped", Integer),
+    Column("choice", String(16)),
+    Column("decided_at", String(32)),
+    Column("why", Text, nullable=False),
+    Column("undone_at", String(32)),
+    UniqueConstraint("round", "item", "opinion", "attempt", name="one_rating_each"),
+    Index("ratings_round", "round"),
 )

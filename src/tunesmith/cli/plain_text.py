@@ -1,0 +1,37 @@
+"""Other people's text on a terminal: nothing in it is obeyed, nothing in it is hidden."""
+
+from __future__ import annotations
+
+import unicodedata
+
+__all__ = ["shown"]
+
+JOINERS = "\u200c\u200d"
+"""Join or part letters in Persian, in Indic scripts and in emoji: they are part of the word."""
+LONGEST = 4000
+"""Characters of one text that are shown, unless all are asked for."""
+
+
+def shown(text: str, *, whole: bool = False) -> str:
+    """The text with a bar before each line; what would be invisible, or would move or colour what stands around it, by
+    its code. Right-to-left letters stay as they are, and only within their line.
+
+    >>> print(shown("free\\u200b gift\\x1b[2J"))
+    | free<U+200B> gift<U+001B>[2J
+    >>> print(shown(""))
+    (empty)
+    """
+    if not text:
+        return "(empty)"
+    cut = "" if whole or len(text) <= LONGEST else f"\n... {len(text) - LONGEST:,} more characters: --whole shows them"
+    kept = text if not cut else text[:LONGEST]
+    lines = "".join(map(_visible, kept)).split("\n")
+    return "\n".join(f"| {line}" for line in lines) + cut
+
+
+def _visible(character: str) -> str:
+    if character in "\n\t" or character in JOINERS:
+        return character
+    if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
+        return f"<U+{ord(character):04X}>"
+    return character

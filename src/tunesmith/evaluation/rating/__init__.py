@@ -1,0 +1,1 @@
+"""People compare answers blind: how many it takes, what each is shown, what their choices say."""

@@ -1,0 +1,199 @@
+"""What raters' choices say: who passed the attention items, who is preferred, which labels and pairs follow.
+
+The example is the unit: its raters' choices are averaged first, and intervals are drawn over examples and their groups.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.ratings import HumanLabel, RatingItem, RatingRound, Won
+from tunesmith.core.record import Record
+from tunesmith.core.statistics import bradley_terry, group_codes, mean_tally, tally_interval
+from tunesmith.core.store import Rating
+
+__all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates", "won"]
+
+SIDES: tuple[tuple[Won, Won], ...] = (("a", "b"), ("b", "a"))
+WORTH = {"a": 1.0, "tie": 0.5, "b": 0.0}
+
+
+class RaterSeen(Record, frozen=True, kw_only=True):
+    """What one rater did."""
+
+    rated: int
+    """Comparisons of contenders."""
+    ties: int
+    attention: int
+    """Attention items that were answered."""
+    passed: int
+    """Of them: the right one was chosen."""
+    left_out: bool = False
+    """Passed too few: no choice of theirs counts."""
+
+
+class WinRate(Record, frozen=True, kw_only=True):
+    """How often contender ``a`` is preferred to ``b``, a tie counting one half."""
+
+    a: str
+    b: str
+    win_rate: Estimate
+    """Over examples; those whose two answers are the same are ties."""
+    everybody: Estimate
+    """The same with the raters who were left out."""
+    wins: int
+    """Examples where more raters preferred ``a`` than ``b``."""
+    ties: int
+    losses: int
+    identical: int = 0
+    """Of the ties: both answers are the same, and nobody was asked."""
+
+
+class Rated(NamedTuple):
+    """One comparison and what its raters preferred, by rater."""
+
+    item: RatingItem
+    group: str
+    """Examples of one group resemble one another; without one, the example's own id."""
+    said: Mapping[str, Won]
+
+
+def won(rating: Rating) -> Won:
+    """Which of the item's two texts was preferred, wherever it stood."""
+    if rating.choice in (None, "tie"):
+        return "tie"
+    return "b" if (rating.choice == "left") == bool(rating.swapped) else "a"
+
+
+def raters_seen(made: RatingRound, ratings: Sequence[Rating]) -> dict[str, RaterSeen]:
+    """By rater, all who rated anything."""
+    given: dict[str, list[Rating]] = {}
+    for rating in ratings:
+        if rating.choice is not None:
+            given.setdefault(rating.rater or "", []).append(rating)
+    seen = {}
+    for rater, theirs in sorted(given.items()):
+        watched = [r for r in theirs if r.attention]
+        passed = sum(won(r) == "a" for r in watched)
+        seen[rater] = RaterSeen(
+            rated=len(theirs) - len(watched),
+            ties=sum(r.choice == "tie" for r in theirs if not r.attention),
+            attention=len(watched),
+            passed=passed,
+            left_out=bool(watched) and passed < made.attention_passed * len(watched),
+        )
+    return seen
+
+
+def left_share(ratings: Sequence[Rating]) -> Estimate:
+    """Share of choices that fell on the left, ties apart. Sides are balanced: far from one half, place counts.
+
+    Raises:
+        NothingToMeasure: All are ties.
+    """
+    chosen = [r for r in ratings if r.choice in ("left", "right") and not r.attention]
+    if not chosen:
+        raise NothingToMeasure("Nobody preferred one side.", "rate more comparisons with `tunesmith rate next`")
+    return _share([float(r.choice == "left") for r in chosen], [r.item for r in chosen])
+
+
+def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], same: Sequence[Rated]) -> list[WinRate]:
+    """Of each pair of contenders that was rated, those who were left ``out`` apart.
+
+    Args:
+        same: Comparisons of the same text twice.
+    """
+    found = []
+    for a, b in dict.fromkeys((item.a, item.b) for item in (*made.items, *made.identical)):
+        alike = [r for r in same if (r.item.a, r.item.b) == (a, b)]
+        all_of_it = [r for r in rated if (r.item.a, r.item.b) == (a, b) and r.said]
+        counted = [kept for r in all_of_it if (kept := _without(r, out)).said]
+        if not counted and not alike:
+            continue
+        net = Counter(_majority(r.said) for r in counted)
+        found.append(
+            WinRate(
+                a=a,
+                b=b,
+                win_rate=_rate([*counted, *alike]),
+                everybody=_rate([*all_of_it, *alike]),
+                wins=net["a"],
+                ties=net["tie"] + len(alike),
+                losses=net["b"],
+                identical=len(alike),
+            )
+        )
+    return found
+
+
+def strengths(
+    made: RatingRound, rated: Sequence[Rated], out: frozenset[str], same: Sequence[Rated]
+) -> dict[str, Estimate]:
+    """Bradley-Terry strengths of three contenders or more.
+
+    Raises:
+        NothingToMeasure: There are two only, or the ratings allow no estimate.
+    """
+    if len(made.contenders) < 3:
+        raise NothingToMeasure("Two contenders have a win rate; strengths are for three or more.", "read the win rate")
+    counted = [*(kept for r in rated if (kept := _without(r, out)).said), *same]
+    return bradley_terry(
+        list(made.contenders),
+        [(r.item.a, r.item.b) for r in counted],
+        np.array([_mean(r.said) for r in counted]),
+        group_codes([r.group for r in counted]),
+    )
+
+
+def labels(made: RatingRound, rated: Sequence[Rated], out: frozenset[str]) -> list[HumanLabel]:
+    """Two of each comparison that somebody rated: one from the side of each contender."""
+    found = []
+    for kept in (_without(r, out) for r in rated):
+        if not kept.said:
+            continue
+        votes, item = Counter(kept.said.values()), kept.item
+        which = _majority(kept.said)
+        for own, other in SIDES:
+            found.append(
+                HumanLabel(
+                    example=item.example,
+                    contender=made.contenders[getattr(item, own)],
+                    against=made.contenders[getattr(item, other)],
+                    label="tie" if which == "tie" else "win" if which == own else "loss",
+                    raters=len(kept.said),
+                    for_it=votes[own],
+                    against_it=votes[other],
+                )
+            )
+    return found
+
+
+def _without(rated: Rated, out: frozenset[str]) -> Rated:
+    return rated._replace(said={rater: what for rater, what in rated.said.items() if rater not in out})
+
+
+def _majority(said: Mapping[str, Won]) -> Won:
+    votes = Counter(said.values())
+    if votes["a"] == votes["b"]:
+        return "tie"
+    return "a" if votes["a"] > votes["b"] else "b"
+
+
+def _mean(said: Mapping[str, Won]) -> float:
+    return sum(WORTH[what] for what in said.values()) / len(said) if said else WORTH["tie"]
+
+
+def _rate(rated: Sequence[Rated]) -> Estimate:
+    return _share([_mean(r.said) for r in rated], [r.group for r in rated])
+
+
+def _share(values: Sequence[float], groups: Sequence[str]) -> Estimate:
+    tally = mean_tally(np.array(values))
+    low, high = tally_interval(tally, group_codes(groups), rate=set(values) <= {0.0, 1.0})
+    return Estimate(value=tally.value(), low=low, high=high, n=len(values))

@@ -1,0 +1,93 @@
+"""What a round compares and how many comparisons it takes, without a workspace."""
+
+import pytest
+
+from tunesmith.core.contenders import Answer
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example, Message
+from tunesmith.core.task import Field, Task
+from tunesmith.evaluation.rating.design import attention_items, attention_spacing, comparisons
+from tunesmith.evaluation.rating.power import examples_needed, smallest_difference
+
+
+def example(text, completion):
+    return Example.make((Message(role="user", content=text),), completion)
+
+
+EXAMPLES = [example(f"prompt {n}", f"label{n % 2}") for n in range(6)]
+TASK = Task(name="t", format="plain", fields=(Field(name="topic", type="label", labels=("label0", "label1")),))
+
+
+def answers(texts):
+    return {
+        e.id: Answer(contender="c", example=e.id, text=text or "", finish_reason="error" if text is None else "stop")
+        for e, text in zip(EXAMPLES, texts, strict=True)
+    }
+
+
+def test_a_failed_answer_is_no_comparison_and_the_same_text_is_none_for_people():
+    made = comparisons(
+        "ab", EXAMPLES, {"a": answers(["x"] * 6), "b": answers(["y", "x", " x\n", None, None, ""])}, seed=0
+    )
+    assert (len(made.items), len(made.identical), made.failed) == (2, 2, 2)
+    assert len({item.id for item in (*made.items, *made.identical)}) == 4
+    assert "x" not in made.items[0].texts  # hashes only
+
+
+def test_ids_change_with_the_seed_and_say_nothing_of_names():
+    both = {"a": answers(["x"] * 6), "b": answers(["y"] * 6)}
+    one, other = (comparisons("ab", EXAMPLES, both, seed=seed) for seed in (0, 1))
+    assert not {item.id for item in one.items} & {item.id for item in other.items}
+
+
+def test_an_attention_item_shows_a_completion_that_is_wrong():
+    by_id = {e.id: e for e in EXAMPLES}
+    made = attention_items(TASK, EXAMPLES, 4, seed=0)
+    assert len(made) == 4
+    for item in made:
+        assert by_id[item.example].completion != by_id[item.wrong].completion
+    same = [example(f"prompt {n}", "label0") for n in range(4)]
+    assert attention_items(TASK, same, 4, seed=0) == ()  # nothing is wrong where all say the same
+
+
+def test_the_wrong_one_shares_the_fewest_words():
+    task = Task(name="t", format="plain", fields=(Field(name="reply", type="text"),))
+    rows = [example("a", "we send it today"), example("b", "we send it tomorrow"), example("c", "no refund")]
+    by_id = {e.id: e for e in rows}
+    first = attention_items(task, rows, 1, seed=0)[0]
+    assert by_id[first.wrong].completion == "no refund"
+
+
+def test_each_rater_gets_two_attention_items_at_least_where_the_round_is_short():
+    assert attention_spacing(100, 2, 2, 0.1) == 9
+    assert attention_spacing(12, 2, 1, 0.1) == 3
+    assert attention_spacing(1, 2, 1, 0.1) == 1
+
+
+def test_the_least_difference_that_is_seen_is_where_the_needed_number_is_reached():
+    needed = examples_needed(0.2, ties=0.3, per_example=2, alike=0.5)
+    least = smallest_difference(needed, ties=0.3, per_example=2, alike=0.5)
+    assert least == pytest.approx(0.2, abs=0.002)
+    assert least <= 0.2
+    assert smallest_difference(3, ties=0.3, per_example=1, alike=0) is None
+    with pytest.raises(TunesmithError, match="With 30% ties"):
+        examples_needed(0.8, ties=0.3, per_example=1, alike=0)
+
+
+def test_raters_that_always_say_the_same_count_as_one():
+    one = examples_needed(0.2, ties=0.3, per_example=1, alike=1)
+    assert [examples_needed(0.2, ties=0.3, per_example=m, alike=1) for m in (2, 5)] == [one, one]
+    assert examples_needed(0.2, ties=0.3, per_example=5, alike=0) == pytest.approx(one / 5, abs=1)
+
+
+def test_so_many_examples_see_the_difference_four_times_of_five():
+    import numpy as np
+
+    # 2,000 rounds of 135 examples with one rater: 45 % prefer a, 25 % b, 30 % ties; the exact sign test at 5 % is a
+    # little conservative, so the mid-p test is used, as the sum's normal approximation is
+    from tunesmith.core.statistics import mcnemar
+
+    random = np.random.default_rng(3)
+    drawn = random.multinomial(examples_needed(0.2, ties=0.3, per_example=1, alike=0), [0.45, 0.25, 0.3], size=2000)
+    power = np.mean([mcnemar(int(w), int(x)) < 0.05 for w, x, _ in drawn])
+    assert power == pytest.approx(0.8, abs=0.03)
