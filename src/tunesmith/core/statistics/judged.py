@@ -216,8 +216,8 @@ def _variance(y: FloatArray, f: FloatArray, more: FloatArray, weight: float) -> 
     rest = np.concatenate([y - weight * f, seen_y - weight * seen_f])
     counted = np.concatenate([np.ones(len(y)), np.full(4, 0.5)])
     centre = float((counted @ rest) / counted.sum())
-    labelled = float(counted @ (rest - centre) ** 2) / (float(counted.sum()) - 1) / len(y)
-    return labelled + (weight * weight * float(more.var()) / len(more) if len(more) else 0.0)
+    labelled = float(counted @ (rest - centre) ** 2) / (counted.sum() - 1) / len(y)
+    return float(labelled + (weight**2 * float(more.var()) / len(more) if len(more) else 0.0))
 
 
 def _renumbered(groups: IntArray) -> IntArray:

@@ -66,5 +66,5 @@ def resampled_difference(differences_RK: FloatArray) -> ResampledDifference:
 def _variance(scores_RK: FloatArray) -> float:
     if scores_RK.ndim != 2 or scores_RK.shape[1] < 2:
         raise NothingToMeasure("One fold alone says nothing of how much scores vary.", "ask for two folds or more")
-    folds = int(scores_RK.shape[1])
-    return float(np.var(scores_RK, ddof=1)) * (1 / int(scores_RK.size) + 1 / (folds - 1))
+    between = float(np.var(scores_RK, ddof=1))
+    return float(between * (1 / scores_RK.size + 1 / (scores_RK.shape[1] - 1)))
