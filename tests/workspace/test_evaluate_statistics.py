@@ -4,6 +4,7 @@ import csv
 
 import pytest
 from tests.cli.driving import typed
+from tests.models.tiny import build_tiny
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -126,3 +127,25 @@ def test_a_bar_chased_on_test_is_said_and_reaches_the_decision(tmp_path):
     assert any("chased" in reason for reason in workspace.decide().because)
     assert "warning: The bar is being chased" in typed("-C", tmp_path / "desk", "evaluate", "--on", "test").out
     assert any("moved between looks" in w for w in looked(30.0, bar=0.7)[1].warnings)
+
+
+def test_a_model_is_asked_again_and_in_folds_and_none_of_that_is_kept(tmp_path):
+    model = build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(
+        tmp_path / "desk", model={"base": str(model), "embedder": "ngrams"}, bar={"metric": "accuracy", "value": 0.6}
+    )
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    workspace.baseline(["prompt"])
+    made = workspace.evaluate(["prompt+schema"], repeat=2)
+    again = made.repeats["prompt+schema"]
+    assert len(again.values) == 3
+    assert again.values[0] == made.contenders["prompt+schema"].metrics["accuracy"].value
+    assert again.changed.n == made.examples
+    record = made.contenders["prompt+schema"].contender
+    kept = workspace.home.store.answers(record)
+    crossed = workspace.cross_validate(["prompt+schema", "classifier"], folds=3, repeats=2)
+    assert workspace.home.store.answers(record) == kept
+    assert len(crossed.contenders["prompt+schema"].folds) == 2
+    assert crossed.comparisons[0].a == "classifier"
