@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.tables import plain_table
+from tunesmith.cli.tables import cell, plain_table
 
 if TYPE_CHECKING:
-    from tunesmith.core.estimates import Estimate
     from tunesmith.core.judging import Calibration, Corrected, Rates
     from tunesmith.evaluation.judge.gate import Gate
     from tunesmith.workspace.judge_calibration import CalibrationReport
@@ -65,7 +64,7 @@ def judged(report: JudgeReport) -> Iterator[str]:
             one = report.corrected.get(name, {}).get(criterion)
             two = report.prediction_powered.get(name, {}).get(criterion)
             lost = str(found.unreadable + found.failed)
-            rows.append((name, criterion, _cell(rate), _corrected(one), _corrected(two), lost))
+            rows.append((name, criterion, cell(rate), _corrected(one), _corrected(two), lost))
     yield plain_table(rows)
     for name, found in report.run.contenders.items():
         yield from (f"{name}: {count} without a verdict: {problem}" for problem, count in found.problems.items())
@@ -83,18 +82,18 @@ def _rates_table(criteria: dict[str, Rates]) -> str:
     rows: list[tuple[str, ...]] = [head]
     for name, rates in criteria.items():
         cells = (rates.true_positive_rate, rates.true_negative_rate, rates.kappa, rates.agreement)
-        rows.append((name, str(rates.labels), *map(_cell, cells), str(rates.unreadable)))
+        rows.append((name, str(rates.labels), *map(cell, cells), str(rates.unreadable)))
     return plain_table(rows)
 
 
 def _biases(made: Calibration) -> Iterator[str]:
     if made.position is not None:
         place = f"position: {made.position.consistent} of {made.position.pairs} pairs judged alike in both orders"
-        yield f"{place}; bias for the first {_cell(made.position.bias)}"
+        yield f"{place}; bias for the first {cell(made.position.bias)}"
     if made.length_bias is not None:
-        yield f"length: longer answers are over-rated by {_cell(made.length_bias)}"
+        yield f"length: longer answers are over-rated by {cell(made.length_bias)}"
     if made.self_preference is not None:
-        yield f"self-preference: its own model's answers are over-rated by {_cell(made.self_preference)}"
+        yield f"self-preference: its own model's answers are over-rated by {cell(made.self_preference)}"
     if made.attacks is not None:
         kinds = ", ".join(f"{kind} {turned} of {tried}" for kind, (turned, tried) in made.attacks.by_kind.items())
         yield f"attacks: {made.attacks.turned} of {made.attacks.tried} turned it ({kinds})"
@@ -105,7 +104,7 @@ def _won(wins: WinRate) -> str:
         return f"{wins.a} against {wins.b}: no pair could be judged"
     doubt = f"{wins.inconsistent} of the ties contradict themselves, {wins.identical} are the same text"
     return (
-        f"{wins.a} against {wins.b}: win rate {_cell(wins.rate)}, the judge's opinion: won {wins.wins}, lost "
+        f"{wins.a} against {wins.b}: win rate {cell(wins.rate)}, the judge's opinion: won {wins.wins}, lost "
         f"{wins.losses}, tied {wins.ties} ({doubt}), no verdict {wins.unreadable}"
     )
 
@@ -121,13 +120,6 @@ def _gate(gate: Gate) -> Iterator[str]:
 def _spent(usd: float | None) -> Iterator[str]:
     if usd is not None:
         yield f"cost: {usd:.4f} USD"
-
-
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    value, low, high = (round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0.00
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _corrected(rate: Corrected | None) -> str:

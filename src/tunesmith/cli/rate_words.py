@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.plain_text import shown
+from tunesmith.cli.tables import cell
 
 if TYPE_CHECKING:
-    from tunesmith.core.estimates import Estimate
     from tunesmith.workspace.rate import RateReport, RatingResults
     from tunesmith.workspace.rate_plan import PlannedRound
 
@@ -69,24 +69,17 @@ def results(report: RatingResults) -> str:
         lines.append(f"{name}: rated {seen.rated}, {seen.ties} ties; attention {seen.passed} of {seen.attention}{out}")
     if report.agreement is not None:
         a = report.agreement
-        lines.append(f"agreement: raw {_cell(a.raw)}, kappa {_cell(a.kappa)}, alpha {_cell(a.alpha)}")
+        lines.append(f"agreement: raw {cell(a.raw)}, kappa {cell(a.kappa)}, alpha {cell(a.alpha)}")
     if report.left is not None:
-        lines.append(f"chosen on the left: {_cell(report.left)}")
+        lines.append(f"chosen on the left: {cell(report.left)}")
     for rate in report.win_rates:
         same = f", {rate.identical} of the ties the same text" if rate.identical else ""
         lines.append(
-            f"{rate.a} against {rate.b}: preferred {_cell(rate.win_rate)} of {rate.win_rate.n} examples "
+            f"{rate.a} against {rate.b}: preferred {cell(rate.win_rate)} of {rate.win_rate.n} examples "
             f"({rate.wins} won, {rate.ties} ties, {rate.losses} lost{same})"
         )
     for name, strength in sorted(report.strengths.items(), key=lambda pair: -pair[1].value):
-        lines.append(f"strength of {name}: {_cell(strength)}")
+        lines.append(f"strength of {name}: {cell(strength)}")
     if report.side == "train" and report.win_rates:
         lines.append("on train, where contenders may know the answers: it says nothing of unseen prompts")
     return "\n".join(lines)
-
-
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    value, low, high = (round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high))
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.app import open_workspace, say, show
+from tunesmith.cli.tables import cell
 
 if TYPE_CHECKING:
-    from tunesmith.core.estimates import Estimate
     from tunesmith.workspace.agreement import Agreed, AgreementReport
 
 
@@ -32,11 +32,4 @@ def _told(report: AgreementReport) -> Iterator[str]:
 
 
 def _row(name: str, agreed: Agreed) -> str:
-    return f"{name:<14}{_cell(agreed.raw):<26}{_cell(agreed.kappa):<26}{_cell(agreed.alpha)}"
-
-
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None:
-        return "-"
-    value, low, high = (round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0.00
-    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
+    return f"{name:<14}{cell(agreed.raw):<26}{cell(agreed.kappa):<26}{cell(agreed.alpha)}"

@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from tunesmith.workspace.evaluate import ContenderScore
     from tunesmith.workspace.repeats import Repeated
 
-__all__ = ["comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table", "repeat_table"]
+__all__ = ["cell", "comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table", "repeat_table"]
+
+
+def cell(estimate: Estimate | None) -> str:
+    """An estimate with its interval."""
+    if estimate is None:
+        return "-"
+    value, low, high = (round(number, 2) + 0.0 for number in (estimate.value, estimate.low, estimate.high))  # no -0.00
+    return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:

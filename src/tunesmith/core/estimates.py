@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
+from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.record import Record
 
-__all__ = ["Comparison", "Estimate", "Standing"]
+__all__ = ["Comparison", "Estimate", "Standing", "or_reason"]
+
+T = TypeVar("T")
 
 Standing = Literal["met", "missed", "not_shown"]
 """Met: the lower end of the 95 % interval reaches the bar. Missed: the upper end is below it."""
@@ -66,3 +70,12 @@ class Comparison(Record, frozen=True, kw_only=True):
     never differ."""
     examples_to_see: int | None = None
     """Where nothing is shown: examples that would show a true difference as large as this one four times of five."""
+
+
+def or_reason(reasons: dict[str, str], name: str, measure: Callable[[], T]) -> T | None:
+    """What ``measure`` finds; where there is nothing to measure None, and ``reasons`` says why under ``name``."""
+    try:
+        return measure()
+    except NothingToMeasure as nothing:
+        reasons[name] = nothing.problem
+        return None

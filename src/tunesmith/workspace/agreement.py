@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
+from functools import partial
 
 from tunesmith.core.codec import canonical
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.estimates import Estimate
+from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import IntArray, cohen_kappa, group_codes, krippendorff_alpha, raw_agreement
@@ -104,13 +105,7 @@ def agreed(
     judged = [list(row.values()) for row in said]
     codes = group_codes(groups)
     reasons: dict[str, str] = {}
-
-    def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
-        try:
-            return measure()
-        except NothingToMeasure as nothing:
-            reasons[name] = nothing.problem
-            return None
+    measured = partial(or_reason, reasons)
 
     return Agreed(
         raw=measured("raw", lambda: raw_agreement(judged, codes)),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.estimates import Estimate
+from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.examples import Rejected
 from tunesmith.core.judging import Attacks, Calibration, Corrected, HumanLabel, Judge, Position
 from tunesmith.core.progress import Progress, quiet
@@ -160,13 +161,7 @@ class _Bench:
         by_answer = {(v.example, v.said): v for v in verdicts}
         labelled = [Labelled(label, by_answer[label_key(label)], self._group(label.example)) for label in self.labels]
         reasons: dict[str, str] = {}
-
-        def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
-            try:
-                return measure()
-            except NothingToMeasure as nothing:
-                reasons[name] = nothing.problem
-                return None
+        measured = partial(or_reason, reasons)
 
         names = sorted((*label_key(label), label.criterion, label.passes) for label in self.labels)
         labels_hash = digest(names)

@@ -13,7 +13,7 @@ from tunesmith.core.examples import Example, Side
 from tunesmith.core.judging import OVERALL, Judge, Verdict
 from tunesmith.core.progress import Progress
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import group_codes, mean_tally, share_of, tally_interval
+from tunesmith.core.statistics import group_codes, mean_estimate, share_of
 from tunesmith.evaluation.judge.asking import Judged, Pair
 from tunesmith.evaluation.judge.biases import Compared
 from tunesmith.evaluation.judge.calibration import share
@@ -171,7 +171,7 @@ class Desk:
         return WinRate(
             a=name,
             b=self.against or "",
-            rate=_mean(scores, groups) if scores else None,
+            rate=mean_estimate(scores, groups) if scores else None,
             wins=scores.count(1.0),
             losses=scores.count(0.0),
             ties=scores.count(0.5),
@@ -186,9 +186,3 @@ class Desk:
         both = [(item, other[item.example.id]) for item in self.items_of(name) if item.example.id in other]
         pairs = [Pair(item.example, item.text, text) for item, text in both if item.text != text]
         return pairs, [item.example.group or item.example.id for item, text in both if item.text == text]
-
-
-def _mean(scores: Sequence[float], groups: Sequence[str]) -> Estimate:
-    tally = mean_tally(np.array(scores))
-    low, high = tally_interval(tally, group_codes(groups))
-    return Estimate(value=tally.value(), low=low, high=high, n=len(scores))

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.estimates import Estimate, Standing
 from tunesmith.core.examples import Rejected, Side
-from tunesmith.core.judging import OVERALL, Corrected, HumanLabel, Judge, Verdict
+from tunesmith.core.judging import OVERALL, Calibration, Corrected, HumanLabel, Judge, Verdict
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.evaluation.judge.gate import Gate, may_gate
@@ -79,7 +79,8 @@ def judge_run(
         raise UnknownName.among("criterion", criterion, (*panel.judge.names, OVERALL))
     read = read_labels(home, labels, panel.judge.names) if labels is not None else Labels([], [])
     desk = Desk(home, panel, names, on, sample, seed, against)
-    gate = may_gate(panel.judge, newest_calibration(home), home.settings.judge, criterion)
+    newest = newest_calibration(home)
+    gate = may_gate(panel.judge, newest, home.settings.judge, criterion)
     if dry_run:
         desk.answer(progress, ask=False)
         return JudgeReport(
@@ -95,12 +96,12 @@ def judge_run(
         verdicts = {name: panel.verdicts(desk.items_of(name), progress) for name in desk.records}
         run = desk.run(verdicts, progress)
         home.save("judged", "judge", run, {"task": home.task.hash, "split": run.split, "judge": panel.judge.hash})
-    report = _report(home, desk, run, verdicts, read.labels, gate)
+    mine = newest if newest is not None and newest.judge == run.judge else None
+    report = _report(desk, run, verdicts, read.labels, gate, mine, cost)
     found = {name: _best(report, name, criterion) for name in run.contenders}
     return replace(
         report,
         standing=_standing(found, bar) if bar is not None and gate.may else {},
-        cost=cost,
         usd=panel.spent_usd,
         test_looks=looks,
         rejected=tuple(read.rejected),
@@ -108,12 +109,10 @@ def judge_run(
 
 
 def _report(
-    home: Home, desk: Desk, run: JudgeRun, verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel],
-    gate: Gate,
+    desk: Desk, run: JudgeRun, verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel], gate: Gate,
+    mine: Calibration | None, cost: JudgeCost,
 ) -> JudgeReport:  # fmt: skip
-    """The run beside what the calibration of this very judge makes of it, where there is one."""
-    newest = newest_calibration(home)
-    mine = newest if newest is not None and newest.judge == run.judge else None
+    """The run beside what ``mine``, the calibration of this very judge, makes of it, where there is one."""
     return JudgeReport(
         judge=run.judge,
         kappa=mine.rates.kappa if mine else None,
@@ -125,7 +124,7 @@ def _report(
         reasons=mine.rates.reasons if mine else {"corrected": gate.because[0]},
         gate=gate,
         verdicts={name: tuple(said) for name, said in verdicts.items()},
-        cost=desk.cost(),
+        cost=cost,
     )
 
 

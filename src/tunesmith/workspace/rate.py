@@ -5,11 +5,11 @@ What a rater gets names no contender, in no field and no id. Results by contende
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
-from tunesmith.core.estimates import Estimate
+from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.examples import Message
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.ratings import Choice
@@ -22,8 +22,6 @@ from tunesmith.workspace.rate_plan import PlannedRound, PlanOptions, plan_round
 from tunesmith.workspace.rated import UNBLINDED, Round, newest_round
 
 __all__ = ["RateDesk", "RateReport", "RatingResults"]
-
-T = TypeVar("T")
 
 CHOICES: tuple[Choice, ...] = ("left", "right", "tie")
 
@@ -167,12 +165,12 @@ def _results(made: Round, seed: int) -> RatingResults:
         reasons |= both.reasons
     else:
         reasons["agreement"] = "No comparison was rated by two people who count."
-    left = _or_reason("left", reasons, lambda: left_share([r for r in given if r.rater not in out]))
+    left = or_reason(reasons, "left", lambda: left_share([r for r in given if r.rater not in out]))
     rates: list[WinRate] = []
     scale: dict[str, Estimate] | None = None
     if made.ended:
         rates = win_rates(made.made, made.rated, out, made.identical)
-        scale = _or_reason("strengths", reasons, lambda: strengths(made.made, made.rated, out, made.identical))
+        scale = or_reason(reasons, "strengths", lambda: strengths(made.made, made.rated, out, made.identical))
     else:
         reasons["win_rates"] = f"The round is open: {made.waiting} ratings are wanted; until then it stays blind."
     return RatingResults(
@@ -194,11 +192,3 @@ def _results(made: Round, seed: int) -> RatingResults:
         win_rates=tuple(rates),
         strengths=scale or {},
     )
-
-
-def _or_reason(name: str, reasons: dict[str, str], measure: Callable[[], T]) -> T | None:
-    try:
-        return measure()
-    except NothingToMeasure as nothing:
-        reasons[name] = nothing.problem
-        return None

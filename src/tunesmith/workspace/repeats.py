@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean, stdev
+from statistics import stdev
 
-import numpy as np
+from msgspec.structs import replace
 
 from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import NothingToMeasure
@@ -19,7 +19,7 @@ from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import group_codes, mean_tally, student, tally_interval
+from tunesmith.core.statistics import mean_estimate, student
 from tunesmith.evaluation import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
@@ -96,10 +96,7 @@ def repeated(
 def _share(examples: Sequence[Example], differs: Sequence[bool], asked: int) -> Estimate:
     if not examples:
         raise NothingToMeasure("No example was answered in every round.", "look at why answers fail, then ask again")
-    low, high = tally_interval(
-        mean_tally(np.array(differs, float)), group_codes([e.group for e in examples]), rate=True
-    )
-    return Estimate(value=fmean(differs), low=low, high=high, n=len(examples), skipped=asked - len(examples))
+    return replace(mean_estimate(differs, [e.group for e in examples], rate=True), skipped=asked - len(examples))
 
 
 def below_noise(comparisons: Sequence[Comparison], again: Mapping[str, Repeated]) -> Iterator[str]:

@@ -10,13 +10,26 @@ truth some 70 times of 100 and else lie wholly above it; this one holds it 97 ti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.statistics.groups import design_effect
-from tunesmith.core.statistics.tally import IntArray, Tally
+import numpy as np
 
-__all__ = ["Z95", "Interval", "clopper_pearson", "student", "tally_interval", "wilson_interval", "wilson_size"]
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.statistics.groups import design_effect, group_codes
+from tunesmith.core.statistics.tally import IntArray, Tally, mean_tally
+
+__all__ = [
+    "Z95",
+    "Interval",
+    "clopper_pearson",
+    "mean_estimate",
+    "student",
+    "tally_interval",
+    "wilson_interval",
+    "wilson_size",
+]
 
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
@@ -134,3 +147,15 @@ def student(degrees: int) -> float:
     from scipy.special import stdtrit  # heavy: loaded when a statistic is asked for
 
     return float(stdtrit(degrees, 0.975))
+
+
+def mean_estimate(values: Sequence[float], groups: Sequence[str | None], *, rate: bool = False) -> Estimate:
+    """The mean of ``values``, each 0 to 1, with its interval.
+
+    Args:
+        groups: Of each value; those of one group resemble one another, and None resembles nobody.
+        rate: Each value is 0 or 1.
+    """
+    tally = mean_tally(np.array(values, dtype=float))
+    low, high = tally_interval(tally, group_codes(groups), rate=rate)
+    return Estimate(value=tally.value(), low=low, high=high, n=len(values))

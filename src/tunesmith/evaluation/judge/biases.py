@@ -138,4 +138,6 @@ def _place_bias(read: Sequence[Compared]) -> Estimate:
 
 
 def _other(better: Better | None) -> Better | None:
-    return {"first": "second", "second": "first"}.get(better or "", better)  # type: ignore[return-value]
+    if better == "first":
+        return "second"
+    return "first" if better == "second" else better

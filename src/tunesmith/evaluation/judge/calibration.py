@@ -6,24 +6,24 @@ Labels and verdicts in, numbers out: asks nobody. Answers to one group of exampl
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.estimates import Estimate
+from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.judging import OVERALL, HumanLabel, Rates, Verdict
 from tunesmith.core.statistics import (
     IntArray,
     Share,
     cohen_kappa,
     group_codes,
-    mean_tally,
+    mean_estimate,
     rogan_gladen,
     share_of,
-    tally_interval,
 )
 
 __all__ = ["Labelled", "agreed", "label_key", "rates_by_criterion", "rates_of", "share"]
@@ -81,14 +81,8 @@ def rates_of(pairs: Sequence[Labelled], *, seed: int = 0) -> Rates:
     of_passed = [g for g, p in zip(groups, people, strict=True) if p]
     of_failed = [g for g, p in zip(groups, people, strict=True) if not p]
     reasons: dict[str, str] = {}
-
-    def measured(name: str, measure: Callable[[], Estimate]) -> Estimate | None:
-        try:
-            return measure()
-        except NothingToMeasure as nothing:
-            reasons[name] = nothing.problem
-            return None
-
+    measured = partial(or_reason, reasons)
+    same = [p == j for p, j in zip(people, judge, strict=True)]
     commoner = Counter(people).most_common(1)[0][0] if people else None
     return Rates(
         labels=len(read),
@@ -103,9 +97,7 @@ def rates_of(pairs: Sequence[Labelled], *, seed: int = 0) -> Rates:
             "true_negative_rate", lambda: share(failed, of_failed, "answer that people failed")
         ),
         informedness=measured("informedness", lambda: _informedness(passed, of_passed, failed, of_failed)),
-        agreement=measured(
-            "agreement", lambda: share([p == j for p, j in zip(people, judge, strict=True)], groups, "labelled answer")
-        ),
+        agreement=measured("agreement", lambda: share(same, groups, "labelled answer")),
         kappa=measured("kappa", lambda: _kappa(people, judge, group_codes(groups), seed)),
         constant=measured("constant", lambda: share([p == commoner for p in people], groups, "labelled answer")),
         constant_label=None if commoner is None else "pass" if commoner else "fail",
@@ -122,9 +114,7 @@ def share(values: Sequence[bool], groups: Sequence[str], what: str) -> Estimate:
     """
     if not values:
         raise NothingToMeasure(f"There is no {what} with a verdict.", "label more answers, good ones and bad ones")
-    tally = mean_tally(np.array(values, dtype=float))
-    low, high = tally_interval(tally, group_codes(groups), rate=True)
-    return Estimate(value=tally.value(), low=low, high=high, n=len(values))
+    return mean_estimate(values, groups, rate=True)
 
 
 def _kappa(people: Sequence[bool], judge: Sequence[bool], groups: IntArray, seed: int) -> Estimate:

@@ -15,7 +15,7 @@ from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.ratings import HumanLabel, RatingItem, RatingRound, Won
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import bradley_terry, group_codes, mean_tally, tally_interval
+from tunesmith.core.statistics import bradley_terry, group_codes, mean_estimate
 from tunesmith.core.store import Rating
 
 __all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates", "won"]
@@ -100,7 +100,7 @@ def left_share(ratings: Sequence[Rating]) -> Estimate:
     chosen = [r for r in ratings if r.choice in ("left", "right") and not r.attention]
     if not chosen:
         raise NothingToMeasure("Nobody preferred one side.", "rate more comparisons with `tunesmith rate next`")
-    return _share([float(r.choice == "left") for r in chosen], [r.item for r in chosen])
+    return mean_estimate([float(r.choice == "left") for r in chosen], [r.item for r in chosen], rate=True)
 
 
 def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], same: Sequence[Rated]) -> list[WinRate]:
@@ -190,10 +190,5 @@ def _mean(said: Mapping[str, Won]) -> float:
 
 
 def _rate(rated: Sequence[Rated]) -> Estimate:
-    return _share([_mean(r.said) for r in rated], [r.group for r in rated])
-
-
-def _share(values: Sequence[float], groups: Sequence[str]) -> Estimate:
-    tally = mean_tally(np.array(values))
-    low, high = tally_interval(tally, group_codes(groups), rate=set(values) <= {0.0, 1.0})
-    return Estimate(value=tally.value(), low=low, high=high, n=len(values))
+    means = [_mean(r.said) for r in rated]
+    return mean_estimate(means, [r.group for r in rated], rate=set(means) <= {0.0, 1.0})
