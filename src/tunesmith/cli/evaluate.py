@@ -20,17 +20,32 @@ def evaluate(
         int | None, typer.Option(min=1, help="Score so many of the side's rows, drawn by --seed.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the sample.")] = 0,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Show every metric, and which label was answered for which.")
+    ] = False,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Ask each model so often, each time with another seed: do its answers agree?")
+    ] = 1,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the file with your own metrics, as it is now, on this machine.")
+    ] = False,
 ) -> None:
     """Score and compare contenders on one side of the split."""
+    from tunesmith.cli.metric_tables import confusion_tables, metric_table, unmeasured_lines
     from tunesmith.cli.tables import comparison_table, contender_table
 
     workspace = open_workspace()
     with progress("answering") as told:
-        evaluation = workspace.evaluate(contenders or (), on=on, sample=sample, seed=seed, progress=told)
+        evaluation = workspace.evaluate(
+            contenders or (), on=on, sample=sample, seed=seed, repeats=repeats, trust_code=trust_code, progress=told
+        )
     lines = [
         f"{evaluation.examples} {on} examples",
         contender_table(evaluation.contenders, workspace.home.settings.bar),
     ]
+    if all_metrics:
+        lines += [metric_table(evaluation), *confusion_tables(evaluation.contenders)]
+    lines += unmeasured_lines(evaluation, of_bar=not all_metrics, bar=workspace.home.settings.bar)
     if evaluation.comparisons:
         lines.append(comparison_table(evaluation.comparisons))
     if on == "test":

@@ -20,6 +20,7 @@ from tunesmith.workspace.evaluate import OF_THE_NEWEST_RUN, Evaluation
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
+from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs"]
@@ -126,6 +127,9 @@ def _stale(home: Home, examples: list[Example], answering: Answering, evaluation
     entry = home.index("split", "split")[-1]
     if changed := changed_since(entry, split_inputs(home, examples, by_time="times" in entry.inputs)):
         yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
+    again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
+    if own_metrics_changed(home, evaluation.own_metrics):
+        yield f"Your own metrics changed since it was measured. Run {again}, then decide again."
     scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
     if scored is None or tuned is None:
         return
@@ -136,7 +140,6 @@ def _stale(home: Home, examples: list[Example], answering: Answering, evaluation
     changed = changed_since(entry, asking_now(home, entry))
     if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
         what = changed or "How the tuned model is asked"
-        again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
         yield f"{what} changed since it was measured. Run {again}, then decide again."
 
 

@@ -20,14 +20,18 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived, LedgerEntry
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY
-from tunesmith.evaluation.bar import verdict
+from tunesmith.evaluation.bar import can_be_bar, verdict
 from tunesmith.evaluation.comparison import contrasts
+from tunesmith.evaluation.consistency import agreement
+from tunesmith.evaluation.metrics.calibration import Bin
 from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.repeats import repeated
 
 __all__ = ["OF_THE_NEWEST_RUN", "ContenderScore", "Evaluation", "evaluate", "looks_at_test", "newest", "prepared"]
 
@@ -66,6 +70,14 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """Answers to a prompt of which some was cut out, by `contenders.too_long` or by the classifier's embedder."""
     per_class: dict[str, dict[str, LabelScore]] = {}
     confusion: dict[str, dict[str, dict[str, int]]] = {}
+    unmeasured: dict[str, str] = {}
+    """Metrics without a number, and why."""
+    reliability: dict[str, tuple[Bin, ...]] = {}
+    """By label field: confidence beside accuracy, where the contender gives probabilities."""
+    edge_cases: dict[str, dict[str, Estimate]] = {}
+    """By kind of edge case: how often answers are right on the examples marked so."""
+    consistency: Estimate | None = None
+    """How often two answers to one example agree, where the model was asked several times."""
     correct: dict[str, bool | None] = {}
     """By example: whether all that a program can check is right; None where the answer failed."""
     examples_to_show: int | None = None
@@ -83,6 +95,12 @@ class Evaluation(Record, frozen=True, kw_only=True):
     """How often answers to this test set were scored, this time included."""
     sample: int | None = None
     seed: int = 0
+    signatures: dict[str, str] = {}
+    """By metric: how it was computed, for comparison with figures from elsewhere."""
+    own_metrics: str | None = None
+    """Hash of the file with the user's own metrics."""
+    repeats: int = 1
+    """How often each model was asked."""
 
 
 def evaluate(
@@ -92,6 +110,8 @@ def evaluate(
     on: Side = "validation",
     sample: int | None = None,
     seed: int = 0,
+    repeats: int = 1,
+    trust_code: bool = False,
     answering: Answering | None = None,
     progress: Progress = quiet,
 ) -> Evaluation:
@@ -100,9 +120,15 @@ def evaluate(
     Contenders that answered all of these rows before stand in the result too, so that one table holds them all. A look
     at the test set is in the ledger before its scores are shown.
 
+    Args:
+        repeats: How often each model is asked; the first answers are scored, all of them are held against one another.
+        trust_code: The file with the user's own metrics may be run as it is now.
+
     Raises:
-        TunesmithError: The split does not certify, nothing is prepared, or a name is not known.
+        TunesmithError: The split does not certify, nothing is prepared, a name is not known, or the file with the
+            user's own metrics is not trusted.
     """
+    own = load_own_metrics(home, trust=trust_code)
     answering = answering or Answering(home)
     split = answering.split
     if not split.certificate.certified:
@@ -114,16 +140,27 @@ def evaluate(
     if not names or OF_THE_NEWEST_RUN & set(names):
         _ask_as_set_now(home, answering)
     records = _chosen(home, answering, names)
-    for name in home.settings.bar.asked if home.settings.bar else ():
-        find(home.task, name)  # a name that does not exist is said before anything is asked
+    chosen = _metrics(home)  # a name that does not exist is said before anything is asked
     with home.alone("evaluate"):
         answers = answering.answers(records, examples, progress)
+        again = repeated(answering, records, examples, repeats, progress)
         for name, record in prepared(home, answering).items():
             there = home.store.answers(record.hash)
             if name not in answers and all(e.id in there for e in examples):
                 records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
         looks = _look(home, split, list(records)) if on == "test" else 0
-        scores = {n: _score(home, records[n], examples, answers[n], _novel(split)) for n in _in_order(records)}
+        scores = {
+            n: _score(
+                home,
+                records[n],
+                examples,
+                answers[n],
+                _novel(split),
+                chosen,
+                agreement(examples, answers[n], again.get(n, ())),
+            )
+            for n in _in_order(records)
+        }
         made = Evaluation(
             side=on,
             split=split.hash,
@@ -133,6 +170,9 @@ def evaluate(
             test_looks=looks,
             sample=sample,
             seed=seed,
+            signatures=_signatures(home, scores),
+            own_metrics=own,
+            repeats=repeats,
         )
         home.save("evaluation", on, made, _inputs(home, split, made))
     return made
@@ -258,13 +298,17 @@ def _look(home: Home, split: Split, names: list[str]) -> int:
 
 
 def _score(
-    home: Home, record: Contender, examples: Sequence[Example], answers: Mapping[str, Answer], novel: set[str] | None
+    home: Home,
+    record: Contender,
+    examples: Sequence[Example],
+    answers: Mapping[str, Answer],
+    novel: set[str] | None,
+    metrics: Sequence[str],
+    consistency: Estimate | None,
 ) -> ContenderScore:
     there = [answers[e.id] for e in examples]
     bar = home.settings.bar
-    chosen = home.settings.evaluation.metrics or default_names(home.task)
-    names = dict.fromkeys((*chosen, *(bar.asked if bar else ())))
-    scores = score(home.task, examples, there, metrics=tuple(names), novel=novel)
+    scores = score(home.task, examples, there, metrics=metrics, novel=novel)
     figures = usage(record, there)
     return ContenderScore(
         contender=record.hash,
@@ -284,11 +328,34 @@ def _score(
         truncated=scores.truncated,
         per_class=scores.per_class,
         confusion=scores.confusion,
+        unmeasured=scores.unmeasured,
+        reliability=scores.reliability,
+        edge_cases=scores.edge_cases,
+        consistency=consistency,
         correct=scores.correct,
         examples_to_show=verdict(scores.metrics[bar.metric], bar.value, bar.metric).examples_needed
         if bar and bar.metric in scores.metrics
         else None,
     )
+
+
+def _metrics(home: Home) -> tuple[str, ...]:
+    """Names of the metrics to measure: those that are set, else those that apply; and what the bar asks for."""
+    bar = home.settings.bar
+    chosen = home.settings.evaluation.metrics or default_names(home.task)
+    names = tuple(dict.fromkeys((*chosen, *(bar.asked if bar else ()))))
+    for name in names:
+        find(home.task, name)
+    for name in bar.asked if bar else ():
+        can_be_bar(name)
+    return names
+
+
+def _signatures(home: Home, scores: Mapping[str, ContenderScore]) -> dict[str, str]:
+    """Of the metrics that were measured and have one."""
+    measured = sorted({name for scored in scores.values() for name in scored.metrics})
+    found = {name: find(home.task, name).metric.signature for name in measured}
+    return {name: signature() for name, signature in found.items() if signature}
 
 
 def usage(record: Contender, answers: Sequence[Answer]) -> Figures:
