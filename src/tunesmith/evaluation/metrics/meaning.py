@@ -45,7 +45,7 @@ def bertscore(scored: Scored) -> Tally:
     pairs = _texts(scored)
     wanted = list(dict.fromkeys(p for p in pairs if p is not None and p[1].strip() and p not in _known))
     encoder = _encoder()
-    found = {p: _known[p] for p in pairs if p in _known}
+    found = {p: _known[p] for p in pairs if p is not None and p in _known}
     for start in range(0, len(wanted), AT_ONCE):
         part = wanted[start : start + AT_ONCE]
         texts = list(dict.fromkeys(text for pair in part for text in pair))

@@ -17,7 +17,7 @@ __all__ = ["common_subsequence", "rouge_1", "rouge_2", "rouge_l", "text_rouge_l"
 
 def signature() -> str:
     """As sacrebleu writes the like: ROUGE implementations differ by tokens and stemming more than contenders do."""
-    return "tunesmith rouge|measure:f1|mean:examples|words:NFKC, case folded, any script|stemmer:no"
+    return "rouge by Tunesmith|measure:f1|mean:examples|words:NFKC, case folded, any script|stemmer:no"
 
 
 @metric("rouge_1", of="text", signature=signature)
