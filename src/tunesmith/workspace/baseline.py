@@ -10,8 +10,10 @@ from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import ContenderScore, evaluate
+from tunesmith.workspace.evaluate import evaluate
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["UNTUNED", "BaselineReport", "baseline"]
 
@@ -25,8 +27,15 @@ class BaselineReport(Record, frozen=True, kw_only=True):
     """Contenders that this task or machine cannot have, and why."""
 
 
-def baseline(home: Home, kinds: Sequence[str] = (), *, progress: Progress = quiet) -> BaselineReport:
-    """Freeze a record of each kind (and, where the task has a schema, its constrained twin); score on validation."""
+def baseline(
+    home: Home, kinds: Sequence[str] = (), *, trust_code: bool = False, progress: Progress = quiet
+) -> BaselineReport:
+    """Freeze a record of each kind (and, where the task has a schema, its constrained twin); score on validation.
+
+    Args:
+        trust_code: The file with the user's own metrics may be run as it is now.
+    """
+    load_own_metrics(home, trust=trust_code)
     for kind in kinds:
         if kind not in UNTUNED:
             raise UnknownName.among("untuned contender", kind, UNTUNED)

@@ -21,6 +21,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
@@ -144,6 +145,8 @@ class _Walk:
             return "ready", "the test set was not looked at yet"
         if changed := self._split_changed(found[1]):
             return "stale", f"{changed} changed since"
+        if own_metrics_changed(self.home, found[0].own_metrics):
+            return "stale", "your own metrics changed since"
         record = self.home.latest("contender", "tuned", Contender)
         scored = found[0].contenders.get("tuned")
         if record is not None and (scored is None or scored.contender != record[1].hash):
