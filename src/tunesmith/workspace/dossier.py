@@ -28,6 +28,7 @@ from tunesmith.decision.dossier import (
 )
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.evaluate import ContenderScore, Evaluation
@@ -82,6 +83,8 @@ def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
     record = _record(home, scored)
     settings: dict[str, Any] = dict(record.settings) if record else {}
     settings.pop("completion", None)
+    if record is not None and (choice := choice_of(home, record)):
+        settings["chosen on validation"] = f"best of {len(choice.tries)} tries; {'; '.join(choice.said[:2])}"
     if record is not None and record.model is not None:
         settings["constrained to the schema"] = record.constraint is not None
         settings["longest answer in tokens"] = record.decoding.max_tokens

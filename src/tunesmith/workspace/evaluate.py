@@ -18,6 +18,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
+from tunesmith.core.store.erasing import ERASED
 from tunesmith.decision.costs import Figures, cost
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.bar import verdict
@@ -30,6 +31,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 
 __all__ = [
@@ -179,13 +181,14 @@ def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     """The newest record of each contender that fits what it would be made from and asked under now, by name."""
     fitting = _fitting(home, answering)
     asked = {name: entry for name, entry in fitting.items() if not changed_since(entry, asking_now(home, entry))}
-    return {name: home.load(entry, Contender) for name, entry in asked.items()}
+    found = {name: home.load(entry, Contender) for name, entry in asked.items()}
+    return {name: record for name, record in found.items() if ERASED not in record.instructions}
 
 
 def _fitting(home: Home, answering: Answering) -> dict[str, Derived]:
     found: dict[str, Derived] = {}
     for entry in home.index("contender"):
-        asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
+        asks = {"model": answering.model_now(entry.name)} if "model" in entry.inputs else {}
         if not changed_since(entry, answering.made_from(entry) | asks):
             found[entry.name] = entry
     return found
@@ -288,7 +291,7 @@ def _score(
     chosen = home.settings.evaluation.metrics or default_names(home.task)
     names = dict.fromkeys((*chosen, *(bar.asked if bar else ())))
     scores = score(home.task, examples, there, metrics=tuple(names), novel=novel)
-    figures = usage(record, there)
+    figures, prices = at_its_prices(home, usage(record, there))
     return ContenderScore(
         contender=record.hash,
         kind=record.kind,
@@ -297,7 +300,7 @@ def _score(
         novel=scores.novel,
         latency_seconds=scores.latency_seconds,
         mean_seconds=scores.mean_seconds,
-        usd_per_thousand=cost(figures, home.settings.costs).usd_per_thousand,
+        usd_per_thousand=cost(figures, prices).usd_per_thousand,
         prompt_tokens=figures.prompt_tokens,
         completion_tokens=figures.completion_tokens,
         usd=figures.usd,
