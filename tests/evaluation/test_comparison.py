@@ -50,7 +50,12 @@ def test_turning_the_sides_round_turns_everything_round():
     assert (one.wins, one.losses, one.p_value) == (other.losses, other.wins, other.p_value)
 
 
-@pytest.mark.parametrize("name", sorted(metric))
+NEEDS_MORE = {"brier", "calibration_error", "bertscore", "semantic_similarity"}
+"""Metrics that need probabilities or an encoder: what they say has tests of its own."""
+
+
+# a contender that answers null always has no precision at all
+@pytest.mark.parametrize("name", sorted(set(metric) - NEEDS_MORE - {"field_precision"}))
 def test_every_metric_can_be_compared(name):
     texts = ["We send a label.", "We look into it.", "Please wait a day."]
     true = [
@@ -70,7 +75,7 @@ def test_every_metric_can_be_compared(name):
     assert found.p_value < 0.15  # valid_rate: 4 wins of 4, mid-p 1/16
 
 
-@pytest.mark.parametrize("name", sorted(metric))
+@pytest.mark.parametrize("name", sorted(set(metric) - NEEDS_MORE - {"mcc"}))  # the truth has one label alone
 def test_a_contender_does_not_differ_from_itself(name):
     rows = [
         (triage("returns", "10001", "Yes it is."), triage(c, "10001", "It is.")) for c in ("returns", "billing") * 5

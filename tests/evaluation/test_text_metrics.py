@@ -8,7 +8,7 @@ from tests.evaluation.desk import TEXT, asked
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.task import Field, Task
 from tunesmith.evaluation.metrics import metric
-from tunesmith.evaluation.metrics.rouge import common_subsequence, text_rouge_l
+from tunesmith.evaluation.metrics.rouge import common_subsequence, text_rouge_l, text_rouge_n
 from tunesmith.evaluation.metrics.words import words
 from tunesmith.evaluation.scored import Scored
 
@@ -85,6 +85,37 @@ def test_words_of_other_scripts(text, found):
 
 
 # ROUGE-L
+
+
+@given(LATIN, LATIN, st.sampled_from([1, 2]))
+@settings(max_examples=300, deadline=None)
+def test_rouge_1_and_2_are_rouge_scores_on_latin_text(expected, said, n):
+    from rouge_score.rouge_scorer import RougeScorer
+
+    theirs = RougeScorer([f"rouge{n}"], use_stemmer=False).score(expected, said)[f"rouge{n}"].fmeasure
+    assert text_rouge_n(expected, said, n) == pytest.approx(theirs)
+
+
+@given(TEXTS, TEXTS, st.sampled_from([1, 2]))
+@settings(deadline=None)
+def test_rouge_1_and_2_of_nasty_texts_stay_in_range_and_know_no_sides(one, other, n):
+    value = text_rouge_n(one, other, n)
+    assert 0 <= value <= 1
+    assert value == text_rouge_n(other, one, n)
+    assert text_rouge_n(one, one, n) == (1.0 if len(words(one)) >= n else 0.0)
+
+
+def test_a_text_of_one_word_has_no_rouge_2():
+    with pytest.raises(NothingToMeasure, match="rouge_2"):
+        measured("rouge_2", ("Yes.", "Yes."))
+
+
+def test_the_length_ratio_is_of_all_words_worked_by_hand():
+    # 3 + 1 words answered, 2 + 4 expected; the unreadable (empty) answer is skipped
+    estimate = measured("length_ratio", ("one two", "a b c"), ("one two three four", "a"), ("five six", ""))
+    assert estimate.value == pytest.approx(4 / 6)
+    assert (estimate.n, estimate.skipped) == (2, 1)
+    assert measured("length_ratio", ("one", "a b " * 50)).value == 10.0
 
 
 @given(LATIN, LATIN)

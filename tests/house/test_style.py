@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 
 import pytest
 from tests.house.source import PACKAGE, ROOT, files, module_name, tree
@@ -24,6 +25,11 @@ def test_no_file_is_longer_than_500_lines():
 
 def test_no_file_has_a_vague_name():
     assert _relative([(path,) for path in PACKAGE.rglob("*") if path.stem in VAGUE]) == []
+
+
+def test_no_benchmark_is_named_like_a_module_of_the_standard_library():
+    """Peers run a file of that folder as a program, and a program's folder comes first where it imports from."""
+    assert [p.name for p in (ROOT / "benchmarks").glob("*.py") if p.stem in sys.stdlib_module_names] == []
 
 
 def test_every_module_says_what_it_is_for():

@@ -16,7 +16,7 @@ from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare
-from tunesmith.workspace.evaluate import prepared
+from tunesmith.workspace.prepared import prepared
 
 TOPICS = ("returns", "billing", "shipping")
 WORDS = """amber basket candle desk eagle fence garden hammer island jacket kettle lantern mirror needle orange

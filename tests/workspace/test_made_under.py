@@ -15,7 +15,7 @@ from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.workspace import made_under
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import prepared
+from tunesmith.workspace.prepared import prepared
 
 TUNING = {"epochs": 0.2, "rank": 2, "dtype": "float32", "mixture": {"path": "../general.jsonl", "share": 0.25}}
 

@@ -16,7 +16,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import prepared
+from tunesmith.workspace.prepared import prepared
 
 SHARE = 0.25
 

@@ -17,7 +17,7 @@ from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import prepared
+from tunesmith.workspace.prepared import prepared
 
 WORDS = ["river", "lamp", "piano", "cloud", "garden", "ticket", "bridge", "novel", "engine", "harbour", "tent", "clock"]
 CORRECTED = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -40,20 +40,23 @@ def baseline(
             "Default: contenders.best.proposer."
         ),
     ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the file with your own metrics, as it is now, on this machine.")
+    ] = False,
 ) -> None:
     """Prepare untuned contenders and let them answer on validation."""
     from tunesmith.cli.tables import contender_table
 
     workspace = open_workspace()
     if best:
-        _best(contenders or [], plan, calls, proposer)
+        _best(contenders or [], plan=plan, calls=calls, proposer=proposer, trust_code=trust_code)
         return
     if plan or calls is not None or proposer is not None:
         raise TunesmithError(
             "--plan, --calls and --proposer belong to a search.", "type `tunesmith baseline --best` with them"
         )
     with progress("answering") as told:
-        report = workspace.baseline(contenders or (), progress=told)
+        report = workspace.baseline(contenders or (), trust_code=trust_code, progress=told)
     for name, reason in report.skipped.items():
         say(f"left out {name}: {reason}")
     for note in report.notes:
@@ -61,13 +64,13 @@ def baseline(
     show(report, contender_table(report.contenders, workspace.home.settings.bar))
 
 
-def _best(names: list[str], plan: bool, calls: int | None, proposer: str | None) -> None:
+def _best(names: list[str], *, plan: bool, **options: Any) -> None:
     from tunesmith.cli.choice_tables import choice_lines, plan_lines
     from tunesmith.cli.tables import contender_table
 
     workspace = open_workspace()
     with progress("searching") as told:
-        report = workspace.best(names, calls=calls, proposer=proposer, plan=plan, progress=told, say=say)
+        report = workspace.best(names, plan=plan, progress=told, say=say, **options)
     if plan:
         show(report, "\n".join(plan_lines(report.plans)))
         return

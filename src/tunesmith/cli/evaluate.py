@@ -21,6 +21,9 @@ def evaluate(
         int | None, typer.Option(min=1, help="Score so many of the side's rows, drawn by --seed.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Draws the sample, the folds and the order of --repeat.")] = 0,
+    all_metrics: Annotated[
+        bool, typer.Option("--all", help="Show every metric, and which label was answered for which.")
+    ] = False,
     repeat: Annotated[
         int, typer.Option(min=0, help="Ask again so many times: how much answers change by themselves.")
     ] = 0,
@@ -33,8 +36,12 @@ def evaluate(
         float | None,
         typer.Option(help="How many test examples show a difference so large, such as 0.05. Asks nothing."),
     ] = None,
+    trust_code: Annotated[
+        bool, typer.Option("--trust-code", help="Run the file with your own metrics, as it is now, on this machine.")
+    ] = False,
 ) -> None:
     """Score and compare contenders on one side of the split."""
+    from tunesmith.cli.metric_tables import confusion_tables, metric_table, unmeasured_lines
     from tunesmith.cli.tables import comparison_table, contender_table, repeat_table
 
     workspace = open_workspace()
@@ -50,11 +57,16 @@ def evaluate(
         _cross_validate(contenders or [], cv, cv_repeats, seed)
         return
     with progress("answering") as told:
-        evaluation = workspace.evaluate(contenders or (), on=on, sample=sample, seed=seed, repeat=repeat, progress=told)
+        evaluation = workspace.evaluate(
+            contenders or (), on=on, sample=sample, seed=seed, repeat=repeat, trust_code=trust_code, progress=told
+        )
     lines = [
         f"{evaluation.examples} {on} examples",
         contender_table(evaluation.contenders, workspace.home.settings.bar),
     ]
+    if all_metrics:
+        lines += [metric_table(evaluation), *confusion_tables(evaluation.contenders)]
+    lines += unmeasured_lines(evaluation, of_bar=not all_metrics, bar=workspace.home.settings.bar)
     if evaluation.comparisons:
         lines.append(comparison_table(evaluation.comparisons))
     if evaluation.repeats:

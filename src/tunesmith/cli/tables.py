@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from tunesmith.core.estimates import Comparison, Estimate
     from tunesmith.core.forgetting import Forgetting, Loss
     from tunesmith.decision.config import BarConfig
-    from tunesmith.workspace.evaluate import ContenderScore
     from tunesmith.workspace.repeats import Repeated
+    from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["cell", "comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table", "repeat_table"]
 
@@ -68,11 +68,15 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
 
 def repeat_table(repeats: Mapping[str, Repeated]) -> str:
     """One row a contender that was asked again: how much it changes by itself."""
-    rows = [("asked again", "times", "metric", "spread", "noise floor", "changed", "right and wrong", "failed")]
+    rows = [
+        ("asked again", "times", "metric", "spread", "noise floor", "changed", "right and wrong", "agree", "failed")
+    ]
     for name, r in repeats.items():
         flipped = "-" if r.flipped is None else f"{r.flipped.value:.3f}"
         floor, spread = f"{r.noise_floor:.3f}", f"{r.spread:.4f}"
-        rows.append((name, str(r.times), r.metric, spread, floor, f"{r.changed.value:.3f}", flipped, str(r.failed)))
+        agree = "-" if r.consistency is None else f"{r.consistency.value:.3f}"
+        changed = f"{r.changed.value:.3f}"
+        rows.append((name, str(r.times), r.metric, spread, floor, changed, flipped, agree, str(r.failed)))
     return plain_table(rows)
 
 

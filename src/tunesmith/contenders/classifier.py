@@ -21,8 +21,9 @@ from tunesmith.models.neighbours import nearest
 
 __all__ = ["Classifier"]
 
-FORM = 2
-"""Of its answers. Those of form 1 did not say how much of a prompt the embedder left out, so they are made anew."""
+FORM = 3
+"""Of its answers. Those of form 1 did not say how much of a prompt the embedder left out, those of form 2 not how sure
+it is, so they are made anew."""
 
 
 @contender_kind("classifier")
@@ -71,15 +72,33 @@ class Classifier:
     def truncated(self, examples: Sequence[Example]) -> list[int]:
         return self._embedder.truncated([e.prompt for e in examples])
 
+    def probabilities(self, examples: Sequence[Example]) -> list[dict[str, dict[str, float]]]:
+        """Of fields that hold one label; the regression's own, not calibrated afterwards."""
+        vectors = self._embedder.embed([e.prompt for e in examples])
+        told: list[dict[str, dict[str, float]]] = [{} for _ in examples]
+        for field in self._task.labels:
+            if field.multiple:
+                continue
+            known, model = self._fitting(field.name)
+            labels = [label for label in known if label is not None]
+            chances = model.predict_proba(vectors) if model is not None else np.ones((len(examples), len(labels)))
+            for one, row in zip(told, np.round(chances, 6).tolist(), strict=True):
+                if labels:
+                    one[field.name] = dict(zip(labels, row, strict=True))
+        return told
+
     @cached_property
     def _vectors(self) -> np.ndarray[Any, np.dtype[np.float32]]:
         return self._embedder.embed([e.prompt for e, _ in self._train])
 
     def _label(self, name: str, vectors: np.ndarray[Any, np.dtype[np.float32]]) -> list[Any]:
+        known, model = self._fitting(name)
+        return [known[i] for i in model.predict(vectors)] if model is not None else known * len(vectors)
+
+    def _fitting(self, name: str) -> tuple[list[Any], Any]:
         if name not in self._fitted:
             self._fitted[name] = self._fit(name)
-        known, model = self._fitted[name]
-        return [known[i] for i in model.predict(vectors)] if model is not None else known * len(vectors)
+        return self._fitted[name]
 
     def _fit(self, name: str) -> tuple[list[Any], Any]:
         """The labels and the model that tells them apart; one label alone needs none."""

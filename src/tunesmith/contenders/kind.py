@@ -26,6 +26,7 @@ __all__ = [
     "Kind",
     "Predicting",
     "Ready",
+    "Sure",
     "contender_kind",
     "head",
     "open_contender",
@@ -91,6 +92,15 @@ class Cutting(Protocol):
 
     def truncated(self, examples: Sequence[Example]) -> list[int]:
         """Tokens of each prompt that it leaves out."""
+        ...
+
+
+@runtime_checkable
+class Sure(Protocol):
+    """A contender that says how sure it is of its labels."""
+
+    def probabilities(self, examples: Sequence[Example]) -> list[dict[str, dict[str, float]]]:
+        """Per example, by label field: the probability of each label, which sum to 1."""
         ...
 
 

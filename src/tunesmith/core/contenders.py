@@ -105,3 +105,5 @@ class Answer(Record, frozen=True, kw_only=True):
     """The prompt was refused, because the model does not take so much."""
     truncated: int = 0
     """Tokens of the prompt that were cut out before the model (or the classifier's embedder) read it."""
+    probabilities: dict[str, dict[str, float]] | None = None
+    """By label field, then by label: how sure the contender says it is, where it says so."""

@@ -35,6 +35,8 @@ class Field(Record, frozen=True, kw_only=True):
     """A regular expression that a value matches whole."""
     nullable: bool = False
     """Whether there may be nothing to find (JSON null; in plain format the empty text)."""
+    scored: bool = True
+    """Whether metrics look at it; what is only kept, such as a chain of reasoning, need not be right."""
     max_length: int | None = None
     """Longest text or value in characters; constrained decoding stops there."""
     description: str = ""
@@ -84,6 +86,8 @@ class Task(Record, frozen=True, kw_only=True):
     format: Literal["plain", "json"] = "json"
     instructions: str = ""
     """What a model is told to do, before each message."""
+    trace_end: str | None = None
+    """What ends a model's reasoning: all up to its last place in a completion is kept and not read."""
     criteria: tuple[str, ...] = ()
     """What a judge and people look at in texts."""
 
@@ -112,12 +116,12 @@ class Task(Record, frozen=True, kw_only=True):
 
     @property
     def checkable(self) -> tuple[Field, ...]:
-        """Fields a program can check: labels and values."""
-        return tuple(f for f in self.fields if f.type != "text")
+        """Fields a program can check: labels and values, but for those that are not scored."""
+        return tuple(f for f in self.fields if f.type != "text" and f.scored)
 
     def parse(self, completion: str) -> Parsed:
         """Read a completion. Strict: what a program downstream could not read is not read here either."""
-        text = completion.strip()
+        text = self._after_trace(completion).strip()
         if self.format == "plain":
             return self._parse_plain(text)
         try:
@@ -135,6 +139,9 @@ class Task(Record, frozen=True, kw_only=True):
             return Parsed(problem=f"unknown key {str(extra[0])[:40]!r}")
         faults = [fault for f in self.fields if (fault := f.fault(read[f.name]))]
         return Parsed(problem="; ".join(faults)) if faults else Parsed(fields=read)
+
+    def _after_trace(self, completion: str) -> str:
+        return completion.rpartition(self.trace_end)[2] if self.trace_end else completion
 
     def _parse_plain(self, text: str) -> Parsed:
         field = self.fields[0]
@@ -161,7 +168,8 @@ class Task(Record, frozen=True, kw_only=True):
         """
         if self.format == "plain" or self.parse(completion).problem:
             return {}
-        decoder, place, found = json.JSONDecoder(), completion.index("{") + 1, {}
+        trace = len(completion) - len(self._after_trace(completion))
+        decoder, place, found = json.JSONDecoder(), completion.index("{", trace) + 1, {}
         for _ in self.fields:
             key, place = decoder.raw_decode(completion, completion.index('"', place))
             begin = _AFTER_KEY.match(completion, place).end()  # type: ignore[union-attr]  # it was parsed as JSON

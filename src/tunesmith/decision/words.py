@@ -7,7 +7,9 @@ from tunesmith.decision.facts import Bar, ContenderFacts
 
 __all__ = [
     "KINDS",
+    "LOWER_IS_BETTER",
     "METRICS",
+    "NEITHER_IS_BETTER",
     "SIGNIFICANT",
     "bar_line",
     "bar_number",
@@ -26,15 +28,37 @@ METRICS = {
     "valid_rate": "share of answers that a program can read",
     "accuracy": "share of examples with the right label",
     "macro_f1": "F1 averaged over the labels, rare ones counting like common ones",
+    "macro_precision": "of the answers that say a label, the share that is right, averaged over the labels",
+    "macro_recall": "of the examples with a label, the share found, averaged over the labels",
+    "micro_precision": "of all labels answered, the share that is right",
+    "micro_recall": "of all true labels, the share found",
+    "micro_f1": "F1 over all labels together, common ones counting most",
+    "weighted_precision": "precision averaged over the labels, each weighing as much as it has examples",
+    "weighted_recall": "recall averaged over the labels, each weighing as much as it has examples",
+    "weighted_f1": "F1 averaged over the labels, each weighing as much as it has examples",
+    "mcc": "correlation of answered and true labels: 1 is perfect, 0 is no better than a constant answer",
+    "brier": "squared distance between the probabilities given and the truth, lower is better",
+    "calibration_error": "how far confidence and accuracy lie apart, lower is better",
     "exact_match": "share of values that are exactly right",
     "field_f1": "F1 of the values found: misses and inventions both count against it",
+    "field_precision": "of the values answered, the share that is right",
+    "field_recall": "of the true values, the share found",
+    "partial_f1": "F1 of the values found, those that overlap the right one counting one half",
+    "leaf_f1": "F1 of the single entries of values that hold JSON",
+    "rouge_1": "overlap with the expected text, by words, 0 to 1",
+    "rouge_2": "overlap with the expected text, by pairs of words, 0 to 1",
     "rouge_l": "overlap with the expected text, by the longest common word sequence, 0 to 1",
     "chrf": "overlap with the expected text, by runs of characters, 0 to 100",
     "bleu": "overlap with the expected text, by runs of words, 0 to 100",
-    "bertscore": "closeness in meaning to the expected text",
+    "length_ratio": "words answered over words expected: 1 is as long as expected",
+    "bertscore": "closeness in meaning to the expected text, token by token",
+    "semantic_similarity": "closeness in meaning to the expected text, taken whole",
     "win_rate": "share of blind comparisons won",
 }
 """What each metric says, in words a manager can read."""
+
+LOWER_IS_BETTER = ("brier", "calibration_error")
+NEITHER_IS_BETTER = ("length_ratio",)
 
 KINDS = {
     "constant": "gives the commonest answer to everything: the floor any method must beat",

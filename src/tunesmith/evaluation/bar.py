@@ -10,7 +10,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.statistics import Interval, examples_needed_for_bar, wilson_size
 from tunesmith.evaluation.metrics import metric
 
-__all__ = ["BarVerdict", "verdict"]
+__all__ = ["BarVerdict", "can_be_bar", "verdict"]
 
 
 class BarVerdict(Record, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVer
         name: The metric, for its range: ``chrf`` and ``FIELD.chrf`` go to 100.
 
     Raises:
-        TunesmithError: The bar is outside the metric's range, say 85 for a share.
+        TunesmithError: Higher is not better, or the bar is outside the metric's range, say 85 for a share.
         UnknownName: There is no such metric.
 
     >>> from tunesmith.core.statistics import wilson_interval
@@ -40,21 +40,36 @@ def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVer
     >>> verdict(Estimate(value=0.9, low=low, high=high, n=100), 0.85)
     BarVerdict(verdict='not_shown', examples_needed=363)
     """
-    top = metric[name.rsplit(".", 1)[-1]].top
-    if not 0 <= bar <= top:
+    can_be_bar(name)
+    named = metric[name.rsplit(".", 1)[-1]]
+    bottom, top = named.bottom, named.top
+    if not bottom <= bar <= top:
         percent = top == 1 and 1 < bar <= 100
-        mend = f"write {bar / 100:g} for {bar:g} %" if percent else f"write a number from 0 to {top:g}"
-        raise TunesmithError(f"The bar for {name} is {bar:g}, but {name} lies between 0 and {top:g}.", mend)
+        mend = f"write {bar / 100:g} for {bar:g} %" if percent else f"write a number from {bottom:g} to {top:g}"
+        raise TunesmithError(f"The bar for {name} is {bar:g}, but {name} lies between {bottom:g} and {top:g}.", mend)
     standing = estimate.against(bar)
-    needed = _needed(estimate, bar, top) if standing == "not_shown" and estimate.value > bar else None
+    needed = _needed(estimate, bar, bottom, top) if standing == "not_shown" and estimate.value > bar else None
     return BarVerdict(verdict=standing, examples_needed=needed)
 
 
-def _needed(estimate: Estimate, bar: float, top: float) -> int | None:
+def can_be_bar(name: str) -> None:
+    """Refuse a metric whose higher values are not the better ones.
+
+    Raises:
+        TunesmithError: It is an error, or neither way is better.
+        UnknownName: There is no such metric.
+    """
+    if metric[name.rsplit(".", 1)[-1]].better != "higher":
+        raise TunesmithError(
+            f"{name} can be no bar: higher is not better.", "name one that is better when higher under bar.metric"
+        )
+
+
+def _needed(estimate: Estimate, bar: float, bottom: float, top: float) -> int | None:
     """Examples needed by a plain rate, times how much less (or more) one of these examples tells."""
-    value = estimate.value / top
-    strangers = examples_needed_for_bar(value, bar / top)
-    worth = wilson_size(value, Interval(estimate.low / top, estimate.high / top))
+    value, bar, low, high = ((x - bottom) / (top - bottom) for x in (estimate.value, bar, estimate.low, estimate.high))
+    strangers = examples_needed_for_bar(value, bar)
+    worth = wilson_size(value, Interval(low, high))
     if strangers is None or worth <= 0:  # one group alone tells nothing of others
         return None
     return math.ceil(strangers * estimate.n / worth - 1e-6)

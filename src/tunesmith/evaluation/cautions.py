@@ -1,4 +1,4 @@
-"""Where an interval is rougher than it looks: what the simulations of `benchmarks statistics` could not promise."""
+"""Where an interval is rougher than it looks: what the simulations of `benchmarks simulations` could not promise."""
 
 from __future__ import annotations
 

@@ -31,7 +31,6 @@ from tunesmith.core.statistics import (
     smallest_difference_seen,
     standardized_difference,
     swap_test,
-    tally_interval,
 )
 from tunesmith.core.task import Task
 from tunesmith.evaluation.metrics import Metric, Named, find
@@ -171,7 +170,7 @@ def _pair(named: Named, a: Scored, b: Scored) -> _Pair:
 
 def _interval(pair: _Pair) -> Interval:
     metric, a, b = pair.metric, pair.a, pair.b
-    around_a, around_b = (tally_interval(t, pair.groups, top=metric.top, rate=metric.rate) for t in (a, b))
+    around_a, around_b = (metric.interval(t, pair.groups) for t in (a, b))
     if pair.binary:
         right_a, right_b = a.counts[:, 0] > 0, b.counts[:, 0] > 0
         both, n = int((right_a & right_b).sum()), len(right_a)
@@ -220,5 +219,5 @@ def _reach(pair: _Pair, wins: int, losses: int, *, shown: bool) -> dict[str, Any
 
 def _wins(pair: _Pair) -> tuple[int, int]:
     """Examples on which a did better, and on which b did. Nothing to find and nothing claimed is as good as can be."""
-    one, other = (np.nan_to_num(t.of(t.counts), nan=pair.metric.top) for t in (pair.a, pair.b))
+    one, other = (np.nan_to_num(pair.metric.each(t), nan=pair.metric.top) for t in (pair.a, pair.b))
     return int((one > other + 1e-12).sum()), int((other > one + 1e-12).sum())

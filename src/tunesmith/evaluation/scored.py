@@ -29,6 +29,10 @@ class Row(NamedTuple):
     """Fields of the example's completion."""
     said: dict[str, Any] | None
     """Fields of the answer; None where it is unreadable."""
+    text: str = ""
+    """The answer as it was written."""
+    probabilities: dict[str, dict[str, float]] | None = None
+    """By label field and label, where the contender gives them."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Scored:
             elif answer.finish_reason == "error":
                 failed += 1
             else:
-                rows.append(Row(example, truth, _read(task, answer)))
+                rows.append(Row(example, truth, _read(task, answer), answer.text, answer.probabilities))
         return cls(task, tuple(rows), failed, unanswered, unscorable)
 
     @property

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean, median
 
 from tunesmith.core.contenders import Answer
-from tunesmith.core.errors import NothingToMeasure
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.task import Task
 from tunesmith.evaluation.metrics import Named, default_names, find
+from tunesmith.evaluation.metrics.calibration import Bin, reliability
 from tunesmith.evaluation.metrics.completion import row_correct
 from tunesmith.evaluation.metrics.labels import LabelScore, confusion, per_label
 from tunesmith.evaluation.scored import Scored
@@ -30,6 +32,10 @@ class Scores(Record, frozen=True, kw_only=True):
     """By label field, then by label."""
     confusion: dict[str, dict[str, dict[str, int]]] = {}
     """By label field: {truth: {said: count}}, zeros left out."""
+    reliability: dict[str, tuple[Bin, ...]] = {}
+    """By label field: confidence beside accuracy, where the contender gives probabilities."""
+    edge_cases: dict[str, dict[str, Estimate]] = {}
+    """By kind of edge case: the chosen metrics that are rates, over the examples marked so."""
     correct: dict[str, bool | None]
     """By example id: whether all label and value fields are right; None where nothing can be said: the answer failed or
     is missing, the example's own completion does not fit the task, or the task has only text fields."""
@@ -97,6 +103,7 @@ def score(
     if novel is not None:
         new, _ = _measure(Scored.of(task, [e for e in examples if e.id in novel], answers), chosen)
     tables = {field.name: scored.on(field) for field in task.labels if scored.rows}
+    sure = {name: bins for name, looked in tables.items() if (bins := reliability(looked))}
     asked = {e.id for e in examples}
     given = [a for a in answers if a.example in asked]
     return Scores(
@@ -105,6 +112,8 @@ def score(
         novel=new,
         per_class={name: per_label(looked) for name, looked in tables.items()},
         confusion={name: confusion(looked) for name, looked in tables.items()},
+        reliability=sure,
+        edge_cases=_edge_cases(scored, chosen),
         correct=_correct(scored, examples),
         examples=len(examples),
         unreadable=scored.unreadable,
@@ -131,6 +140,21 @@ def _estimate(scored: Scored, named: Named) -> Estimate | str:
         return named.metric(scored.on(named.field) if named.field else scored)
     except NothingToMeasure as error:
         return error.problem
+    except TunesmithError:
+        raise
+    except Exception as error:  # one metric that breaks takes no other with it, and gets no number
+        return f"{named.metric.name} raised {type(error).__name__}: {error}"
+
+
+def _edge_cases(scored: Scored, names: Sequence[str]) -> dict[str, dict[str, Estimate]]:
+    """The rates among ``names`` over the rows of each kind of edge case, by the kind's name."""
+    rates = [name for name in names if find(scored.task, name).metric.rate]
+    kinds = sorted({row.example.edge_case for row in scored.rows} - {None, ""}, key=str)
+    marked = {
+        str(kind): replace(scored, rows=tuple(row for row in scored.rows if row.example.edge_case == kind))
+        for kind in kinds
+    }
+    return {kind: _measure(part, rates)[0] for kind, part in marked.items()}
 
 
 def _correct(scored: Scored, examples: Sequence[Example]) -> dict[str, bool | None]:

@@ -14,7 +14,7 @@ from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,12 +27,21 @@ from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import pull, pulled_folder
 
-__all__ = ["Embedder", "Ngrams", "SentenceModel", "open_embedder"]
+__all__ = ["Embedder", "Ngrams", "SentenceModel", "TokenVectors", "open_embedder"]
 
 Vectors = NDArray[np.float32]
 BATCH_TOKENS = 2048  # padded tokens in one batch; on two cores larger ones were no faster
 REMEMBERED = 20_000
 """Texts whose vectors a model keeps in memory: 30 MB of MiniLM's."""
+
+
+class TokenVectors(NamedTuple):
+    """A text as its tokens."""
+
+    vectors: Vectors
+    """Shape (tokens, d), each row of length 1: the last layer's."""
+    words: NDArray[np.bool_]
+    """Which tokens are of the text; the others mark where it begins and ends."""
 
 
 class Embedder(Protocol):
@@ -122,14 +131,36 @@ class SentenceModel:
             for encoding in self._tokenizer.encode_batch(list(texts))
         ]
 
-    def _forward(self, rows: Sequence[Sequence[int]]) -> Vectors:
+    def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """The vectors of each text's tokens, cut at the model's context. Nothing is remembered."""
+        import torch
+
+        encodings = self._tokenizer.encode_batch(list(texts))
+        found: dict[int, TokenVectors] = {}
+        for batch in _by_length([len(encoding.ids) for encoding in encodings]):
+            with torch.inference_mode():
+                states_BTD, _ = self._states([encodings[i].ids for i in batch])
+                unit: Any = torch.nn.functional.normalize(states_BTD, dim=-1)
+                vectors = unit.cpu().numpy()
+            for place, i in enumerate(batch):
+                special = np.array(encodings[i].special_tokens_mask, dtype=np.bool_)
+                found[i] = TokenVectors(np.asarray(vectors[place, : len(special)], np.float32), ~special)
+        return [found[i] for i in range(len(texts))]
+
+    def _states(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
+        """The last layer over padded rows, and which places are no padding."""
         import torch
 
         longest = max(map(len, rows))
         ids = torch.tensor([[*row, *[0] * (longest - len(row))] for row in rows], device=self._device)
         mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=self._device)
+        return self._model(input_ids=ids, attention_mask=mask).last_hidden_state, mask
+
+    def _forward(self, rows: Sequence[Sequence[int]]) -> Vectors:
+        import torch
+
         with torch.inference_mode():
-            states_BTD = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            states_BTD, mask = self._states(rows)
             mean_BD = (states_BTD * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
             unit: Any = torch.nn.functional.normalize(mean_BD, dim=1)
         return np.asarray(unit.cpu().numpy(), np.float32)

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tunesmith.contenders import Context, Known, contender_kind, open_contender
 from tunesmith.contenders.config import OtherModel
-from tunesmith.contenders.kind import Asking, Cutting, Predicting
+from tunesmith.contenders.kind import Asking, Cutting, Predicting, Sure
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -287,8 +287,12 @@ class Answering:
         completions = ready.predict(examples)
         seconds = (time.perf_counter() - began) / len(examples)
         cut = ready.truncated(examples) if isinstance(ready, Cutting) else [0] * len(examples)
-        for example, text, truncated in zip(examples, completions, cut, strict=True):
-            yield self._read(ready.record, example, Reply(text=text, seconds=seconds, truncated=truncated), "")
+        sure: Sequence[dict[str, dict[str, float]] | None] = [None] * len(examples)
+        if isinstance(ready, Sure):
+            sure = ready.probabilities(examples)
+        for example, text, truncated, chances in zip(examples, completions, cut, sure, strict=True):
+            answer = self._read(ready.record, example, Reply(text=text, seconds=seconds, truncated=truncated), "")
+            yield replace(answer, probabilities=chances)
 
     def _asked(self, wanted: Sequence[tuple[Asking, Example]], progress: Progress) -> Iterator[Answer]:
         if not wanted:

@@ -13,8 +13,10 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.choices import lapsed
-from tunesmith.workspace.evaluate import ContenderScore, evaluate
+from tunesmith.workspace.evaluate import evaluate
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["ASKING", "UNTUNED", "BaselineReport", "baseline", "prepare", "untuned"]
 
@@ -32,8 +34,15 @@ class BaselineReport(Record, frozen=True, kw_only=True):
     """What was chosen by `baseline --best` and no longer applies; each a sentence."""
 
 
-def baseline(home: Home, kinds: Sequence[str] = (), *, progress: Progress = quiet) -> BaselineReport:
-    """Freeze a record of each kind (and, where the task has a schema, its constrained twin); score on validation."""
+def baseline(
+    home: Home, kinds: Sequence[str] = (), *, trust_code: bool = False, progress: Progress = quiet
+) -> BaselineReport:
+    """Freeze a record of each kind (and, where the task has a schema, its constrained twin); score on validation.
+
+    Args:
+        trust_code: The file with the user's own metrics may be run as it is now.
+    """
+    load_own_metrics(home, trust=trust_code)
     known = untuned(home)
     for kind in kinds:
         if kind not in known.all:

@@ -12,9 +12,11 @@ from tunesmith.core.record import Record
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare, untuned
-from tunesmith.workspace.evaluate import ContenderScore, evaluate
+from tunesmith.workspace.evaluate import evaluate
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
 from tunesmith.workspace.racing import ChoicePlan, Race
+from tunesmith.workspace.scoring import ContenderScore, measured_metrics
 from tunesmith.workspace.settings import changed
 
 __all__ = ["SEARCHED", "BestReport", "best", "in_words"]
@@ -34,7 +36,7 @@ class BestReport(Record, frozen=True, kw_only=True):
 
 def best(
     home: Home, names: Sequence[str] = (), *, calls: int | None = None, proposer: str | None = None, plan: bool = False,
-    progress: Progress = quiet, say: Say = silent,
+    trust_code: bool = False, progress: Progress = quiet, say: Say = silent,
 ) -> BestReport:  # fmt: skip
     """Search for the best way to ask on validation, for each of ``names`` (prompt and few_shot if none is named).
 
@@ -45,10 +47,13 @@ def best(
         calls: Answers for each contender, in place of `contenders.best.calls`.
         proposer: A model that writes instructions, in place of `contenders.best.proposer`.
         plan: Say what it would take, and ask nothing.
+        trust_code: The file with the user's own metrics may be run as it is now.
 
     Raises:
         TunesmithError: So few calls tell nothing, the validation side is empty, or no try could be measured.
     """
+    load_own_metrics(home, trust=trust_code)
+    measured_metrics(home)  # a metric that does not exist, or can be no bar, is said before anything is asked
     known = [name for name in untuned(home).all if kind_named(name) in SEARCHED]
     for name in names:
         if name not in known:

@@ -7,9 +7,10 @@ from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.decision.costs import CostSheet, Figures
 from tunesmith.decision.costs import cost as cost_sheet
-from tunesmith.workspace.evaluate import ContenderScore, Evaluation, newest
+from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
+from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["CostReport", "cost", "newest_evaluation"]
 

@@ -19,6 +19,7 @@ from tunesmith.core.statistics import fit_power_law
 from tunesmith.evaluation import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
 
 __all__ = ["CurvePoint", "CurveReport", "Gain", "curve"]
 
@@ -84,6 +85,7 @@ def curve(
     if contender not in LEARNERS:
         raise UnknownName.among("contender that learns in seconds", contender, LEARNERS)
     answering = Answering(home)
+    load_own_metrics(home)
     metric = metric or (home.settings.bar.metric if home.settings.bar else "all_correct")
     side = set(answering.split.validation)
     watched = [e for e in home.examples() if e.id in side]

@@ -16,10 +16,12 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
-from tunesmith.workspace.evaluate import OF_THE_NEWEST_RUN, Evaluation
+from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
+from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
 from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs"]
@@ -127,6 +129,9 @@ def _stale(home: Home, examples: list[Example], answering: Answering, evaluation
     entry = home.index("split", "split")[-1]
     if changed := changed_since(entry, split_inputs(home, examples, by_time="times" in entry.inputs)):
         yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
+    again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
+    if own_metrics_changed(home, evaluation.own_metrics):
+        yield f"Your own metrics changed since it was measured. Run {again}, then decide again."
     scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
     if scored is None or tuned is None:
         return
@@ -137,7 +142,6 @@ def _stale(home: Home, examples: list[Example], answering: Answering, evaluation
     changed = changed_since(entry, asking_now(home, entry))
     if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
         what = changed or "How the tuned model is asked"
-        again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
         yield f"{what} changed since it was measured. Run {again}, then decide again."
 
 

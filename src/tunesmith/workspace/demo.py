@@ -14,12 +14,13 @@ from tunesmith.workspace.add import add
 from tunesmith.workspace.baseline import baseline
 from tunesmith.workspace.check import check
 from tunesmith.workspace.decide import decide
-from tunesmith.workspace.evaluate import ContenderScore, Evaluation, evaluate, newest
+from tunesmith.workspace.evaluate import Evaluation, evaluate, newest
 from tunesmith.workspace.forgetting import forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.init import init
 from tunesmith.workspace.model import pull
 from tunesmith.workspace.report import Report, report
+from tunesmith.workspace.scoring import ContenderScore
 from tunesmith.workspace.settings import FILE
 from tunesmith.workspace.split import split
 from tunesmith.workspace.status import status

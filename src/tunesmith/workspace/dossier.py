@@ -31,10 +31,11 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
-from tunesmith.workspace.evaluate import ContenderScore, Evaluation
+from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
+from tunesmith.workspace.scoring import ContenderScore
 from tunesmith.workspace.search import search_of
 
 __all__ = ["gather"]

@@ -18,9 +18,10 @@ from tunesmith.evaluation.judge.asking import Judged, Pair
 from tunesmith.evaluation.judge.biases import Compared
 from tunesmith.evaluation.judge.calibration import share
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import certified, named_contenders, rows_of
+from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judging import JudgeCost, Panel
+from tunesmith.workspace.prepared import named_contenders
 
 __all__ = ["Desk", "JudgeRun", "JudgedContender", "WinRate"]
 

@@ -15,7 +15,7 @@ from tunesmith.core.store import LedgerEntry
 from tunesmith.workspace.home import Home
 
 if TYPE_CHECKING:
-    from tunesmith.workspace.evaluate import ContenderScore
+    from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["chased", "look", "looks_at_test"]
 

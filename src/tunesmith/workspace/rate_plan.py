@@ -15,9 +15,10 @@ from tunesmith.core.record import Record
 from tunesmith.evaluation.rating.design import attention_items, attention_spacing, comparisons, in_random_order
 from tunesmith.evaluation.rating.power import examples_needed, smallest_difference
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.evaluate import certified, named_contenders, rows_of
+from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import look
+from tunesmith.workspace.prepared import named_contenders
 from tunesmith.workspace.rated import newest_round
 
 __all__ = ["PlanOptions", "PlannedRound", "plan_round"]

@@ -21,6 +21,7 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import mean_estimate, student
 from tunesmith.evaluation import score
+from tunesmith.evaluation.consistency import agreement
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 
@@ -41,6 +42,8 @@ class Repeated(Record, frozen=True, kw_only=True):
     """Two rounds of the same contender lie further apart once in twenty times."""
     changed: Estimate
     """Share of examples with another text in some round."""
+    consistency: Estimate | None = None
+    """How often two answers to one example say the same in all fields, however they are written."""
     flipped: Estimate | None = None
     """Share of examples that are right in one round and wrong in another, where a program can tell."""
     failed: int = 0
@@ -86,6 +89,7 @@ def repeated(
         spread=spread,
         noise_floor=student(times) * math.sqrt(2) * spread,
         changed=_share(whole, [len({r[e.id].text for r in rounds}) > 1 for e in whole], len(examples)),
+        consistency=agreement(examples, rounds[0], rounds[1:]),
         flipped=_share(whole, [len({s.correct[e.id] for s in scored}) > 1 for e in whole], len(examples))
         if answering.home.task.checkable
         else None,

@@ -55,6 +55,8 @@ class FieldConfig(Config):
     """Regular expression that a value matches whole."""
     nullable: bool = False
     """Whether null is right where there is nothing to find."""
+    scored: bool = True
+    """Whether metrics look at it. Set it to false for what is only kept, such as the reasoning before an answer."""
     max_length: int | None = Setting(None, ge=1)
     """Longest text in characters."""
     description: str = ""
@@ -70,6 +72,9 @@ class TaskConfig(Config):
     """What a completion must hold."""
     instructions: str = ""
     """What a model is told before each message; tuning and serving use the same words."""
+    trace_end: str | None = Setting(None, min_length=1)
+    """What ends the reasoning of a model that thinks aloud, such as `</think>`. All up to there is kept with its answer
+    and is neither read nor scored."""
     criteria: tuple[str, ...] = ("relevance", "accuracy", "tone", "completeness")
     """What a judge and people look at in texts."""
 

@@ -15,6 +15,7 @@ from tunesmith.core.store import Derived
 from tunesmith.models.opening import model_hash
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
+from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import outdated
 from tunesmith.workspace.decide import decision_inputs
@@ -22,6 +23,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.search import search_of
 
@@ -125,8 +127,6 @@ class _Walk:
     def _outdated(self) -> list[str]:
         """What a search chose, though that rests on what has changed since."""
         try:
-            from tunesmith.workspace.answering import Answering
-
             return list(outdated(self.home, Answering(self.home), watched_metric(self.home)))
         except TunesmithError:  # the split's rows are gone, which its own station says
             return []
@@ -157,6 +157,8 @@ class _Walk:
             return "ready", "the test set was not looked at yet"
         if changed := self._split_changed(found[1]):
             return "stale", f"{changed} changed since"
+        if own_metrics_changed(self.home, found[0].own_metrics):
+            return "stale", "your own metrics changed since"
         record = self.home.latest("contender", "tuned", Contender)
         scored = found[0].contenders.get("tuned")
         if record is not None and (scored is None or scored.contender != record[1].hash):
@@ -187,8 +189,6 @@ class _Walk:
 
     def _contender_changed(self, record: Contender, entry: Derived) -> str:
         try:
-            from tunesmith.workspace.answering import Answering
-
             now = Answering(self.home).made_from(entry)
         except TunesmithError:
             now = {"task": self.home.task.hash, "train side": ""}

@@ -16,6 +16,7 @@ from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
 
 __all__ = ["scorer"]
 
@@ -36,6 +37,7 @@ def scorer(
     """
     if not config.score_rows:
         return None
+    load_own_metrics(home)
     task, bar = home.task, home.settings.bar
     metric = bar.metric if bar else default_names(task)[0]
     find(task, metric)

@@ -232,16 +232,18 @@ class Workspace:
 
         return select(self.home, count, **options)
 
-    def baseline(self, kinds: Sequence[str] = (), progress: Progress = quiet) -> BaselineReport:
+    def baseline(
+        self, kinds: Sequence[str] = (), *, trust_code: bool = False, progress: Progress = quiet
+    ) -> BaselineReport:
         """Prepare untuned contenders and let them answer on validation."""
         from tunesmith.workspace.baseline import baseline
 
-        return baseline(self.home, kinds, progress=progress)
+        return baseline(self.home, kinds, trust_code=trust_code, progress=progress)
 
     def best(self, names: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> BestReport:
         """Search for the best instructions and shown examples, on validation; the winners stand for their contenders.
 
-        Options: calls, proposer, plan, say."""
+        Options: calls, proposer, plan, trust_code, say."""
         from tunesmith.workspace.best import best
 
         return best(self.home, names, progress=progress, **options)
@@ -322,12 +324,16 @@ class Workspace:
         sample: int | None = None,
         seed: int = 0,
         repeat: int = 0,
+        trust_code: bool = False,
         progress: Progress = quiet,
     ) -> Evaluation:
         """Score and compare contenders; each look at the test set is written down."""
         from tunesmith.workspace.evaluate import evaluate
 
-        return evaluate(self.home, contenders, on=on, sample=sample, seed=seed, repeat=repeat, progress=progress)
+        return evaluate(
+            self.home, contenders, on=on, sample=sample, seed=seed, repeat=repeat, trust_code=trust_code,
+            progress=progress,
+        )  # fmt: skip
 
     def cross_validate(
         self, contenders: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,

@@ -12,7 +12,7 @@ from tunesmith.decision.dossier.formats import months, setting
 from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial, Duel, ForgottenPart
 from tunesmith.decision.facts import COMPLEXITY, Bar
 from tunesmith.decision.forgetting import Price, prices
-from tunesmith.decision.words import METRICS, SIGNIFICANT, is_shown, usd
+from tunesmith.decision.words import LOWER_IS_BETTER, METRICS, NEITHER_IS_BETTER, SIGNIFICANT, is_shown, usd
 
 __all__ = [
     "DuelView",
@@ -112,9 +112,11 @@ def field_rows(material: DossierMaterial, contenders: list[ContenderPart]) -> li
 
     rows = []
     for name in sorted(names, key=place):
-        values = [contender.metrics.get(name) for contender in contenders]
-        best = max((v.value for v in values if v), default=None)
-        rows.append(MetricRow(name, name.rpartition(".")[2], values, best if len(values) > 1 else None))
+        values, kind = [contender.metrics.get(name) for contender in contenders], name.rpartition(".")[2]
+        of_all = min if kind in LOWER_IS_BETTER else max
+        best = of_all((v.value for v in values if v), default=None)
+        marked = len(values) > 1 and kind not in NEITHER_IS_BETTER
+        rows.append(MetricRow(name, kind, values, best if marked else None))
     return rows
 
 

@@ -13,7 +13,16 @@ __all__ = ["bleu"]
 ORDER = 4
 
 
-@metric("bleu", of="text", top=100.0, default=False)
+def signature() -> str:
+    """sacrebleu's own, with its version."""
+    from sacrebleu.metrics import BLEU  # heavy: loaded when texts are compared
+
+    counter = BLEU()
+    counter.corpus_score(["a"], [["a"]])  # it does not know the number of references before
+    return str(counter.get_signature())
+
+
+@metric("bleu", of="text", top=100.0, default=False, signature=signature)
 def bleu(scored: Scored) -> Tally:
     """BLEU of all texts together, as sacrebleu's ``corpus_bleu`` gives it.
 

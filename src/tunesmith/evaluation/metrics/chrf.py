@@ -13,7 +13,16 @@ __all__ = ["ORDER", "chrf"]
 ORDER, BETA = 6, 2
 
 
-@metric("chrf", of="text", top=100.0)
+def signature() -> str:
+    """sacrebleu's own, with its version: its counts, and the same number."""
+    from sacrebleu.metrics import CHRF  # heavy: loaded when texts are compared
+
+    counter = CHRF()
+    counter.corpus_score(["a"], [["a"]])  # it does not know the number of references before
+    return str(counter.get_signature())
+
+
+@metric("chrf", of="text", top=100.0, signature=signature)
 def chrf(scored: Scored) -> Tally:
     """chrF2 of all texts together, as sacrebleu's ``corpus_chrf`` gives it.
 

@@ -12,7 +12,18 @@ from tunesmith.core.statistics import FloatArray, Tally, mean_tally
 from tunesmith.evaluation.metrics.registry import metric
 from tunesmith.evaluation.scored import Scored
 
-__all__ = ["NONE", "UNREADABLE", "LabelScore", "accuracy", "confusion", "macro_f1", "per_label", "same_label"]
+__all__ = [
+    "NONE",
+    "UNREADABLE",
+    "LabelScore",
+    "accuracy",
+    "confusion",
+    "label_counts",
+    "macro_f1",
+    "per_label",
+    "same_label",
+    "thirds",
+]
 
 UNREADABLE, NONE = "(unreadable)", "(none)"
 
@@ -51,13 +62,13 @@ def macro_f1(scored: Scored) -> Tally:
 
     Source: the mean of F1 scores, not the F1 of mean precision and recall; J. Opitz, S. Burst, arXiv:1911.03347.
     """
-    return Tally(_label_counts(scored), _mean_f1)
+    return Tally(label_counts(scored), _mean_f1)
 
 
 def per_label(scored: Scored) -> dict[str, LabelScore]:
     """Precision, recall, F1 and support of each label, in the task's order."""
     assert scored.field is not None
-    found, said, true = _thirds(_label_counts(scored).sum(axis=0))
+    found, said, true = thirds(label_counts(scored).sum(axis=0))
     return {
         label: LabelScore(
             precision=float(found[i] / said[i]) if said[i] else None,
@@ -94,7 +105,7 @@ def same_label(truth: Any, said: Any) -> bool:
     return bool(truth == said)
 
 
-def _label_counts(scored: Scored) -> FloatArray:
+def label_counts(scored: Scored) -> FloatArray:
     """Per row: right answers, answers and truths of each label, shape (rows, 3 * labels)."""
     assert scored.field is not None
     index = {label: i for i, label in enumerate(scored.field.labels)}
@@ -112,13 +123,14 @@ def _indices(value: Any, index: dict[str, int]) -> set[int]:
     return {index[label] for label in labels if label in index}
 
 
-def _thirds(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def thirds(sums: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Of `label_counts` or their sums: right answers, answers and truths, each of shape (..., labels)."""
     found, said, true = np.split(sums, 3, axis=-1)
     return found, said, true
 
 
 def _mean_f1(sums: FloatArray) -> FloatArray:
-    found, said, true = _thirds(sums)
+    found, said, true = thirds(sums)
     both = said + true
     present = both > 0
     f1 = 2 * found / np.where(present, both, 1.0)

@@ -29,7 +29,7 @@ def names(task: Task) -> dict[str, Named]:
     }
     by_field: dict[str, Named] = {}
     for m in ordered:
-        fields = [f for f in task.fields if f.type == m.of]
+        fields = [f for f in task.fields if f.type == m.of and f.scored]
         by_field |= {f"{f.name}.{m.name}": Named(m, f) for f in fields}
         if len(fields) == 1:
             found[m.name] = Named(m, fields[0])

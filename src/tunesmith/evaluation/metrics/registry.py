@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -11,13 +11,14 @@ import numpy as np
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.registry import Registry
-from tunesmith.core.statistics import Tally, group_codes, tally_interval
+from tunesmith.core.statistics import FloatArray, IntArray, Interval, Tally, group_codes, tally_interval
 from tunesmith.core.task import Field
 from tunesmith.evaluation.scored import Scored
 
-__all__ = ["Metric", "Subject", "metric"]
+__all__ = ["Better", "Metric", "Subject", "metric"]
 
 Subject = Literal["completion", "label", "value", "text"]
+Better = Literal["higher", "lower", "neither"]
 Measure = Callable[[Scored], Tally]
 F = TypeVar("F", bound=Measure)
 
@@ -33,9 +34,19 @@ class Metric:
     rate: bool
     """Whether it is a share of answers that are each right or wrong."""
     top: float
-    """Its best value; the worst is 0."""
+    """Its highest value."""
     default: bool
     """Whether it is measured unless other metrics are named."""
+    bottom: float = 0.0
+    """Its lowest value."""
+    better: Better = "higher"
+    """Which way is better. What is not better when higher (an error, a ratio of lengths) can be no bar."""
+    one: Callable[[FloatArray], FloatArray] | None = None
+    """From each answer's counts to how well it did, where the metric of one answer alone says nothing."""
+    signature: Callable[[], str] | None = None
+    """How it was computed, for whoever compares it with figures from elsewhere."""
+    own: bool = False
+    """Whether it is a user's."""
 
     def __call__(self, scored: Scored) -> Estimate:
         """The metric over all rows, with its 95 % interval (`core.statistics.tally_interval`).
@@ -55,7 +66,10 @@ class Metric:
             raise self.nothing(scored)
         tally = Tally(counts[bearing], of)
         groups = group_codes([row.example.group for row, bears in zip(scored.rows, bearing, strict=True) if bears])
-        value, (low, high) = tally.value(), tally_interval(tally, groups, top=self.top, rate=self.rate)
+        value = tally.value()
+        if np.isnan(value):
+            raise self.nothing(scored)
+        low, high = self.interval(tally, groups)
         skipped = scored.skipped + len(scored.rows) - int(measured.sum())
         return Estimate(value=value, low=min(low, value), high=max(high, value), n=len(groups), skipped=skipped)
 
@@ -67,6 +81,19 @@ class Metric:
             raise self.nothing(scored)
         return self.measure(scored)
 
+    def interval(self, tally: Tally, groups: IntArray) -> Interval:
+        """The 95 % interval of a tally of this metric."""
+        if not self.bottom:
+            return tally_interval(tally, groups, top=self.top, rate=self.rate)
+        moved = Tally(tally.counts, lambda sums: tally.of(sums) - self.bottom)
+        low, high = tally_interval(moved, groups, top=self.top - self.bottom, rate=self.rate)
+        return Interval(low + self.bottom, high + self.bottom)
+
+    def each(self, tally: Tally) -> FloatArray:
+        """How well each answer did, more being better, shape (n,); NaN where nothing can be said of one alone."""
+        values = self.one(tally.counts) if self.one else tally.of(tally.counts)
+        return -values if self.better == "lower" else values
+
     def nothing(self, scored: Scored) -> NothingToMeasure:
         """The error that says why this metric has no number."""
         where = f" of {scored.field.name!r}" if scored.field else ""
@@ -76,7 +103,7 @@ class Metric:
         )
 
     def _only_field(self, scored: Scored) -> Field:
-        fields = [f for f in scored.task.fields if f.type == self.of]
+        fields = [f for f in scored.task.fields if f.type == self.of and f.scored]
         if not fields:
             raise NothingToMeasure(
                 f"{self.name} cannot be measured: the task has no {self.of} field.", "choose a metric of another type"
@@ -92,6 +119,20 @@ class Metric:
 class Metrics(Registry[Metric]):
     """The registry: decorates the function that says what each row adds, and holds the `Metric` made of it."""
 
+    def adopt(self, own: Iterable[Metric]) -> None:
+        """Make these the users' own metrics that are known; those known before are forgotten.
+
+        Raises:
+            TunesmithError: One has the name of a metric that is there.
+        """
+        self._entries = {name: m for name, m in self._entries.items() if not m.own}
+        for one in own:
+            if one.name in self._entries:
+                raise TunesmithError(
+                    f"Your own metric {one.name!r} has the name of one that is there.", "give it another name"
+                )
+            self._entries[one.name] = one
+
     def __call__(  # type: ignore[override]  # narrower: what it decorates measures `Scored`
         self,
         name: str,
@@ -100,9 +141,13 @@ class Metrics(Registry[Metric]):
         rate: bool = False,
         top: float = 1.0,
         default: bool = True,
+        bottom: float = 0.0,
+        better: Better = "higher",
+        one: Callable[[FloatArray], FloatArray] | None = None,
+        signature: Callable[[], str] | None = None,
     ) -> Callable[[F], F]:
         def enter(measure: F) -> F:
-            Registry.__call__(self, name)(Metric(name, of, measure, rate, top, default))
+            Registry.__call__(self, name)(Metric(name, of, measure, rate, top, default, bottom, better, one, signature))
             return measure
 
         return enter

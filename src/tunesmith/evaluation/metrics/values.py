@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from tunesmith.core.statistics import FloatArray, Tally, mean_tally
+from tunesmith.core.statistics.tally import ratio
 from tunesmith.evaluation.metrics.registry import metric
 from tunesmith.evaluation.scored import Scored
 
-__all__ = ["exact_match", "field_f1", "same_value"]
+__all__ = [
+    "exact_match",
+    "field_f1",
+    "field_precision",
+    "field_recall",
+    "leaf_f1",
+    "partial_f1",
+    "same_value",
+]
 
 
 @metric("exact_match", of="value", rate=True)
@@ -34,10 +47,58 @@ def field_f1(scored: Scored) -> Tally:
     the share found. Null for null is neither and does not count in ``n``; a wrong value counts against both; an
     unreadable answer finds nothing.
     """
-    counts = [
-        (said is not None and same_value(truth, said), said is not None, truth is not None)
-        for truth, said, _ in scored.pairs()
-    ]
+    return Tally(_found(scored), _f1)
+
+
+@metric("field_precision", of="value")
+def field_precision(scored: Scored) -> Tally:
+    """Of the values answered, the share that is right.
+
+    In [0, 1], higher is better. A value answered where there is nothing to find is wrong. Who answers null always has
+    no precision at all. An unreadable answer answers no value.
+    """
+    return Tally(_found(scored)[:, :2], ratio)
+
+
+@metric("field_recall", of="value")
+def field_recall(scored: Scored) -> Tally:
+    """Of the true values, the share found.
+
+    In [0, 1], higher is better. Examples where there is nothing to find do not count in ``n``. An unreadable answer
+    finds nothing.
+    """
+    return Tally(_found(scored)[:, [0, 2]], ratio)
+
+
+@metric("partial_f1", of="value")
+def partial_f1(scored: Scored) -> Tally:
+    """F1 over the values that are there to be found, where a span that overlaps the true one counts one half.
+
+    In [0, 1], higher is better. Two values overlap where the prompt holds both and a place of the one lies partly
+    within a place of the other: "two people" for "people". Null for null does not count in ``n``; an unreadable answer
+    finds nothing. For values that are no spans of the prompt it equals field_f1.
+
+    Source: N. Chinchor, B. Sundheim, MUC-5 (1993) 69-78; SemEval-2013 task 9.1, evaluation schema "partial".
+    """
+    counts = _found(scored)
+    for row, (truth, said, _) in enumerate(scored.pairs()):
+        if not counts[row, 0] and said is not None and truth is not None:
+            counts[row, 0] = 0.5 if _overlap(scored.rows[row].example.prompt, truth, said) else 0
+    return Tally(counts, _f1)
+
+
+@metric("leaf_f1", of="value", default=False)
+def leaf_f1(scored: Scored) -> Tally:
+    """F1 over the leaves of values that hold JSON: each place in the nesting, with what stands there, counts alone.
+
+    In [0, 1], higher is better. Elements of a list may come in any order. ``{"a": [1, 2]}`` has the leaves ``.a[] = 1``
+    and ``.a[] = 2``; an empty object or list is a leaf. A value that is no JSON is one leaf. Null for null does not
+    count in ``n``; an unreadable answer has no leaves.
+    """
+    counts = []
+    for truth, said, _ in scored.pairs():
+        true, answered = (Counter(_leaves(value)) for value in (truth, said))
+        counts.append(((true & answered).total(), answered.total(), true.total()))
     return Tally(np.array(counts, dtype=np.float64).reshape(-1, 3), _f1)
 
 
@@ -46,6 +107,54 @@ def same_value(truth: Any, said: Any) -> bool:
     if isinstance(truth, str) and isinstance(said, str):
         return unicodedata.normalize("NFC", truth) == unicodedata.normalize("NFC", said)
     return bool(truth == said)
+
+
+def _found(scored: Scored) -> FloatArray:
+    """Per row whether the value is right, one is answered, one is true, shape (rows, 3)."""
+    counts = [
+        (said is not None and same_value(truth, said), said is not None, truth is not None)
+        for truth, said, _ in scored.pairs()
+    ]
+    return np.array(counts, dtype=np.float64).reshape(-1, 3)
+
+
+def _overlap(prompt: str, one: str, other: str) -> bool:
+    """Whether some place of the one text in the prompt has a character in common with some place of the other."""
+    prompt, one, other = (unicodedata.normalize("NFC", text) for text in (prompt, one, other))
+    ends = [begin + len(one) for begin in _places(prompt, one)]
+    for begin in _places(prompt, other):
+        after = bisect_right(ends, begin)  # the first place of `one` that ends behind where `other` begins
+        if after < len(ends) and ends[after] - len(one) < begin + len(other):
+            return True
+    return False
+
+
+def _places(text: str, part: str) -> Iterator[int]:
+    place = text.find(part) if part else -1
+    while place >= 0:
+        yield place
+        place = text.find(part, place + 1)
+
+
+def _leaves(value: str | None) -> list[str]:
+    """Each leaf as a text of its path and its value."""
+    if value is None:
+        return []
+    try:
+        read = json.loads(value)
+    except (ValueError, RecursionError):
+        read = unicodedata.normalize("NFC", value)
+    leaves: list[str] = []
+    waiting: list[tuple[str, Any]] = [("", read)]  # no recursion: texts from models nest as deeply as they like
+    while waiting:
+        path, here = waiting.pop()
+        if isinstance(here, dict) and here:
+            waiting += [(f"{path}.{json.dumps(key)}", inner) for key, inner in here.items()]
+        elif isinstance(here, list) and here:
+            waiting += [(f"{path}[]", inner) for inner in here]
+        else:
+            leaves.append(f"{path} = {json.dumps(here)}")
+    return leaves
 
 
 def _f1(sums: FloatArray) -> FloatArray:

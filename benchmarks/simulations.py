@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks import _statistics_intervals as intervals
-from benchmarks import _statistics_judges as judges
-from benchmarks import _statistics_tests as tests
-from benchmarks._statistics_intervals import Cell
+from benchmarks import _simulations_intervals as intervals
+from benchmarks import _simulations_judges as judges
+from benchmarks import _simulations_tests as tests
+from benchmarks._simulations_intervals import Cell
 
 MEAN, WORST = (0.94, 0.96), 0.92
 
@@ -58,7 +58,7 @@ class Result(NamedTuple):
 
 
 def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks statistics", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks simulations", description=__doc__)
     parser.add_argument("--times", type=int, default=4000, help="simulated test sets a cell")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks._statistics_intervals import Cell, held, wilson
+from benchmarks._simulations_intervals import Cell, held, wilson
 from tunesmith.core.statistics import (
     FloatArray,
     Interval,

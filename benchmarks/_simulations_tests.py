@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks._statistics_intervals import Cell, Groups, _two, grouped
+from benchmarks._simulations_intervals import Cell, Groups, _two, grouped
 from tunesmith.core.statistics import (
     examples_needed_for_difference,
     group_codes,

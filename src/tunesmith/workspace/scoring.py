@@ -1,0 +1,150 @@
+"""What one contender's answers come to: its metrics, and what an answer took."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+
+from tunesmith.core.contenders import Answer, Contender
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.examples import Example
+from tunesmith.core.record import Record
+from tunesmith.decision.costs import Figures, cost
+from tunesmith.evaluation.bar import can_be_bar, verdict
+from tunesmith.evaluation.metrics.calibration import Bin
+from tunesmith.evaluation.metrics.labels import LabelScore
+from tunesmith.evaluation.metrics.naming import default_names, find
+from tunesmith.evaluation.scores import score
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.prices import at_its_prices
+
+__all__ = ["ContenderScore", "contender_score", "measured_metrics", "signatures", "usage"]
+
+
+class ContenderScore(Record, frozen=True, kw_only=True):
+    """What was measured of one contender on one side."""
+
+    contender: str
+    """Hash of the contender's record."""
+    kind: str
+    run: str | None = None
+    """The tuning run behind it."""
+    metrics: dict[str, Estimate]
+    novel: dict[str, Estimate] = {}
+    """The same over the test rows that no row outside the test set comes near; empty where that is all of them."""
+    latency_seconds: float | None = None
+    """Median time of an answer, its share of a batch where it ran in one."""
+    mean_seconds: float | None = None
+    """Mean of the same: what the machine is paid for."""
+    usd_per_thousand: float | None = None
+    prompt_tokens: float | None = None
+    """Mean per answer."""
+    completion_tokens: float | None = None
+    usd: float | None = None
+    """Mean bill of an answer, where a provider sent one."""
+    unreadable: int = 0
+    """Answers that a program cannot read; they count as wrong."""
+    failed: int = 0
+    """Answers lost to errors; they have no score."""
+    too_long: int = 0
+    """Of the failed ones those whose prompt was longer than the model takes."""
+    truncated: int = 0
+    """Answers to a prompt of which some was cut out, by `contenders.too_long` or by the classifier's embedder."""
+    per_class: dict[str, dict[str, LabelScore]] = {}
+    confusion: dict[str, dict[str, dict[str, int]]] = {}
+    unmeasured: dict[str, str] = {}
+    """Metrics without a number, and why."""
+    reliability: dict[str, tuple[Bin, ...]] = {}
+    """By label field: confidence beside accuracy, where the contender gives probabilities."""
+    edge_cases: dict[str, dict[str, Estimate]] = {}
+    """By kind of edge case: how often answers are right on the examples marked so."""
+    correct: dict[str, bool | None] = {}
+    """By example: whether all that a program can check is right; None where the answer failed."""
+    examples_to_show: int | None = None
+    """Examples it would take to show that the bar is met."""
+
+
+def contender_score(
+    home: Home,
+    record: Contender,
+    examples: Sequence[Example],
+    answers: Mapping[str, Answer],
+    metrics: Sequence[str],
+    novel: set[str] | None,
+) -> ContenderScore:
+    """Measure one contender's answers.
+
+    Args:
+        metrics: Names of what is measured.
+        novel: Of the examples those that are scored apart too; None where that is all of them.
+    """
+    there = [answers[e.id] for e in examples]
+    bar = home.settings.bar
+    scores = score(home.task, examples, there, metrics=metrics, novel=novel)
+    figures, prices = at_its_prices(home, usage(record, there))
+    return ContenderScore(
+        contender=record.hash,
+        kind=record.kind,
+        run=record.settings.get("run") if record.kind == "tuned" else None,
+        metrics=scores.metrics,
+        novel=scores.novel,
+        latency_seconds=scores.latency_seconds,
+        mean_seconds=scores.mean_seconds,
+        usd_per_thousand=cost(figures, prices).usd_per_thousand,
+        prompt_tokens=figures.prompt_tokens,
+        completion_tokens=figures.completion_tokens,
+        usd=figures.usd,
+        unreadable=scores.unreadable,
+        failed=scores.failed,
+        too_long=scores.too_long,
+        truncated=scores.truncated,
+        per_class=scores.per_class,
+        confusion=scores.confusion,
+        unmeasured=scores.unmeasured,
+        reliability=scores.reliability,
+        edge_cases=scores.edge_cases,
+        correct=scores.correct,
+        examples_to_show=verdict(scores.metrics[bar.metric], bar.value, bar.metric).examples_needed
+        if bar and bar.metric in scores.metrics
+        else None,
+    )
+
+
+def measured_metrics(home: Home) -> tuple[str, ...]:
+    """Names of the metrics to measure: those that are set, else those that apply; and what the bar asks for.
+
+    Raises:
+        TunesmithError: There is no metric of that name, or it cannot be a bar.
+    """
+    bar = home.settings.bar
+    chosen = home.settings.evaluation.metrics or default_names(home.task)
+    names = tuple(dict.fromkeys((*chosen, *(bar.asked if bar else ()))))
+    for name in names:
+        find(home.task, name)
+    for name in bar.asked if bar else ():
+        can_be_bar(name)
+    return names
+
+
+def signatures(home: Home, metrics: Iterable[str]) -> dict[str, str]:
+    """How each of ``metrics`` was computed, where it has a signature."""
+    found = {name: find(home.task, name).metric.signature for name in sorted(metrics)}
+    return {name: signature() for name, signature in found.items() if signature}
+
+
+def usage(record: Contender, answers: Sequence[Answer]) -> Figures:
+    """What an answer took on average."""
+    asked = record.model is not None
+    return Figures(
+        name=record.name,
+        hosted=any(a.usd is not None for a in answers),
+        prompt_tokens=_mean(a.prompt_tokens for a in answers) if asked else None,
+        completion_tokens=_mean(a.completion_tokens for a in answers) if asked else None,
+        seconds=_mean(a.seconds for a in answers),
+        usd=_mean(a.usd for a in answers),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return statistics.fmean(known) if known else None

@@ -1,0 +1,325 @@
+"""Metrics by the command line: all of them, edge cases, calibration, repeated answers, a reasoning trace, own ones."""
+
+import json
+import shutil
+from collections import Counter
+
+import pytest
+from tests.cli.driving import tunesmith, typed
+from tests.models.fake_server import FakeServer, says
+from tests.workspace.toy import MESSAGES, write_csv, write_settings
+
+from tunesmith import Workspace
+
+NO_MODEL = {"base": "m", "embedder": "ngrams"}
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """The toy task, split and with two contenders that ask no model; five rows of each label are hard."""
+    folder = tmp_path_factory.mktemp("metrics")
+    desk = folder / "desk"
+    Workspace.init(desk, source=write_csv(folder / "examples.csv", rows=8))
+    rows = [
+        {"text": text, "topic": label, "edge_case": "ambiguous" if i % 3 == 0 else None}
+        for label, texts in MESSAGES.items()
+        for i, text in enumerate(texts.splitlines()[8:])
+    ]
+    more = folder / "more.jsonl"
+    more.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_settings(desk, model=NO_MODEL, bar={"metric": "macro_f1", "value": 0.5})
+    maps = ("prompt=text", "completion=topic", "edge_case=edge_case")
+    added = typed("-C", desk, "add", more, *(part for m in maps for part in ("--map", m)))
+    assert added.status == 0, added.err
+    for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "classifier")):
+        ended = typed("-C", desk, *verb)
+        assert ended.status == 0, ended.err
+    return desk
+
+
+@pytest.fixture
+def desk(template, tmp_path):
+    return shutil.copytree(template, tmp_path / "desk")
+
+
+def test_json_has_every_metric_of_labels_with_an_interval(desk):
+    ended = tunesmith("-C", desk, "evaluate", "--json")
+    assert ended.status == 0, ended.err
+    found = ended.json["contenders"]
+    names = {"macro_precision", "macro_recall", "micro_f1", "weighted_f1", "mcc", "brier", "calibration_error"}
+    measured = found["classifier"]["metrics"]
+    assert names <= set(measured)
+    assert all(m["low"] <= m["value"] <= m["high"] for m in measured.values())
+    assert measured["mcc"]["value"] > 0.2 > 0 == found["constant"]["metrics"]["mcc"]["value"]
+    assert measured["brier"]["value"] < 2 / 3  # three labels guessed alike have 2/3
+
+
+def test_only_what_gives_probabilities_is_calibrated_and_the_other_says_why(desk):
+    found = typed("-C", desk, "evaluate", "--json").json["contenders"]
+    assert not {"brier", "calibration_error"} & set(found["constant"]["metrics"])
+    assert "gives no probabilities" in found["constant"]["unmeasured"]["brier"]
+    bins = found["classifier"]["reliability"]["topic"]
+    assert sum(b["count"] for b in bins) == found["classifier"]["metrics"]["brier"]["n"]
+    assert all(b["low"] < b["confidence"] <= b["high"] for b in bins)
+    assert found["constant"]["reliability"] == {}
+
+
+def test_edge_cases_are_scored_apart(desk):
+    ended = typed("-C", desk, "evaluate", "--json").json
+    marked = ended["contenders"]["classifier"]["edge_cases"]["ambiguous"]
+    assert 0 < marked["accuracy"]["n"] < ended["examples"]
+
+
+def test_all_shows_each_metric_and_the_confusion_matrix(desk):
+    shown = typed("-C", desk, "evaluate", "--all").out
+    lines = {line.split("  ")[0]: line for line in shown.splitlines()}
+    assert {"mcc", "macro_precision", "weighted_f1", "calibration_error", "classifier: topic"} <= set(lines)
+    assert any(name.startswith("accuracy on ambiguous (") for name in lines)
+    assert lines["brier"].split()[1] == "-"  # of the constant contender
+    assert "not measured for constant: brier: the calibration of 'topic'" in shown
+    shares = typed("-C", desk, "evaluate", "--json").json["contenders"]["classifier"]["confusion"]["topic"]
+    row = next(line for line in shown.split("classifier: topic")[1].splitlines() if line.startswith("returns"))
+    assert row.split()[1:] == [str(n) for n in shares["returns"].values()]
+
+
+def test_the_dossier_shows_them(desk):
+    assert typed("-C", desk, "decide").status == 0
+    ended = typed("-C", desk, "report", "--json")
+    assert ended.status == 0, ended.err
+    page = next(desk.glob("**/*.html")).read_text()
+    assert "how far confidence and accuracy lie apart" in page
+    assert "mcc" in page
+
+
+def test_an_error_as_the_bar_is_refused_before_anything_is_asked(desk):
+    write_settings(desk, bar={"metric": "brier", "value": 0.5})
+    ended = typed("-C", desk, "evaluate")
+    assert ended.status == 2
+    assert "brier can be no bar: higher is not better" in ended.err
+
+
+# Answers that differ from run to run
+
+
+def sent(body):
+    return body["messages"][-1]["content"]
+
+
+def test_answers_to_the_same_question_are_held_against_one_another(desk):
+    asked = Counter()
+
+    def answer(body, _):
+        asked[sent(body)] += 1
+        wavers = "the " in sent(body) and asked[sent(body)] == 2
+        return says("billing" if wavers else "shipping")
+
+    with FakeServer(answer) as server:
+        write_settings(
+            desk, model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False},
+            bar={"metric": "accuracy", "value": 0.5},
+        )  # fmt: skip
+        assert typed("-C", desk, "baseline", "prompt").status == 0
+        told = typed("-C", desk, "evaluate", "--repeat", "2", "--json").json
+    rows = {e.id: e.prompt for e in Workspace(desk).home.examples()}
+    waver = sum("the " in rows[i] for i in told["contenders"]["prompt"]["correct"])
+    assert waver > 0
+    # three answers, of which one differs: one pair of three agrees
+    expected = (told["examples"] - waver + waver / 3) / told["examples"]
+    assert told["repeats"]["prompt"]["consistency"]["value"] == pytest.approx(expected)
+
+
+# A model that thinks aloud
+
+
+def test_what_stands_before_the_end_of_the_trace_is_kept_and_not_scored(desk):
+    with FakeServer(lambda *_: says("Is it returns? No.</think>\nshipping")) as server:
+        task = Workspace(desk).home.settings.model_dump(mode="json")["task"]
+        changes = {"model": NO_MODEL | {"base_url": server.url}, "contenders": {"constrained": False}}
+        write_settings(desk, task=task, **changes)
+        assert typed("-C", desk, "split").status == 0
+        strict = typed("-C", desk, "baseline", "prompt", "--json")
+        assert strict.status == 0, strict.err
+        assert strict.json["contenders"]["prompt"]["metrics"]["valid_rate"]["value"] == 0
+        write_settings(desk, task=task | {"trace_end": "</think>"}, **changes)
+        assert typed("-C", desk, "split").status == 0
+        read = typed("-C", desk, "baseline", "prompt", "--json").json["contenders"]["prompt"]
+    assert read["metrics"]["valid_rate"]["value"] == 1
+    assert 0 < read["metrics"]["accuracy"]["value"] < 1
+    answers = Workspace(desk).home.store.answers(read["contender"])
+    assert {a.text for a in answers.values()} == {"Is it returns? No.</think>\nshipping"}
+    assert {a.fields["topic"] for a in answers.values()} == {"shipping"}
+
+
+# A user's own metric
+
+OWN = """
+from tunesmith import own_metric
+
+
+@own_metric("short", rate=True)
+def short(case):
+    "Whether the answer is one short word."
+    return case.said is not None and len(case.said["topic"]) <= 7
+
+
+@own_metric("sure")
+def sure(case):
+    return None if "the " in case.prompt else 0.25
+"""
+
+
+def own(desk, code=OWN, **settings):
+    (desk / "metrics.py").write_text(code)
+    write_settings(desk, evaluation={"own_metrics": "metrics.py"}, **settings)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+
+
+def test_an_own_metric_is_not_loaded_unless_its_file_is_trusted(desk, home, tmp_path):
+    own(desk, f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + OWN)
+    for verb in (("evaluate",), ("baseline", "constant")):
+        ended = typed("-C", desk, *verb)
+        assert ended.status == 2
+        assert "you have not trusted" in ended.err
+        assert "tunesmith evaluate --trust-code" in ended.err
+    assert not (tmp_path / "ran").exists()
+    assert typed("-C", desk, "evaluate", "--trust-code").status == 0
+    assert (tmp_path / "ran").exists()
+    assert typed("-C", desk, "evaluate").status == 0  # remembered
+    assert "own metrics changed" not in str(typed("-C", desk, "decide", "--json").json)
+    own(desk, OWN + "\n# changed")
+    assert typed("-C", desk, "evaluate").status == 2
+    assert "Your own metrics changed since it was measured" in str(typed("-C", desk, "decide", "--json").json)
+
+
+def test_an_own_metric_is_measured_with_interval_and_can_be_the_bar(desk, home):
+    own(desk, bar={"metric": "short", "value": 0.2})
+    ended = tunesmith("-C", desk, "evaluate", "--trust-code", "--json")
+    assert ended.status == 0, ended.err
+    found = ended.json["contenders"]["classifier"]
+    answered = [i for row in found["confusion"]["topic"].values() for i in row.items()]
+    right = sum(n for label, n in answered if len(label) <= 7)
+    assert found["metrics"]["short"]["value"] == pytest.approx(right / ended.json["examples"])
+    unmeasured = sum("the " in e.prompt for e in Workspace(desk).home.examples() if e.id in found["correct"])
+    assert found["metrics"]["sure"]["skipped"] == unmeasured > 0
+    assert found["metrics"]["sure"]["value"] == 0.25
+    assert len(ended.json["own_metrics"]) == 16
+    assert typed("-C", desk, "decide").status == 0
+    assert "short" in typed("-C", desk, "evaluate").out.splitlines()[1]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return 1 / 0", "short raised ZeroDivisionError: division by zero (metrics.py, line 6), on example"),
+        ("return 'yes'", "short gave str, which is not a number from 0 to 1"),
+        ("return float('nan')", "short gave nan, which is not a number from 0 to 1"),
+        ("return 3", "short gave 3, which is not a number from 0 to 1"),
+    ],
+)
+def test_an_own_metric_that_breaks_says_so_and_has_no_number(desk, home, body, told):
+    own(desk, f"from tunesmith import own_metric\n\n\n@own_metric('short')\ndef short(case):\n    {body}\n")
+    ended = typed("-C", desk, "evaluate", "--trust-code", "--json")
+    assert ended.status == 0, ended.err
+    for scored in ended.json["contenders"].values():
+        assert "short" not in scored["metrics"]
+        assert told in scored["unmeasured"]["short"]
+        assert "accuracy" in scored["metrics"]
+    assert f"not measured for constant, classifier: short: {told[:30]}" in typed("-C", desk, "evaluate").out
+
+
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [
+        ("x =", "cannot be loaded: SyntaxError"),
+        ("raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
+        ("x = 1", "holds no metric"),
+        (OWN.replace('"short"', '"accuracy"'), "'accuracy' has the name of one that is there"),
+        (OWN.replace('"short"', '"a.b"'), "'a.b' is no name for a metric"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(desk, home, code, told):
+    own(desk, code)
+    ended = typed("-C", desk, "evaluate", "--trust-code")
+    assert ended.status == 2
+    assert told in ended.err
+    write_settings(desk, evaluation={})
+    assert typed("-C", desk, "evaluate").status == 0
+
+
+def test_a_file_that_is_not_there_is_named(desk, home):
+    write_settings(desk, evaluation={"own_metrics": "gone.py"})
+    ended = typed("-C", desk, "evaluate")
+    assert ended.status == 2
+    assert "gone.py cannot be read: No such file" in ended.err
+
+
+# Several labels at once
+
+
+def test_several_labels_at_once_by_the_command_line(tmp_path, home):
+    texts = [(t, label) for label in MESSAGES for t in MESSAGES[label].splitlines()]
+    rows = [
+        {"text": f"{a}. {b}", "tags": ", ".join(sorted({x, y}))}
+        for (a, x), (b, y) in zip(texts, texts[7:] + texts[:7], strict=True)
+    ]
+    source = tmp_path / "tags.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="tags")
+    tags = {"name": "tags", "type": "label", "labels": list(MESSAGES), "multiple": True}
+    task = {"name": "tags", "format": "plain", "fields": [tags]}
+    write_settings(desk, task=task, model=NO_MODEL, bar={"metric": "micro_f1", "value": 0.5})
+    for verb in (("split",), ("baseline", "constant", "classifier")):
+        ended = typed("-C", desk, *verb)
+        assert ended.status == 0, ended.err
+    found = typed("-C", desk, "evaluate", "--json").json["contenders"]["classifier"]
+    assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_recall"} <= set(found["metrics"])
+    assert "several labels at once" in found["unmeasured"]["mcc"]
+    assert found["metrics"]["micro_f1"]["value"] > found["metrics"]["accuracy"]["value"]
+
+
+# Texts
+
+
+def test_texts_say_how_they_were_compared(tmp_path, home):
+    source = tmp_path / "replies.jsonl"
+    replies = {
+        "returns": "Please send the item back with the label that we sent you by mail this morning.",
+        "billing": "We have corrected the invoice and returned what was charged too much to your card.",
+        "shipping": "Your parcel is on its way and the driver comes to your door before this evening.",
+    }
+    rows = [
+        {"text": t, "reply": f"{replies[label]} {t.capitalize()}: done."}
+        for label in MESSAGES
+        for t in MESSAGES[label].splitlines()
+    ]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="reply")
+    fields = [{"name": "reply", "type": "text"}]
+    write_settings(
+        desk,
+        task={"name": "reply", "format": "plain", "fields": fields},
+        model=NO_MODEL,
+        evaluation={"metrics": ["rouge_1", "rouge_2", "rouge_l", "chrf", "bleu", "length_ratio", "bertscore"]},
+        bar={"metric": "chrf", "value": 50},
+    )
+    for verb in (("split",), ("baseline", "constant")):
+        ended = typed("-C", desk, *verb)
+        assert ended.status == 0, ended.err
+    ended = tunesmith("-C", desk, "evaluate", "--json")
+    assert ended.status == 0, ended.err
+    scored = ended.json["contenders"]["constant"]
+    assert set(scored["metrics"]) == {"rouge_1", "rouge_2", "rouge_l", "chrf", "bleu", "length_ratio"}
+    assert scored["metrics"]["rouge_1"]["value"] > scored["metrics"]["rouge_2"]["value"] > 0
+    assert "tunesmith model pull minilm" not in scored["unmeasured"]["bertscore"]
+    assert "minilm is not on this machine" in scored["unmeasured"]["bertscore"]
+    signed = ended.json["signatures"]
+    assert signed["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert signed["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
+    assert "measure:f1" in signed["rouge_2"]
+    assert signed["bleu"] in typed("-C", desk, "evaluate", "--all").out

@@ -1,0 +1,111 @@
+"""BERTScore against its published algorithm, on random token vectors and on the real encoder."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.evaluation.desk import TEXT, asked
+
+from tunesmith.core.errors import NothingToMeasure
+from tunesmith.evaluation.metrics import metric
+from tunesmith.evaluation.metrics.meaning import match
+from tunesmith.evaluation.scored import Scored
+from tunesmith.models.embedder import TokenVectors
+
+
+def measured(name, *rows):
+    return metric[name](Scored.of(TEXT, *asked(TEXT, rows)))
+
+
+def published(expected, said):
+    """As bert_score's greedy_cos_idf does it: idf 0 for the special tokens, which may be matched."""
+    import torch
+
+    one, other = (torch.tensor(side.vectors, dtype=torch.float64)[None] for side in (expected, said))
+    alike = torch.bmm(other, one.transpose(1, 2))
+    idf_one, idf_other = (torch.tensor(side.words, dtype=torch.float64)[None] for side in (expected, said))
+    precision = (alike.max(dim=2)[0] * idf_other / idf_other.sum(dim=1, keepdim=True)).sum(dim=1)
+    recall = (alike.max(dim=1)[0] * idf_one / idf_one.sum(dim=1, keepdim=True)).sum(dim=1)
+    return [float(x) for x in (precision, recall, 2 * precision * recall / (precision + recall))]
+
+
+def text(seed, tokens):
+    vectors = np.random.default_rng(seed).normal(size=(tokens + 2, 8)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return TokenVectors(vectors, np.array([False, *[True] * tokens, False]))
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12))
+@settings(max_examples=300, deadline=None)
+def test_matching_is_that_of_the_published_algorithm(seed, one, other):
+    expected, said = text(seed, one), text(seed + 1, other)
+    precision, recall, f1 = match(expected, said)
+    theirs = published(expected, said)
+    assert (precision, recall) == pytest.approx(theirs[:2], abs=1e-6)
+    if precision + recall > 1e-3:
+        assert f1 == pytest.approx(theirs[2], abs=1e-5)
+
+
+def test_a_text_without_a_token_matches_nothing():
+    assert match(text(0, 3), text(1, 0)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("name", ["bertscore", "semantic_similarity"])
+def test_without_an_encoder_there_is_no_number(name):
+    with pytest.raises(NothingToMeasure, match=r"minilm is not on this machine(.|\n)*tunesmith model pull minilm"):
+        measured(name, ("We sent it.", "It was sent."))
+
+
+@pytest.mark.slow
+def test_bertscore_of_500_pairs_is_that_of_the_plain_computation_one_by_one():
+    import torch
+
+    from tunesmith.models.embedder import open_embedder
+
+    encoder = open_embedder("minilm", pull_missing=True)
+    random = np.random.default_rng(0)
+    words = [
+        "we",
+        "will",
+        "send",
+        "you",
+        "a",
+        "new",
+        "label",
+        "order",
+        "today",
+        "keep",
+        "box",
+        "refund",
+        "café",
+        "日本",
+        "👍",
+    ]
+    texts = [" ".join(random.choice(words, size=random.integers(1, 40))) for _ in range(1000)]
+    rows = list(zip(texts[:500], texts[500:], strict=True))
+    values = []
+    for one, other in rows:
+        sides = []
+        for one_text in (one, other):
+            encoding = encoder._tokenizer.encode(one_text)
+            with torch.no_grad():
+                states = encoder._model(torch.tensor([encoding.ids])).last_hidden_state[0].double()
+            states = states / states.norm(dim=-1, keepdim=True)
+            sides.append(TokenVectors(states.numpy(), ~np.array(encoding.special_tokens_mask, dtype=bool)))
+        values.append(published(*sides)[2])
+    assert measured("bertscore", *rows).value == pytest.approx(np.mean(values), abs=1e-5)
+    again = [measured("bertscore", row).value for row in rows[:20]]
+    assert again == pytest.approx(values[:20], abs=1e-5)
+
+
+@pytest.mark.slow
+def test_meaning_tells_a_paraphrase_from_another_subject():
+    from tunesmith.models.embedder import open_embedder
+
+    open_embedder("minilm", pull_missing=True)
+    for name in ("bertscore", "semantic_similarity"):
+        near = measured(name, ("Your parcel was sent today.", "We shipped your package today.")).value
+        far = measured(name, ("Your parcel was sent today.", "The invoice lists a wrong tax number.")).value
+        assert near > far + 0.1
+        assert measured(name, ("Your parcel was sent today.", "Your parcel was sent today.")).value == pytest.approx(1)
+    assert "encoder:minilm" in metric["bertscore"].signature()
