@@ -80,6 +80,8 @@ class Choice(Record, frozen=True, kw_only=True):
     """It less the first try, on the rows held back."""
     proposer: str | None = None
     """The model that wrote proposals."""
+    rounds: int = 0
+    """How often it was asked so far."""
     left_out: dict[str, str] = {}
     """What could not be proposed, and why."""
     refused: dict[str, int] = {}

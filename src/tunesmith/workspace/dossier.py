@@ -243,7 +243,8 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
         hashes |= {n: run.inputs[n] for n in ("mixture", "preferences", "start adapter") if n in run.inputs}
         seeds["tuning"] = run.seed
-    commands = ("split", "check", "baseline", *_tuned_by(run), "evaluate --on test", "decide", "report")
+    searched = ("baseline --best",) if home.index("choice") else ()
+    commands = ("split", "check", "baseline", *searched, *_tuned_by(run), "evaluate --on test", "decide", "report")
     return Reproduce(
         versions=run.versions if run else {"python": platform.python_version()},
         hashes=hashes,

@@ -15,7 +15,7 @@ from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example
 from tunesmith.core.naming import contender_name, kind_named, model_named
-from tunesmith.models.opening import open_model
+from tunesmith.models.opening import model_folder, open_model
 from tunesmith.models.reply import Model
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.choices import chosen
@@ -73,6 +73,13 @@ class Proposer:
         self.name, self.refused = name, Counter[str]()
         self._answering, self._config, self._metric = answering, config, metric
         self._model: Model | None = None
+        if name not in answering.home.settings.contenders.models:
+            model_folder(name)  # that it is not here is said before anything is asked
+
+    @property
+    def mark(self) -> str:
+        """How the source of what it writes begins."""
+        return f"written by {self.name}, "
 
     def write(self, tried: Sequence[tuple[str, float]], wrong: Sequence[Wrong], round_: int) -> list[Proposal]:
         """New instructions.
@@ -96,7 +103,7 @@ class Proposer:
                 self.refused[said.because] += 1
                 continue
             known.append(said)
-            made.append(Proposal(instructions=said, how=f"written by {self.name}, round {round_} ({index + 1})"))
+            made.append(Proposal(instructions=said, how=f"{self.mark}round {round_} ({index + 1})"))
         return made
 
     def _opened(self) -> Model:

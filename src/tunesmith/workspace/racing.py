@@ -88,6 +88,7 @@ class Race:
         self._records: dict[int, Contender] = {}
         self._answers: dict[int, dict[str, Answer]] = {}
         self._asked = 0
+        self._asked_rounds = 0
         for proposal in self._proposals:
             self._enter(proposal)
         self._rounds = rungs(len(self.tries) + self._wanted, len(self.rows), config.calls, 2 * len(self.held))
@@ -127,10 +128,11 @@ class Race:
         Raises:
             TunesmithError: No try could be measured.
         """
+        self._go_on()
         first, *later = self._rounds
         self._measure([t.number for t in self.tries], first)
-        for round_ in range(1, self.config.rounds + 1 if self._proposer else 1):
-            new = [number for proposal in self._written(round_) if (number := self._enter(proposal))]
+        while self._proposer and self._asked_rounds < self.config.rounds:
+            new = [number for proposal in self._written() if (number := self._enter(proposal))]
             self._keep()  # what was written was paid for
             self._measure(new, first)
         for rung in later:
@@ -207,15 +209,20 @@ class Race:
         self._asked += len(new)
         return [self._answers[number][e.id] for e in rows]
 
-    def _written(self, round_: int) -> list[Proposal]:
-        """What the proposer writes in this round, or wrote when the search was interrupted."""
-        assert self._proposer is not None
+    def _go_on(self) -> None:
+        """Take up what the proposer has written in an earlier search of the same, interrupted or not."""
         kept = self.home.latest("choosing", self.name, Choice)
-        mark = f"written by {self._proposer.name}, round {round_} ("
-        if kept and kept[1].inputs == self.inputs:
-            there = [t.proposal for t in kept[0].tries if t.proposal.how.startswith(mark)]
-            if there:
-                return there
+        if self._proposer and kept and kept[1].inputs == self.inputs and kept[0].proposer == self._proposer.name:
+            for tried in kept[0].tries:
+                if tried.proposal.how.startswith(self._proposer.mark):
+                    self._enter(tried.proposal)
+            self._asked_rounds = kept[0].rounds
+            self._proposer.refused.update(kept[0].refused)
+
+    def _written(self) -> list[Proposal]:
+        """What the proposer writes in the next round."""
+        assert self._proposer is not None
+        self._asked_rounds += 1
         measured = [t for t in self.tries if t.score is not None and t.state == "kept"]
         if not measured:
             return []
@@ -227,7 +234,7 @@ class Race:
             Wrong(e, a) for e, a in zip(rows, given, strict=True) if right[e.id] is False or not self.home.task.checkable
         ]
         tried = [(t.proposal.instructions, t.score.value) for t in measured if t.score is not None]
-        return self._proposer.write(tried, wrong, round_)
+        return self._proposer.write(tried, wrong, self._asked_rounds)
 
     def _thinned(self, size: int) -> list[int]:
         """Drop all but the first try and the best of the others, ``size`` together."""
@@ -292,6 +299,7 @@ class Race:
             calls=self.config.calls,
             tries=tuple(self.tries),
             proposer=self._proposer.name if self._proposer else None,
+            rounds=self._asked_rounds,
             left_out=self.left_out,
             refused=dict(self._proposer.refused) if self._proposer else {},
             inputs=self.inputs,
