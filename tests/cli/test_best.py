@@ -177,6 +177,34 @@ def test_a_proposer_is_shown_validation_alone_and_its_instructions_race_too(tmp_
     assert written and not any(text in body["messages"][-1]["content"] for body in written for text in secret)
 
 
+def test_instructions_that_quoted_an_erased_row_are_no_longer_asked_with(tmp_path):
+    quoted = {}
+
+    def answer(body, number):
+        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
+        if orders.startswith("You improve the instructions"):
+            return says(json.dumps({"instructions": f"MAGIC {quoted['text']}"}))
+        return says(TOPIC[message] if "MAGIC" in orders else "billing")
+
+    with FakeServer(answer) as server:
+        folder = desk(
+            tmp_path, model=at(server),
+            contenders={"best": BEST, "models": {"writer": {"base": "w", "base_url": server.url, "kinds": []}}},
+        )  # fmt: skip
+        home, side = Workspace(folder).home, set(split_of(folder).validation)
+        row = next(e for e in home.examples() if e.id in side and len(e.prompt) > 30)
+        quoted["text"] = row.prompt
+        searched(folder, "prompt", "--proposer", "writer")
+        assert row.prompt in home.latest("contender", "prompt", Contender)[0].instructions
+        assert typed("-C", folder, "data", "erase", row.id).status == 0
+        ended = typed("-C", folder, "evaluate", "prompt")
+        assert ended.status == 2 and "No contender is prepared" in ended.err
+        ended = typed("-C", folder, "baseline", "prompt")
+        assert "what its instructions quote changed since prompt was chosen" in ended.err
+    kept = [p for p in (folder / ".tunesmith").rglob("*") if p.is_file()]
+    assert [p.name for p in kept if row.prompt.encode() in p.read_bytes()] == []
+
+
 def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
     def baselines():
         return next(s for s in run(folder, "status")["stations"] if s["name"] == "baselines")

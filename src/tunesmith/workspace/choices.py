@@ -52,7 +52,7 @@ def lapsed(home: Home, answering: Answering, name: str) -> str:
         return ""
     choice, entry = found
     if ERASED in found[0].chosen.instructions:
-        return "examples that its instructions quoted were erased, so what it is told"
+        return "what its instructions quote"
     now = choice_inputs(home, answering, name, choice.metric) | {"model": answering.model_now(name)}
     return changed_since(entry, {key: value for key, value in now.items() if key in BINDING})
 

@@ -200,8 +200,8 @@ class _Erasing:
     def _outside(self, answers: int) -> list[str]:
         files = sorted({e.origin.file for e in self.doomed.values() if e.origin})
         settings = self.home.settings
-        servers = [settings.model, *settings.contenders.models.values()]
-        asked = dict.fromkeys(server.base_url for server in servers if server.base_url and answers)
+        servers = [settings.model.base_url, *(m.base_url for m in settings.contenders.models.values())]
+        asked = dict.fromkeys(address for address in servers if address and answers)
         return [*files, *(f"the server at {address}, which was asked about them" for address in asked)]
 
     def _runs(self, quoting: set[str]) -> list[str]:

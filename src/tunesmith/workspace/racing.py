@@ -24,6 +24,7 @@ from tunesmith.core.examples import Example
 from tunesmith.core.naming import kind_named, model_named
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
+from tunesmith.core.store.erasing import ERASED
 from tunesmith.evaluation.choosing import at_most, compared, flattered, in_words
 from tunesmith.evaluation.comparison import compare
 from tunesmith.evaluation.scores import score
@@ -79,7 +80,7 @@ class Race:
         self.constrained = self.home.settings.contenders.constrained and task.constraint() is not None
         self._context = answering.context(constrained=self.constrained, model=model_named(name))
         self.validation, self.rows, self.held = self._sides()
-        self._proposer = None
+        self._proposer: Proposer | None = None
         if config.proposer and kind_named(name) == "prompt":
             self._proposer = Proposer(answering, config.proposer, config, self.metric)
         self.inputs = choice_inputs(self.home, answering, name, self.metric) | {"model": answering.model_now(name)}
@@ -98,10 +99,14 @@ class Race:
         """Instructions that the proposer is asked for."""
         return self.config.rounds * self.config.proposals if self._proposer else 0
 
+    @property
+    def _most(self) -> int:
+        """Answers that it asks for, at most."""
+        return answers_of(self._rounds) + 2 * len(self.held)
+
     def plan(self) -> ChoicePlan:
         """What it would take; asks nothing."""
-        calls = answers_of(self._rounds) + 2 * len(self.held)
-        server = self.answering.server(model_named(self.name))
+        calls, server = self._most, self.answering.server(model_named(self.name))
         priced = None not in (server.usd_per_million_input_tokens, server.usd_per_million_output_tokens)
         seconds, usd = self._measured()
         because = {} if seconds is not None else {"seconds": f"no answer of {self.name} is there to go by"}
@@ -174,14 +179,14 @@ class Race:
 
     def _measure(self, numbers: Sequence[int], rung: Rung) -> None:
         """Answer and score the first rows of the race with these tries."""
-        rows, total = self.rows[: rung.rows], answers_of(self._rounds) + 2 * len(self.held)
+        rows = self.rows[: rung.rows]
         for number in numbers:
             self.home.save("try", self.name, self._records[number], self._records[number].inputs)
-            self._set(number, self._scored(number, rows, total))
+            self._set(number, self._scored(number, rows))
         self._keep()
 
-    def _scored(self, number: int, rows: Sequence[Example], total: int) -> Try:
-        tried, answers = self.tries[number - 1], self._answered(number, rows, total)
+    def _scored(self, number: int, rows: Sequence[Example]) -> Try:
+        tried, answers = self.tries[number - 1], self._answered(number, rows)
         found = score(self.home.task, rows, answers, metrics=[self.metric])
         lost, cut = found.failed / len(rows), found.truncated / len(rows)
         problem = next((a.problem for a in answers if a.finish_reason == "error" and a.problem), None)
@@ -196,13 +201,13 @@ class Race:
             problem=problem if max(lost, cut) > MOST_LOST else found.unmeasured.get(self.metric),
         )
 
-    def _answered(self, number: int, rows: Sequence[Example], total: int) -> list[Answer]:
+    def _answered(self, number: int, rows: Sequence[Example]) -> list[Answer]:
         """The answers of a try to ``rows``; those not yet there are asked for."""
         new = [e for e in rows if e.id not in self._answers[number]]
-        done = self._asked
+        before, most = self._asked, self._most
 
-        def told(at: int, of: int, note: str = "") -> None:
-            self.progress(min(done + at, total), total, f"try {number} of {len(self.tries)}")
+        def told(done: int, total: int, note: str = "") -> None:
+            self.progress(min(before + done, most), most, f"try {number} of {len(self.tries)}")
 
         given = self.answering.answers({self.name: self._records[number]}, new, told)[self.name]
         self._answers[number] |= given
@@ -214,7 +219,7 @@ class Race:
         kept = self.home.latest("choosing", self.name, Choice)
         if self._proposer and kept and kept[1].inputs == self.inputs and kept[0].proposer == self._proposer.name:
             for tried in kept[0].tries:
-                if tried.proposal.how.startswith(self._proposer.mark):
+                if tried.proposal.how.startswith(self._proposer.mark) and ERASED not in tried.proposal.instructions:
                     self._enter(tried.proposal)
             self._asked_rounds = kept[0].rounds
             self._proposer.refused.update(kept[0].refused)
@@ -279,12 +284,12 @@ class Race:
         """The winner on the rows held back, and beside the first try."""
         if not self.held:
             return None, None
-        task, total = self.home.task, answers_of(self._rounds) + 2 * len(self.held)
-        given = self._answered(number, self.held, total)
+        task = self.home.task
+        given = self._answered(number, self.held)
         fresh = score(task, self.held, given, metrics=[self.metric]).metrics.get(self.metric)
         if number == 1:
             return fresh, None
-        first = self._answered(1, self.held, total)
+        first = self._answered(1, self.held)
         try:
             return fresh, compare(task, self.held, given, first, self.metric, names=("chosen", "as set"))
         except NothingToMeasure:

@@ -7,11 +7,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from tunesmith.core.statistics.tally import IntArray, Tally
+from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally
 
 __all__ = ["best_of", "holm", "optimism"]
 
-RESAMPLES = 2000
+RESAMPLES, AT_ONCE = 2000, 250
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -63,12 +63,12 @@ def optimism(tries: Sequence[Tally], groups: IntArray, seed: int = 0) -> float |
     everywhere = np.array([float(one.of(rows.sum(axis=0))) for one, rows in zip(tries, sums, strict=True)])
     random = np.random.default_rng(seed)
     count = sums.shape[1]
-    flattered = []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(random.integers(count, size=count), minlength=count)
-        there = np.einsum("tgk,g->tk", sums, drawn)
-        here = np.array([float(one.of(row)) for one, row in zip(tries, there, strict=True)])
-        if not np.isnan(here).any():
-            chosen = int(here.argmax())
-            flattered.append(here[chosen] - everywhere[chosen])
-    return float(np.mean(flattered)) if flattered else None
+    flattered: list[FloatArray] = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        drawn = np.stack([np.bincount(random.integers(count, size=count), minlength=count) for _ in range(AT_ONCE)])
+        here = np.stack([one.of(drawn @ rows) for one, rows in zip(tries, sums, strict=True)])  # (tries, draws)
+        told = here[:, ~np.isnan(here).any(axis=0)]
+        chosen = told.argmax(axis=0)
+        flattered.append(told.max(axis=0) - everywhere[chosen])
+    found = np.concatenate(flattered)
+    return float(found.mean()) if len(found) else None
