@@ -9,14 +9,14 @@ from tunesmith.cli.tables import plain_table
 
 if TYPE_CHECKING:
     from tunesmith.core.choices import Choice, Try
-    from tunesmith.workspace.racing import ChoicePlan
+    from tunesmith.workspace.choice_plan import ChoicePlan
 
 __all__ = ["choice_lines", "plan_lines"]
 
 
 def plan_lines(plans: Mapping[str, ChoicePlan]) -> Iterator[str]:
     """What each search would take."""
-    from tunesmith.workspace.best import in_words
+    from tunesmith.workspace.choice_plan import in_words
 
     for plan in plans.values():
         yield in_words(plan)

@@ -12,14 +12,15 @@ from tunesmith.core.record import Record
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare, untuned
+from tunesmith.workspace.choice_plan import ChoicePlan, in_words
 from tunesmith.workspace.evaluate import evaluate
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
-from tunesmith.workspace.racing import ChoicePlan, Race
+from tunesmith.workspace.racing import Race
 from tunesmith.workspace.scoring import ContenderScore, measured_metrics
 from tunesmith.workspace.settings import changed
 
-__all__ = ["SEARCHED", "BestReport", "best", "in_words"]
+__all__ = ["SEARCHED", "BestReport", "best"]
 
 SEARCHED = ("prompt", "few_shot")
 """Kinds that are searched, in this order: few_shot goes on from the instructions chosen for prompt."""
@@ -76,17 +77,3 @@ def best(
         prepared = [record.name for name in wanted for record in prepare(answering, name)]
         scored = evaluate(home, prepared, on="validation", answering=answering, progress=progress)
     return BestReport(plans=plans, choices=choices, contenders=scored.contenders)
-
-
-def in_words(plan: ChoicePlan) -> str:
-    """What a search takes, before it begins."""
-    rounds = ", then ".join(f"{r.tries} on {r.rows} rows" for r in plan.rounds)
-    proposed = f", {plan.proposed} of them by the proposer" if plan.proposed else ""
-    back = f", {plan.held_back} more held back" if plan.held_back else ""
-    took = "" if plan.seconds is None else f", about {plan.seconds:.0f} s"
-    paid = "" if plan.usd is None else f", about {plan.usd:.2f} USD"
-    cap = "" if plan.budget_usd is None else f" (budget.usd ends it at {plan.budget_usd:g})"
-    return (
-        f"{plan.contender}: {plan.tries} tries{proposed} on validation: {rounds}{back}; at most {plan.calls} answers"
-        f"{took}{paid}{cap}"
-    )

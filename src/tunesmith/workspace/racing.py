@@ -23,50 +23,20 @@ from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.naming import kind_named, model_named
 from tunesmith.core.progress import Progress, quiet
-from tunesmith.core.record import Record
 from tunesmith.core.store.erasing import ERASED
 from tunesmith.evaluation.choosing import at_most, compared, flattered, in_words
 from tunesmith.evaluation.comparison import compare
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.choice_plan import ChoicePlan, Round
 from tunesmith.workspace.choices import choice_inputs
 from tunesmith.workspace.proposing import Proposer, Wrong, proposals
 from tunesmith.workspace.repeats import watched_metric
 
-__all__ = ["ChoicePlan", "Race", "Round"]
+__all__ = ["Race"]
 
 MOST_LOST = 0.1
 """Share of its answers that a try may lose, to errors or because its prompts are too long."""
-
-
-class Round(Record, frozen=True, kw_only=True):
-    tries: int
-    rows: int
-    """On which each has been measured when the round ends."""
-
-
-class ChoicePlan(Record, frozen=True, kw_only=True):
-    """What a search would take."""
-
-    contender: str
-    metric: str
-    tries: int
-    proposed: int
-    """Of the tries those that the proposer is asked for."""
-    rounds: tuple[Round, ...]
-    rows: int
-    """Validation rows that tries are measured on, at most."""
-    held_back: int
-    calls: int
-    """Answers that the model is asked for, at most."""
-    seconds: float | None
-    """About how long these take, by the answers of this contender that are there."""
-    usd: float | None
-    """About what they cost, likewise."""
-    budget_usd: float | None
-    """Where it ends at the latest; None where the model has no price."""
-    because: dict[str, str] = {}
-    """Why a figure is null."""
 
 
 class Race:
