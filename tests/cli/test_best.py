@@ -90,11 +90,11 @@ def test_no_try_ever_answers_a_test_row(tmp_path):
 def test_the_budget_is_told_first_and_kept(tmp_path):
     with FakeServer(obeys("Labels:")) as server:
         folder = desk(tmp_path, model=at(server))
-        plan = searched(folder, "prompt", "--plan", "--calls", "100")["plans"]["prompt"]
+        plan = searched(folder, "prompt", "--plan", "--calls", "120")["plans"]["prompt"]
         assert server.bodies == []
-        assert plan["calls"] <= 100
+        assert plan["calls"] <= 120
         assert plan["seconds"] is None and plan["because"]["seconds"]
-        ended = typed("-C", folder, "baseline", "--best", "prompt", "--calls", "100")
+        ended = typed("-C", folder, "baseline", "--best", "prompt", "--calls", "120")
         assert f"at most {plan['calls']} answers" in ended.err
         home = Workspace(folder).home
         assert sum(len(home.store.answers(h)) for h in {e.hash for e in home.index("try")}) <= plan["calls"] + 30
@@ -265,7 +265,9 @@ def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
     assert scores["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
     assert scores["prompt:far"]["metrics"]["accuracy"]["n"] == scores["prompt"]["metrics"]["accuracy"]["n"]
     home = Workspace(folder).home
-    said = {n: {a.text for a in home.store.answers(scores[n]["contender"]).values()} for n in ("prompt", "prompt:other")}
+    said = {
+        n: {a.text for a in home.store.answers(scores[n]["contender"]).values()} for n in ("prompt", "prompt:other")
+    }
     assert said["prompt"] != said["prompt:other"]
     sheets = run(folder, "cost")["contenders"]
     assert sheets["prompt:far"]["usd_per_thousand"] == pytest.approx(1000 * scores["prompt:far"]["usd"])

@@ -1,6 +1,7 @@
 """What a search for the best way to ask tries, and how many rows each try sees."""
 
 import json
+from itertools import pairwise
 
 import pytest
 from tests.contenders.test_contenders import TASK, TEST, TRAIN, context, known, ready
@@ -31,7 +32,7 @@ def test_no_search_asks_for_more_than_it_may(tries, rows, calls):
     rounds = rungs(tries, rows, calls)
     assert answers_of(rounds) <= calls
     assert rounds[0].tries == tries
-    assert all(later.tries < rung.tries and later.rows > rung.rows for rung, later in zip(rounds, rounds[1:], strict=False))
+    assert all(later.tries < rung.tries and later.rows > rung.rows for rung, later in pairwise(rounds))
     assert rounds[-1].rows <= rows
 
 

@@ -24,14 +24,16 @@ def baseline(
         bool,
         typer.Option(
             "--best",
-            help="Search for the best instructions (prompt) and shown examples (few_shot) on validation; the winners are "
-            "these contenders from then on.",
+            help="Search for the best instructions (prompt) and shown examples (few_shot) on validation; the winners "
+            "are these contenders from then on.",
         ),
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="With --best: say what it would take; ask nothing.")] = False,
     calls: Annotated[
         int | None,
-        typer.Option(help="With --best: answers that each contender's search may take. Default: contenders.best.calls."),
+        typer.Option(
+            help="With --best: answers that each contender's search may take. Default: contenders.best.calls."
+        ),
     ] = None,
     proposer: Annotated[
         str | None,

@@ -25,7 +25,9 @@ def plan_lines(plans: Mapping[str, ChoicePlan]) -> Iterator[str]:
 
 def choice_lines(choice: Choice) -> Iterator[str]:
     """The tries as a table, what they show, and what was chosen."""
-    rows = [(choice.name, "rows", choice.metric, "95 % interval", "less best", "95 % interval", "tokens", "")]
+    rows: list[tuple[str, ...]] = [
+        (choice.name, "rows", choice.metric, "95 % interval", "less best", "95 % interval", "tokens", "")
+    ]
     rows += [_row(t) for t in choice.tries]
     yield plain_table(rows)
     yield from choice.said

@@ -22,8 +22,8 @@ class FewShotConfig(Config):
     seed: int = 0
     """Chooses them, among those that serve equally well."""
     way: Way = "cover"
-    """How they are chosen. cover: so that they hold many labels; diverse: far from one another; hard: those whose nearest
-    neighbours have another label; nearest: for each message those most like it."""
+    """How they are chosen. cover: so that they hold many labels; diverse: far from one another; hard: those whose
+    nearest neighbours have another label; nearest: for each message those most like it."""
 
 
 class BestConfig(Config):

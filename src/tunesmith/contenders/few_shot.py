@@ -36,9 +36,7 @@ class FewShot:
     def make(cls, context: Context) -> Contender:
         config, chosen = context.config.few_shot, context.chosen("few_shot")
         asked = chosen or Proposal(instructions="", count=config.count, way=config.way)
-        shots = choose_by(
-            asked.way, context.task, context.known.train, asked.count, config.seed, context.embedder
-        )
+        shots = choose_by(asked.way, context.task, context.known.train, asked.count, config.seed, context.embedder)
         settings: dict[str, Any] = {"count": asked.count, "seed": config.seed}
         settings |= {"way": asked.way} if asked.way != "cover" else {}  # else the record is as it ever was
         return record_for(

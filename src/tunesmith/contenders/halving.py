@@ -1,7 +1,7 @@
 """How many tries see how many rows: successive halving, which gives the hopeless few rows and the best ones many.
 
-All tries of a round read the same rows, those of the rounds before among them, so that answers are used again and all are
-compared alike.
+All tries of a round read the same rows, those of the rounds before among them, so that answers are used again and all
+are compared alike.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Asks a model for better instructions: shown what was tried with its scores and what it got wrong, it writes more.
 
 The method is OPRO's (C. Yang et al., Large language models as optimizers, arXiv:2309.03409), whose trajectory of scored
-instructions it shows, with failed examples beside it as in ProTeGi (R. Pryzant et al., Automatic prompt optimization with
-"gradient descent" and beam search, arXiv:2305.03495). Pure: makes requests and reads replies, asks nobody.
+instructions it shows, with failed examples beside it as in ProTeGi (R. Pryzant et al., Automatic prompt optimization
+with "gradient descent" and beam search, arXiv:2305.03495). Pure: makes requests and reads replies, asks nobody.
 """
 
 from __future__ import annotations

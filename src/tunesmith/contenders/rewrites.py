@@ -93,7 +93,9 @@ def _short(task: Task) -> str:
 
 def _shape(task: Task, train: Sequence[Example]) -> str:
     """A completion of the train side to take the form from: of those that can be read one of middle length."""
-    read = sorted({e.completion for e in train if task.parse(e.completion).fields is not None}, key=lambda c: (len(c), c))
+    read = sorted(
+        {e.completion for e in train if task.parse(e.completion).fields is not None}, key=lambda c: (len(c), c)
+    )
     return f"An answer looks like this:\n{read[len(read) // 2]}" if read else ""
 
 

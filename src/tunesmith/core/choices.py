@@ -1,4 +1,4 @@
-"""Records of a search for the best way to ask a model: what was tried on validation, what came of it, how sure that is."""
+"""Records of a search for the best way to ask a model: what was tried on validation, what came of it, how sure it is."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tunesmith.core.record import Record
 __all__ = ["Choice", "Proposal", "Try", "Way"]
 
 Way = Literal["cover", "diverse", "hard", "nearest"]
-"""How shown examples are chosen. cover: so that they hold many labels; diverse: far from one another; hard: whose nearest
-neighbours have another label; nearest: for each message those most like it."""
+"""How shown examples are chosen. cover: so that they hold many labels; diverse: far from one another; hard: whose
+nearest neighbours have another label; nearest: for each message those most like it."""
 
 
 class Proposal(Record, frozen=True, kw_only=True):

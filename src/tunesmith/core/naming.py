@@ -1,4 +1,4 @@
-"""Names of contenders: KIND, or KIND:MODEL where another model is asked, or tuned:RUN; with +schema the constrained one."""
+"""Names of contenders: KIND, KIND:MODEL where another model is asked, tuned:RUN; with +schema the constrained one."""
 
 from __future__ import annotations
 

@@ -94,8 +94,8 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
     if score is not None and choice.optimism is not None:
         most = "" if choice.at_most is None else f" (at most {choice.at_most:.3f}, were all tries equally good)"
         said.append(
-            f"for having been chosen there, its {metric} of {score.value:.3f} is about {max(choice.optimism, 0):.3f} too "
-            f"high{most}"
+            f"for having been chosen there, its {metric} of {score.value:.3f} is about {max(choice.optimism, 0):.3f} "
+            f"too high{most}"
         )
     said += _fresh(choice, tried)
     other = [t for t in choice.tries if t.standing == "not_shown"]

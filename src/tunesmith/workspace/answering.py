@@ -44,7 +44,10 @@ SAVE_EVERY = 16
 
 
 def open_at(
-    server: ModelConfig | TeacherConfig | JudgeConfig | OtherModel, name: str, budget: float | SpendingCap, **hosted: Any
+    server: ModelConfig | TeacherConfig | JudgeConfig | OtherModel,
+    name: str,
+    budget: float | SpendingCap,
+    **hosted: Any,
 ) -> Model:
     """The model ``name``, on this machine or at ``server``'s address; with prices, the budget caps what it may cost.
 

@@ -1,4 +1,4 @@
-"""`baseline --best`: contenders at their best. Searches on validation, and lets the winners stand for them from then on."""
+"""`baseline --best`: contenders at their best. Searches on validation; the winners stand for them from then on."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> d
 
 
 def chosen(home: Home, answering: Answering, name: str) -> Proposal | None:
-    """What was chosen of a contender in place of what tunesmith.yaml says; None where nothing was, or it fits no more."""
+    """What was chosen of a contender in place of what tunesmith.yaml says; None where nothing was, or it lapsed."""
     found = home.latest("choice", name, Choice)
     if found is None or found[0].chosen is None or lapsed(home, answering, name):
         return None
@@ -72,7 +72,7 @@ def choice_of(home: Home, record: Contender) -> Choice | None:
 
 
 def outdated(home: Home, answering: Answering, metric: str) -> Iterator[str]:
-    """For each contender that is what a search chose, though that rests on what has changed: which, and what changed."""
+    """What has changed since, for each contender that is what a search chose."""
     for name in dict.fromkeys(entry.name for entry in home.index("choice")):
         current = home.latest("contender", name, Contender)
         if current is None or choice_of(home, current[0]) is None:

@@ -1,7 +1,7 @@
 """A search for the best way to ask one model: tries race on validation rows, the winner is looked at on fresh ones.
 
-Each try is a frozen contender whose answers are kept, so a search that was interrupted goes on where it was, and one with
-more calls asks only for what is new.
+Each try is a frozen contender whose answers are kept, so a search that was interrupted goes on where it was, and one
+with more calls asks only for what is new.
 """
 
 from __future__ import annotations
@@ -206,7 +206,9 @@ class Race:
         given = [self._answers[best.number][e.id] for e in rows]
         right = score(self.home.task, rows, given, metrics=[self.metric]).correct
         wrong = [
-            Wrong(e, a) for e, a in zip(rows, given, strict=True) if right[e.id] is False or not self.home.task.checkable
+            Wrong(e, a)
+            for e, a in zip(rows, given, strict=True)
+            if right[e.id] is False or not self.home.task.checkable
         ]
         tried = [(t.proposal.instructions, t.score.value) for t in measured if t.score is not None]
         return self._proposer.write(tried, wrong, self._asked_rounds)

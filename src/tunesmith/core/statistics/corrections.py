@@ -46,7 +46,7 @@ def best_of(tries: int) -> float:
 
 
 def optimism(tries: Sequence[Tally], groups: IntArray, seed: int = 0) -> float | None:
-    """How much too high the statistic of the best of these tries is for having been chosen on the rows it is measured on.
+    """How much too high the best of these tries' statistic is for having been chosen on the rows it is measured on.
 
     Rows are drawn again with replacement, whole groups at a time; the try that is best on those drawn is measured on
     them and on all rows. None with fewer than two tries or groups.
