@@ -79,5 +79,5 @@ def _ask_enough(seen: int, rows: int, tries: int, calls: int, aside: int, rounds
         enough = tries * least * rounds + aside
         raise TunesmithError(
             f"With {calls} answers each of {tries} tries would be measured on {seen} rows, which tells nothing.",
-            f"allow {enough} at least: `tunesmith baseline --best --calls {enough}`",
+            f"allow {enough} at least: type the same with `--calls {enough}`, or set contenders.best.calls",
         )

@@ -1,4 +1,4 @@
-"""Records of a search for the best way to ask a model: what was tried on validation, what came of it, how sure it is."""
+"""Records of a search for the best way to ask: what was tried on validation, what came of it, how sure that is."""
 
 from __future__ import annotations
 

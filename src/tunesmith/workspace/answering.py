@@ -92,7 +92,7 @@ class Answering:
         self.cap = SpendingCap(home.settings.budget.usd)
         self._hashes: dict[str | None, str] = {}
         self._longest: dict[str | None, int] = {}
-        self._models: dict[str | None, Model] = {}
+        self._models: dict[str, Model] = {}
 
     def made_from(self, contender: Derived) -> dict[str, str]:
         """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
@@ -185,13 +185,16 @@ class Answering:
             self._longest[model] = round(longest * 7 / 6) + 4
         return self._longest[model]
 
-    @property
+    @cached_property
     def model(self) -> Model:
         """The base model; loaded once."""
-        return self.opened(None)
+        m = self.home.settings.model
+        return open_at(m, m.base, self.cap)
 
     def opened(self, model: str | None) -> Model:
         """The base model, or one of `contenders.models`; what hosted ones cost is capped together."""
+        if model is None:
+            return self.model
         if model not in self._models:
             server = self.server(model)
             self._models[model] = open_at(server, server.base, self.cap)

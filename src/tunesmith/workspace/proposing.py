@@ -28,7 +28,7 @@ SHOWN_WRONG = 5
 
 
 def proposals(answering: Answering, name: str, config: BestConfig) -> tuple[list[Proposal], dict[str, str]]:
-    """The tries at contender ``name`` that need no proposer, what tunesmith.yaml says first; and why some are left out."""
+    """The tries at contender ``name`` that need no proposer, that of tunesmith.yaml first; and why others are not."""
     task, train = answering.home.task, answering.known.train
     if kind_named(name) == "prompt":
         return [Proposal(instructions=task.instructions, how=AS_SET), *rewrites(task, train)], {}
