@@ -45,6 +45,14 @@ def test_halving_is_that_worked_by_hand():
     assert rungs(12, 40, 200) == (Rung(12, 8), Rung(4, 34))
 
 
+def test_what_the_last_rounds_leave_over_is_spent_on_the_first():
+    # equal shares of 556 would be 10 rows first, and 172 calls left when all rows are seen
+    rounds = rungs(18, 45, 600, aside=44)
+    assert rounds[-1] == Rung(4, 45)
+    assert rounds[0].rows > 10
+    assert answers_of(rounds) <= 556
+
+
 def test_too_few_calls_are_refused_and_enough_are_named():
     with pytest.raises(TunesmithError, match=r"tells nothing(.|\n)*--calls 190") as raised:
         rungs(15, 40, 60, aside=10)

@@ -39,7 +39,7 @@ def choice_lines(choice: Choice) -> Iterator[str]:
         yield f"{choice.name} stays as tunesmith.yaml has it"
     else:
         yield f"{choice.name} is now try {choice.best}, {choice.chosen.how}:"
-        yield from (f"    {line}" for line in choice.chosen.instructions.splitlines())
+        yield from (f"    {line}".rstrip() for line in choice.chosen.instructions.splitlines())
     yield ""
 
 

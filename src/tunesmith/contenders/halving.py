@@ -35,7 +35,7 @@ def rungs(tries: int, rows: int, calls: int, aside: int = 0) -> tuple[Rung, ...]
     ``aside`` of the calls are for something else.
 
     One round alone where all can be measured on all rows. Else each round may take an equal share of the calls, as in
-    sequential halving; what a round leaves over goes to the last one.
+    sequential halving; what they leave over goes to the first one.
 
     Source: Z. Karnin, T. Koren, O. Somekh, Almost optimal exploration in multi-armed bandits, ICML 2013; K. Jamieson,
     A. Talwalkar, Non-stochastic best arm identification and hyperparameter optimization, AISTATS 2016. Y. Zhou et al.,
@@ -55,15 +55,22 @@ def rungs(tries: int, rows: int, calls: int, aside: int = 0) -> tuple[Rung, ...]
     sizes = [tries]
     while sizes[-1] > FINALISTS:
         sizes.append(max(FINALISTS, math.ceil(sizes[-1] / KEPT_SHARE)))
-    found: list[Rung] = []
-    seen, left = 0, calls
-    for done, size in enumerate(sizes):
-        share = left // (len(sizes) - done)
-        more = max(0, min(rows - seen, share // size))
+    first = max(0, calls // len(sizes) // sizes[0])
+    _ask_enough(min(first, rows), rows, tries, calls + aside, aside, len(sizes))
+    # what the last round has no rows left for is better spent on the first one
+    plans = [_shared_out(sizes, rows, calls, begin) for begin in range(first, rows + 1) if begin * tries <= calls]
+    return max(plans, key=lambda plan: (plan[-1].rows, plan[0].rows))
+
+
+def _shared_out(sizes: list[int], rows: int, calls: int, first: int) -> tuple[Rung, ...]:
+    """Rounds of these sizes, the first one on so many rows; the later ones share what is left alike."""
+    seen, left = min(first, rows), calls - min(first, rows) * sizes[0]
+    found = [Rung(sizes[0], seen)]
+    for done, size in enumerate(sizes[1:], start=1):
+        more = min(rows - seen, left // (len(sizes) - done) // size)
         seen, left = seen + more, left - more * size
-        if more or not found:
+        if more:
             found.append(Rung(size, seen))
-    _ask_enough(found[0].rows, rows, tries, calls + aside, aside, len(sizes))
     return tuple(found)
 
 

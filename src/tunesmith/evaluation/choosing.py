@@ -17,6 +17,7 @@ from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Example
+from tunesmith.core.naming import kind_named
 from tunesmith.core.statistics import Z95, Tally, best_of, group_codes, holm, optimism
 from tunesmith.core.task import Task
 from tunesmith.evaluation.comparison import compare
@@ -97,6 +98,11 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
             f"for having been chosen there, its {metric} of {score.value:.3f} is about {max(choice.optimism, 0):.3f} "
             f"too high{most}"
         )
+    first, *others = choice.tries
+    if kind_named(choice.name) == "few_shot" and any(
+        t.proposal.instructions != first.proposal.instructions for t in others
+    ):
+        said.append("all tries but the first are under the instructions chosen for prompt")
     said += _fresh(choice, tried)
     other = [t for t in choice.tries if t.standing == "not_shown"]
     if other:
@@ -118,7 +124,7 @@ def _fresh(choice: Choice, tried: Try) -> list[str]:
     if tried.number == 1 or first is None:
         return [line]
     line += f", {first.difference:+.3f} [{first.low:+.3f}, {first.high:+.3f}] beside what tunesmith.yaml says"
-    return [line, "so that stays" if choice.best == 1 else "so it holds up"]
+    return [line, "so that stays" if choice.best == 1 else "no worse there, so it is taken"]
 
 
 def _shown(estimate: Estimate) -> str:

@@ -28,7 +28,8 @@ class ChoicePlan(Record, frozen=True, kw_only=True):
     calls: int
     """Answers that the model is asked for, at most."""
     seconds: float | None
-    """About how long these take, by the answers of this contender that are there."""
+    """About how long these take, by the answers of this contender that are there and the lengths of prompts; longer
+    where examples are chosen for each message, for then no two prompts begin alike."""
     usd: float | None
     """About what they cost, likewise."""
     budget_usd: float | None

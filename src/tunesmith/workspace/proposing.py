@@ -36,7 +36,6 @@ def proposals(answering: Answering, name: str, config: BestConfig) -> tuple[list
     first = Proposal(instructions=task.instructions, count=few_shot.count, way=few_shot.way, how=AS_SET)
     better = chosen(answering.home, answering, contender_name("prompt", model_named(name)))
     instructions = better.instructions if better else task.instructions
-    under = ", under the instructions chosen for prompt" if better else ""
     left_out: dict[str, str] = {}
     found = [first]
     for way in config.ways:
@@ -50,12 +49,12 @@ def proposals(answering: Answering, name: str, config: BestConfig) -> tuple[list
                 left_out[way] = error.problem
                 continue
         found += [
-            Proposal(instructions=instructions, count=count, way=way, how=f"{count} examples, {way}{under}")
+            Proposal(instructions=instructions, count=count, way=way, how=f"{count} examples, {way}")
             for count in config.counts
             if count
         ]
     if 0 in config.counts:
-        found.append(Proposal(instructions=instructions, how=f"no examples{under}"))
+        found.append(Proposal(instructions=instructions, how="no examples"))
     return found, left_out
 
 

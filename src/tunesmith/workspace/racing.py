@@ -12,9 +12,10 @@ from statistics import fmean
 
 from msgspec.structs import replace
 
-from tunesmith.contenders import contender_kind
+from tunesmith.contenders import contender_kind, open_contender
 from tunesmith.contenders.config import BestConfig
 from tunesmith.contenders.halving import Rung, answers_of, rungs
+from tunesmith.contenders.kind import Predicting
 from tunesmith.core.choices import Choice, Proposal, Try
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Contender
@@ -37,6 +38,8 @@ __all__ = ["Race"]
 
 MOST_LOST = 0.1
 """Share of its answers that a try may lose, to errors or because its prompts are too long."""
+LOOKED_AT = 3
+"""Rows whose prompts say how long those of a try are."""
 
 
 class Race:
@@ -78,7 +81,7 @@ class Race:
         """What it would take; asks nothing."""
         calls, server = self._most, self.answering.server(model_named(self.name))
         priced = None not in (server.usd_per_million_input_tokens, server.usd_per_million_output_tokens)
-        seconds, usd = self._measured()
+        (seconds, usd), longer = self._measured(), self._longer()
         because = {} if seconds is not None else {"seconds": f"no answer of {self.name} is there to go by"}
         if usd is None:
             because["usd"] = f"no answer of {self.name} is there to go by" if priced else "its model has no price"
@@ -91,8 +94,8 @@ class Race:
             rows=self._rounds[-1].rows,
             held_back=len(self.held),
             calls=calls,
-            seconds=None if seconds is None else seconds * calls,
-            usd=None if usd is None else usd * calls,
+            seconds=None if seconds is None else seconds * calls * longer,
+            usd=None if usd is None else usd * calls * longer,
             budget_usd=self.home.settings.budget.usd if priced and server.base_url else None,
             because=because,
         )
@@ -287,6 +290,16 @@ class Race:
 
     def _set(self, number: int, tried: Try) -> None:
         self.tries[number - 1] = tried
+
+    def _longer(self) -> float:
+        """How much longer prompts of a try are than those of the first, on average over tries."""
+        lengths = []
+        for record in self._records.values():
+            ready = open_contender(record, self._context)
+            assert not isinstance(ready, Predicting)  # kinds that are searched ask a model
+            asked = [ready.prepare(example) for example in self.rows[:LOOKED_AT]]
+            lengths.append(fmean(sum(len(m.content) for m in request.messages) for request in asked))
+        return fmean(lengths) / max(lengths[0], 1.0)
 
     def _measured(self) -> tuple[float | None, float | None]:
         """Mean seconds and price of the answers of the contender that are there."""
