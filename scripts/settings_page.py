@@ -53,7 +53,8 @@ def _section(kind: type[BaseModel], path: str) -> Iterator[str]:
         many = "Sequence" in str(field.annotation) or "tuple" in str(field.annotation)
         yield f"\n{'#' * (path.count('.') + 2)} `{path}{name}`{' (a list; each entry has)' if many else ''}\n"
         yield f"\n{_words(field)}\n"
-        yield from _section(model, "" if many else f"{path}{name}.")
+        each = "NAME." if typing.get_origin(field.annotation) is dict else ""
+        yield from _section(model, "" if many else f"{path}{name}.{each}")
 
 
 def _row(key: str, field: FieldInfo) -> str:

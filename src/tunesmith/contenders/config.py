@@ -2,19 +2,66 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
+from tunesmith.core.choices import Way
 from tunesmith.core.config import Config
 from tunesmith.core.contenders import TooLong
 
-__all__ = ["ClassifierConfig", "ContendersConfig", "FewShotConfig", "RetrievalConfig"]
+__all__ = ["BestConfig", "ClassifierConfig", "ContendersConfig", "FewShotConfig", "OtherModel", "RetrievalConfig"]
+
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class FewShotConfig(Config):
-    count: int = Field(4, ge=1, le=64)
+    count: int = Field(4, ge=0, le=64)
     """How many train examples every prompt shows."""
     seed: int = 0
-    """Chooses them, among those that cover the labels best."""
+    """Chooses them, among those that serve equally well."""
+    way: Way = "cover"
+    """How they are chosen. cover: so that they hold many labels; diverse: far from one another; hard: those whose
+    nearest neighbours have another label; nearest: for each message those most like it."""
+
+
+class BestConfig(Config):
+    calls: int = Field(600, ge=20)
+    """Answers that a search may ask a model for, for each contender; those that are there already count too."""
+    held_back: float = Field(0.33, ge=0, lt=0.9)
+    """Share of the validation rows that choose nothing: the winner is measured on them afterwards, beside what
+    tunesmith.yaml says, and has to be no worse there."""
+    least_rows: int = Field(60, ge=2)
+    """With fewer validation rows none are held back."""
+    counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (0, 2, 4, 8, 16)
+    """How many examples `few_shot` is tried with."""
+    ways: tuple[Way, ...] = ("cover", "diverse", "hard", "nearest")
+    """How they are chosen."""
+    proposer: str | None = None
+    """A model that writes further instructions: a name under `contenders.models`, or a model on this machine. It is
+    shown train and validation rows. Unset: only the built-in rewrites are tried."""
+    rounds: int = Field(2, ge=1, le=20)
+    """How often the proposer is shown the best instructions so far, and what they got wrong."""
+    proposals: int = Field(4, ge=1, le=32)
+    """Instructions that it is asked for in each round."""
+    seed: int = 0
+    """Orders the rows, holds some back, and draws what the proposer is shown."""
+
+
+class OtherModel(Config):
+    base: str
+    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    base_url: str | None = None
+    """Address of an OpenAI-compatible server; unset, the model runs on this machine."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key, such as OPENAI_API_KEY. Unset, no key is sent."""
+    usd_per_million_input_tokens: float | None = Field(None, ge=0)
+    """Price of a hosted model's input."""
+    usd_per_million_output_tokens: float | None = Field(None, ge=0)
+    """Price of a hosted model's output. With both prices, `budget.usd` caps what one command may cost."""
+    kinds: tuple[Literal["prompt", "few_shot", "retrieval"], ...] = ("prompt", "few_shot")
+    """Which contenders it becomes when `tunesmith baseline` names none."""
 
 
 class RetrievalConfig(Config):
@@ -39,6 +86,11 @@ class ContendersConfig(Config):
     """Examples and documents in the prompt, chosen for each message."""
     classifier: ClassifierConfig = ClassifierConfig()
     """Embeddings and a logistic regression per label field."""
+    models: dict[Annotated[str, Field(pattern=NAME)], OtherModel] = {}
+    """Further models that are measured beside the base model, by a name of your own: NAME becomes the contenders
+    `prompt:NAME` and `few_shot:NAME`."""
+    best: BestConfig = BestConfig()
+    """How `tunesmith baseline --best` searches for the best way to ask, on validation."""
     too_long: TooLong = "refuse"
     """What becomes of a prompt longer than the model's context. refuse: it counts as failed. cut: its longest messages
     lose their middle until prompt and longest answer fit, and it is counted; needs a model on this machine."""

@@ -1,18 +1,22 @@
-"""The instructions and a few train examples, the same for every message, so that they are read once."""
+"""The instructions and a few train examples; save for those nearest to each message the same ones, read once."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
-from tunesmith.core.codec import canonical
-from tunesmith.core.contenders import Contender, Request
-from tunesmith.core.examples import Example, Message
-from tunesmith.core.task import Task
+import numpy as np
 
-__all__ = ["FewShot", "choose"]
+from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
+from tunesmith.contenders.shots import choose, choose_by
+from tunesmith.core.choices import Proposal
+from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Contender, Request
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.examples import Example, Message
+from tunesmith.models.neighbours import nearest
+
+__all__ = ["FewShot", "choose", "shown"]
 
 
 @contender_kind("few_shot")
@@ -20,17 +24,46 @@ class FewShot:
     """Shows its examples as earlier turns of the conversation."""
 
     def __init__(self, record: Contender, context: Context) -> None:
-        self.record = record
+        self.record, self._context = record, context
         self._shots = shown(context.known.example(i) for i in record.shots)
+        if record.index is not None and record.index != _searched(context):
+            raise TunesmithError(
+                f"What {record.name} chooses its examples from has changed since it was prepared.",
+                "prepare it again with `tunesmith baseline few_shot`",
+            )
 
     @classmethod
     def make(cls, context: Context) -> Contender:
-        config = context.config.few_shot
-        chosen = choose(context.task, context.known.train, config.count, config.seed)
-        return record_for("few_shot", context, shots=tuple(e.id for e in chosen), settings=config.model_dump())
+        config, chosen = context.config.few_shot, context.chosen("few_shot")
+        asked = chosen or Proposal(instructions="", count=config.count, way=config.way)
+        shots = choose_by(asked.way, context.task, context.known.train, asked.count, config.seed, context.embedder)
+        settings: dict[str, Any] = {"count": asked.count, "seed": config.seed}
+        settings |= {"way": asked.way} if asked.way != "cover" else {}  # else the record is as it ever was
+        return record_for(
+            "few_shot",
+            context,
+            chosen=chosen,
+            shots=tuple(e.id for e in shots),
+            index=_searched(context) if asked.way == "nearest" and asked.count else None,
+            settings=settings,
+        )
 
     def prepare(self, example: Example) -> Request:
-        return request_for(self.record, head(self.record.instructions, example) + self._shots + turns(example))
+        shots = self._shots if self.record.index is None else self._nearest(example)
+        return request_for(self.record, head(self.record.instructions, example) + shots + turns(example))
+
+    def _nearest(self, example: Example) -> tuple[Message, ...]:
+        """The train examples most like it, the nearest one last.
+
+        Source: J. Liu et al., What makes good in-context examples for GPT-3?, arXiv:2101.06804.
+        """
+        embedder, train = self._context.embedder(), self._context.known.train
+        found, _ = nearest(embedder.embed([example.prompt]), self._vectors, self.record.settings["count"])
+        return shown(train[i] for i in reversed(found[0].tolist()))
+
+    @cached_property
+    def _vectors(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        return self._context.embedder().embed([e.prompt for e in self._context.known.train])
 
 
 def shown(examples: Any) -> tuple[Message, ...]:
@@ -38,26 +71,6 @@ def shown(examples: Any) -> tuple[Message, ...]:
     return tuple(m for e in examples for m in (*turns(e), Message(role="assistant", content=e.completion)))
 
 
-def choose(task: Task, train: Sequence[Example], count: int, seed: int) -> list[Example]:
-    """Up to ``count`` readable train examples that together cover the most label values.
-
-    Shuffled by the seed, then greedily: the one that adds most values not yet shown, among those of at most the median
-    length, since long ones cost tokens in every prompt.
-    """
-    readable = [(e, f) for e in train if (f := task.parse(e.completion).fields) is not None]
-    random.Random(seed).shuffle(readable)
-    lengths = sorted(len(e.prompt) for e, _ in readable)
-    short = [(e, f) for e, f in readable if len(e.prompt) <= lengths[len(lengths) // 2]] if readable else []
-    pool, covered = short or readable, set[tuple[str, bytes]]()
-    chosen: list[Example] = []
-    while pool and len(chosen) < count:
-        best = max(pool, key=lambda pair: len(_values(task, pair[1]) - covered))
-        pool.remove(best)
-        chosen.append(best[0])
-        covered |= _values(task, best[1])
-    return chosen
-
-
-def _values(task: Task, fields: dict[str, Any]) -> set[tuple[str, bytes]]:
-    """Label values and, for other fields, whether there is anything to find."""
-    return {(f.name, canonical(fields[f.name] if f.type == "label" else fields[f.name] is None)) for f in task.fields}
+def _searched(context: Context) -> str:
+    """Names what is chosen from, and by which embeddings."""
+    return digest([context.known.hash, context.embedder().hash])

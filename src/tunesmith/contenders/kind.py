@@ -9,9 +9,11 @@ from typing import Protocol, runtime_checkable
 
 from tunesmith.contenders.config import ContendersConfig
 from tunesmith.contenders.known import Known
+from tunesmith.core.choices import Proposal
 from tunesmith.core.contenders import Constraint, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example, Message
+from tunesmith.core.naming import contender_name
 from tunesmith.core.registry import Registry
 from tunesmith.core.runs import Run
 from tunesmith.core.task import Task
@@ -53,6 +55,10 @@ class Context:
     """The tuning run, for `tuned`."""
     root: Path = field(default_factory=Path)
     """Folder that adapters are relative to."""
+    named: str | None = None
+    """What `contenders.models` calls the model that is asked; None for the base model."""
+    chosen: Callable[[str], Proposal | None] = lambda kind: None
+    """By kind: what was chosen on validation in place of what the task and the settings say."""
 
     @property
     def constraint(self) -> Constraint | None:
@@ -137,17 +143,25 @@ def open_contender(record: Contender, context: Context) -> Ready:
     return kind(record, context)
 
 
-def record_for(kind: str, context: Context, *, asks: bool = True, **rest: object) -> Contender:
-    """The parts of a record that all kinds share."""
+def record_for(
+    kind: str, context: Context, *, asks: bool = True, chosen: Proposal | None = None, **rest: object
+) -> Contender:
+    """The parts of a record that all kinds share.
+
+    Args:
+        chosen: Stands in place of the task's instructions. It was chosen on this split's validation side, so it may not
+            outlive the split: rows of that side may become test rows.
+    """
     inputs = {"task": context.task.hash, "train side": context.known.hash}
-    name = str(rest.pop("name", kind)) + ("+schema" if context.constrained else "")
+    inputs |= {"split": context.known.split_hash} if chosen else {}
+    name = contender_name(kind, context.named, constrained=context.constrained)
     if not asks:
         return Contender(name=name, kind=kind, inputs=inputs, **rest)  # type: ignore[arg-type]
     return Contender(
         name=name,
         kind=kind,
         model=context.model,
-        instructions=context.task.instructions,
+        instructions=chosen.instructions if chosen else context.task.instructions,
         # a schema lets a rambling text run to its longest before the object closes: cut short, it could not be read
         decoding=Decoding(max_tokens=context.max_tokens() * (2 if context.constrained else 1)),
         constraint=context.constraint,

@@ -1,4 +1,4 @@
-"""The base model with the task's instructions: what to try first."""
+"""The base model with the task's instructions, or better ones that were chosen on validation: what to try first."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Prompt:
 
     @classmethod
     def make(cls, context: Context) -> Contender:
-        return record_for("prompt", context)
+        return record_for("prompt", context, chosen=context.chosen("prompt"))
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, head(self.record.instructions, example) + turns(example))

@@ -5,7 +5,7 @@ The text under a field is its only description: help, web form and docs are made
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -48,14 +48,16 @@ def _in_words(kind: type[Config], fault: dict[str, Any]) -> str:
 def _keys_beside(kind: type[Config], loc: tuple[Any, ...]) -> list[str]:
     """Names of the fields that stand where the unknown key was written."""
     here: type[BaseModel] = kind
+    named = False  # the last part was a mapping, so this one is a name that people gave
     for part in loc[:-1]:
-        if isinstance(part, int):
+        if isinstance(part, int) or named:
+            named = False
             continue
         field = here.model_fields.get(str(part))
         inner = _model_in(field.annotation) if field else None
-        if inner is None:
+        if field is None or inner is None:
             return []
-        here = inner
+        here, named = inner, get_origin(field.annotation) is dict
     return list(here.model_fields)
 
 

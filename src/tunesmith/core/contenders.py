@@ -58,7 +58,7 @@ class Contender(Record, frozen=True, kw_only=True):
     """One way to do the task, frozen. Its hash names it, so an answer says exactly what gave it."""
 
     name: str
-    """constant, classifier, prompt, few_shot, retrieval, tuned, prompt:MODEL, tuned:RUN."""
+    """constant, classifier, prompt, few_shot, retrieval, tuned, prompt:MODEL; with +schema where it is constrained."""
     kind: str
     model: str | None = None
     adapter: str | None = None

@@ -30,6 +30,8 @@ class Figures(Record, frozen=True, kw_only=True):
     """Machine time of one answer, its share of a batch where it ran in one."""
     usd: float | None = None
     """The provider's bill for one answer, where it was measured."""
+    prices: str = "costs"
+    """Where tunesmith.yaml has the provider's prices."""
     correct_rate: float | None = None
     """Share of answers that are right, 0 to 1: what the value of the work saved rests on."""
 
@@ -142,7 +144,8 @@ def _running(figures: Figures, config: CostsConfig) -> tuple[Known, str]:
 
 
 def _by_tokens(figures: Figures, config: CostsConfig) -> Known:
-    prices = _set("usd_per_million_input_tokens", config), _set("usd_per_million_output_tokens", config)
+    keys = "usd_per_million_input_tokens", "usd_per_million_output_tokens"
+    prices = [_set(key, config, figures.prices) for key in keys]
     tokens = figures.prompt_tokens, figures.completion_tokens
     total = 0.0
     for price, count in zip(prices, tokens, strict=True):
@@ -229,9 +232,9 @@ def _return(gain: Known, once: Known, requests: Known, months: int) -> Known:
     return once if isinstance(once, str) else gain * requests * months - once
 
 
-def _set(key: str, config: CostsConfig) -> Known:
+def _set(key: str, config: CostsConfig, where: str = "costs") -> Known:
     value = getattr(config, key)
-    return f"costs.{key} is not set in tunesmith.yaml" if value is None else float(value)
+    return f"{where}.{key} is not set in tunesmith.yaml" if value is None else float(value)
 
 
 def _times(one: Known, other: Known) -> Known:

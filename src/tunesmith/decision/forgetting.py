@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.forgetting import Forgetting, Loss
+from tunesmith.core.naming import model_named
 from tunesmith.decision.words import number
 
 __all__ = ["BEFORE", "Kept", "Price", "forgetting_lines", "prices", "within"]
@@ -43,7 +44,8 @@ def prices(
         tuned: The contender on it.
         others: Name, kind and figure of the untuned contenders.
     """
-    there = sorted(others, key=lambda other: other[0])  # the plain one before its constrained twin
+    base = [other for other in others if model_named(other[0]) is None]
+    there = sorted(base, key=lambda other: other[0])  # the plain one before its constrained twin
     ranked = [(name, figure) for kind in BEFORE for name, of, figure in there if of == kind]
     before = ranked[0][0] if ranked else ""
     start = ranked[0][1] if ranked else None

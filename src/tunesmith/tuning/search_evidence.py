@@ -14,7 +14,9 @@ from msgspec.structs import replace
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.search import Trial
-from tunesmith.core.statistics import FloatArray, IntArray, Tally, bootstrap_interval, holm, swap_test
+from tunesmith.core.statistics import IntArray, Tally, bootstrap_interval, holm, swap_test
+from tunesmith.core.statistics import optimism as flattering
+from tunesmith.core.statistics.tally import ratio
 
 __all__ = ["RowLoss", "compared", "in_words", "optimism"]
 
@@ -60,28 +62,9 @@ def compared(trials: Sequence[Trial], best: int, losses: dict[int, list[RowLoss]
 def optimism(losses: Sequence[list[RowLoss]], groups: IntArray, seed: int = 0) -> float | None:
     """How much too low the loss of the best of these trials is for having been chosen on the rows it is measured on.
 
-    Rows are drawn again with replacement; the trial that is best on those drawn is measured on them and on all rows.
     None with fewer than two trials or groups.
-
-    Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 17.
     """
-    if len(losses) < 2 or int(groups.max()) < 1:
-        return None
-    sums = np.stack([_mean(rows).by_group(groups) for rows in losses])  # (trials, groups, 2)
-    whole = sums.sum(axis=1)
-    everywhere = whole[:, 0] / whole[:, 1]
-    random = np.random.default_rng(seed)
-    count = sums.shape[1]
-    flattered = []
-    for _ in range(RESAMPLES):
-        drawn = np.bincount(random.integers(count, size=count), minlength=count)
-        there = np.einsum("tgk,g->tk", sums, drawn)
-        if not there[0, 1]:
-            continue
-        here: FloatArray = there[:, 0] / there[:, 1]
-        chosen = int(here.argmin())
-        flattered.append(everywhere[chosen] - here[chosen])
-    return float(np.mean(flattered))
+    return flattering([_gain(rows) for rows in losses], groups, seed)
 
 
 def in_words(trials: Sequence[Trial], rows: int, flattered: float | None) -> tuple[str, ...]:
@@ -109,6 +92,11 @@ def in_words(trials: Sequence[Trial], rows: int, flattered: float | None) -> tup
 def _mean(rows: Sequence[RowLoss]) -> Tally:
     """Nats per learnt token over rows."""
     return Tally(np.array(rows, dtype=np.float64), lambda sums: sums[..., 0] / np.maximum(sums[..., 1], 1e-12))
+
+
+def _gain(rows: Sequence[RowLoss]) -> Tally:
+    """The same, turned so that higher is better; NaN without weight."""
+    return Tally(np.array(rows, dtype=np.float64), lambda sums: -ratio(sums))
 
 
 def _apart(one: Sequence[RowLoss], other: Sequence[RowLoss]) -> Tally:

@@ -14,11 +14,13 @@ from typing import Any
 from msgspec.structs import replace
 
 from tunesmith.contenders import Context, Known, contender_kind, open_contender
+from tunesmith.contenders.config import OtherModel
 from tunesmith.contenders.kind import Asking, Cutting, Predicting, Sure
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Contender, Decoding, Request
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.examples import Example
+from tunesmith.core.naming import contender_name, model_named
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
@@ -30,6 +32,7 @@ from tunesmith.models.opening import model_folder, model_hash, open_model
 from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
+from tunesmith.workspace.choices import chosen
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import asked_under, training_now
 from tunesmith.workspace.preferences import ids_there, standing
@@ -40,10 +43,17 @@ __all__ = ["Answering", "current_split", "open_at"]
 SAVE_EVERY = 16
 
 
-def open_at(server: ModelConfig | TeacherConfig | JudgeConfig, name: str, budget_usd: float, **hosted: Any) -> Model:
+def open_at(
+    server: ModelConfig | TeacherConfig | JudgeConfig | OtherModel,
+    name: str,
+    budget: float | SpendingCap,
+    **hosted: Any,
+) -> Model:
     """The model ``name``, on this machine or at ``server``'s address; with prices, the budget caps what it may cost.
 
-    ``hosted`` are further settings of ``HostedModel``, where there is an address.
+    Args:
+        budget: In US dollars, or a cap that several models share.
+        hosted: Further settings of ``HostedModel``, where there is an address.
     """
     if server.base_url is None:
         return open_model(name)
@@ -55,7 +65,7 @@ def open_at(server: ModelConfig | TeacherConfig | JudgeConfig, name: str, budget
         base_url=server.base_url,
         api_key_env=server.api_key_env,
         prices=Prices(usd_per_million_prompt_tokens=paid_in, usd_per_million_completion_tokens=paid_out),
-        cap=SpendingCap(budget_usd),
+        cap=budget if isinstance(budget, SpendingCap) else SpendingCap(budget),
         **hosted,
     )
 
@@ -79,6 +89,10 @@ class Answering:
         self.home = home
         self.split = current_split(home)
         self.known = Known(home.examples(), self.split, home.documents())
+        self.cap = SpendingCap(home.settings.budget.usd)
+        self._hashes: dict[str | None, str] = {}
+        self._longest: dict[str | None, int] = {}
+        self._models: dict[str, Model] = {}
 
     def made_from(self, contender: Derived) -> dict[str, str]:
         """What ``contender`` would be made from now, but for its model, which need not be on this machine."""
@@ -88,52 +102,103 @@ class Answering:
             now["preferences"] = standing(self.home, learnt, self._pairs)
         return now | training_now(self.home, contender)
 
-    def context(self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None) -> Context:
-        """What contenders are made from. ``known``: a part of the train side in place of all of it."""
-        settings = self.home.settings
+    def context(
+        self, *, constrained: bool = False, run: Run | None = None, known: Known | None = None, model: str | None = None
+    ) -> Context:
+        """What contenders are made from.
+
+        Args:
+            known: A part of the train side in place of all of it; then nothing that was chosen on validation counts.
+            model: A name under `contenders.models`, in place of the base model.
+        """
+        settings, server = self.home.settings, self.server(model)
+        config = settings.contenders
+        if model and server.base_url:  # its tokens cannot be counted here, so its prompts cannot be cut
+            config = config.model_copy(update={"too_long": "refuse"})
         return Context(
             task=self.home.task,
             known=known or self.known,
-            config=settings.contenders,
-            model=settings.model.base,
-            model_hash=lambda: self.model_hash,
+            config=config,
+            model=server.base,
+            model_hash=lambda: self.model_hash_of(model),
             embedder=partial(open_embedder, settings.model.embedder),
-            max_tokens=lambda: settings.contenders.max_tokens or self._longest_completion,
+            max_tokens=lambda: config.max_tokens or self._longest_completion(model),
             constrained=constrained,
             run=run,
             root=self.home.inside,
+            named=model,
+            chosen=lambda kind: None if known else chosen(self.home, self, contender_name(kind, model)),
         )
 
     @cached_property
     def _pairs(self) -> frozenset[str]:
         return ids_there(self.home)
 
-    @cached_property
+    def server(self, model: str | None = None) -> ModelConfig | OtherModel:
+        """Where a model of `contenders.models` is, or the base model.
+
+        Raises:
+            UnknownName: There is none of that name.
+        """
+        if model is None:
+            return self.home.settings.model
+        others = self.home.settings.contenders.models
+        if model not in others:
+            raise UnknownName.among("model under `contenders.models`", model, others)
+        return others[model]
+
+    @property
     def model_hash(self) -> str:
+        """Names the base model."""
+        return self.model_hash_of(None)
+
+    def model_hash_of(self, model: str | None) -> str:
         """Names the model that answers.
 
         Raises:
             TunesmithError: It is not on this machine.
         """
-        model = self.home.settings.model
-        return model_hash(model.base, base_url=model.base_url)
+        if model not in self._hashes:
+            server = self.server(model)
+            self._hashes[model] = model_hash(server.base, base_url=server.base_url)
+        return self._hashes[model]
 
-    @cached_property
-    def _longest_completion(self) -> int:
+    def model_now(self, name: str) -> str:
+        """The same of what a contender of this name asks; empty where that is another model, and not to be had now."""
+        model = model_named(name)
+        try:
+            return self.model_hash_of(model)
+        except TunesmithError:
+            if model is None:
+                raise
+            return ""
+
+    def _longest_completion(self, model: str | None) -> int:
         """Tokens of the longest train completion, and a sixth more."""
-        completions = [e.completion for e in self.known.train]
-        if self.home.settings.model.base_url:
-            longest = max(len(c) for c in completions) / 3  # a hosted model's tokens are not ours to count
-        else:
-            template = Template.open(model_folder(self.home.settings.model.base))
-            longest = max(len(template.completion_ids(c)) for c in completions)
-        return round(longest * 7 / 6) + 4
+        if model not in self._longest:
+            completions, server = [e.completion for e in self.known.train], self.server(model)
+            if server.base_url:
+                longest = max(len(c) for c in completions) / 3  # a hosted model's tokens are not ours to count
+            else:
+                template = Template.open(model_folder(server.base))
+                longest = max(len(template.completion_ids(c)) for c in completions)
+            self._longest[model] = round(longest * 7 / 6) + 4
+        return self._longest[model]
 
     @cached_property
     def model(self) -> Model:
-        """The model that is asked; loaded once."""
+        """The base model; loaded once."""
         m = self.home.settings.model
-        return open_at(m, m.base, self.home.settings.budget.usd)
+        return open_at(m, m.base, self.cap)
+
+    def opened(self, model: str | None) -> Model:
+        """The base model, or one of `contenders.models`; what hosted ones cost is capped together."""
+        if model is None:
+            return self.model
+        if model not in self._models:
+            server = self.server(model)
+            self._models[model] = open_at(server, server.base, self.cap)
+        return self._models[model]
 
     def _model_of(self, record: Contender) -> Model:
         """The model that ``record`` asks: an adapter is asked on weights quantised as those it learnt on, and a model
@@ -142,7 +207,11 @@ class Answering:
             return open_model(str(self.home.inside / (record.adapter or "")))
         if quantize := record.settings.get("quantize"):
             return open_model(self.home.settings.model.base, quantize=quantize)
-        return self.model
+        return self.opened(model_named(record.name))
+
+    def _context_of(self, record: Contender) -> Context:
+        constrained, model = record.constraint is not None, model_named(record.name)
+        return self.context(constrained=constrained, run=self._run(record), model=model)
 
     def freeze(self, run: Run, under: Mapping[str, str]) -> None:
         """Freeze the contenders of a run: `tuned` and, where task and settings allow it, `tuned+schema`.
@@ -180,8 +249,7 @@ class Answering:
             missing = [e for e in examples if e.id not in there]
             if not missing:
                 continue
-            run = self._run(record)
-            ready = open_contender(record, self.context(constrained=record.constraint is not None, run=run))
+            ready = open_contender(record, self._context_of(record))
             if isinstance(ready, Predicting):
                 store.save_answers(list(self.predicted(ready, missing)))
             else:
@@ -212,7 +280,7 @@ class Answering:
             return
         if record.model is not None and record.decoding.temperature != 0:
             record = replace(record, decoding=replace(record.decoding, seed=seed))
-        ready = open_contender(record, self.context(constrained=record.constraint is not None, run=self._run(record)))
+        ready = open_contender(record, self._context_of(record))
         if isinstance(ready, Predicting):
             yield from self.predicted(ready, examples)
         else:

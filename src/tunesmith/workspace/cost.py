@@ -9,6 +9,7 @@ from tunesmith.decision.costs import CostSheet, Figures
 from tunesmith.decision.costs import cost as cost_sheet
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["CostReport", "cost", "newest_evaluation"]
@@ -56,13 +57,13 @@ def _sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | N
     right = next((scored.metrics[name] for name in RIGHT if name in scored.metrics), None)
     figures = Figures(
         name=name,
-        hosted=home.settings.model.base_url is not None and scored.prompt_tokens is not None,
         prompt_tokens=scored.prompt_tokens,
         completion_tokens=scored.completion_tokens,
         seconds=scored.mean_seconds,
         usd=scored.usd,
         correct_rate=right.value if right is not None else None,
     )
+    figures, prices = at_its_prices(home, figures)
     run = home.latest("run", scored.run, Run) if scored.run else None
     people = len(home.examples()) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0
-    return cost_sheet(figures, home.settings.costs, run[0] if run else None, people, against=against)
+    return cost_sheet(figures, prices, run[0] if run else None, people, against=against)

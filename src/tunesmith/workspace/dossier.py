@@ -28,6 +28,7 @@ from tunesmith.decision.dossier import (
 )
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.evaluate import Evaluation
@@ -83,6 +84,8 @@ def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
     record = _record(home, scored)
     settings: dict[str, Any] = dict(record.settings) if record else {}
     settings.pop("completion", None)
+    if record is not None and (choice := choice_of(home, record)):
+        settings["chosen on validation"] = f"best of {len(choice.tries)} tries; {'; '.join(choice.said[:2])}"
     if record is not None and record.model is not None:
         settings["constrained to the schema"] = record.constraint is not None
         settings["longest answer in tokens"] = record.decoding.max_tokens
@@ -240,7 +243,8 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
         hashes |= {n: run.inputs[n] for n in ("mixture", "preferences", "start adapter") if n in run.inputs}
         seeds["tuning"] = run.seed
-    commands = ("split", "check", "baseline", *_tuned_by(run), "evaluate --on test", "decide", "report")
+    searched = ("baseline --best",) if home.index("choice") else ()
+    commands = ("split", "check", "baseline", *searched, *_tuned_by(run), "evaluate --on test", "decide", "report")
     return Reproduce(
         versions=run.versions if run else {"python": platform.python_version()},
         hashes=hashes,

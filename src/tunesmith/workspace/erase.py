@@ -199,8 +199,10 @@ class _Erasing:
 
     def _outside(self, answers: int) -> list[str]:
         files = sorted({e.origin.file for e in self.doomed.values() if e.origin})
-        address = self.home.settings.model.base_url
-        return [*files, f"the server at {address}, which was asked about them"] if address and answers else files
+        settings = self.home.settings
+        servers = [settings.model.base_url, *(m.base_url for m in settings.contenders.models.values())]
+        asked = dict.fromkeys(address for address in servers if address and answers)
+        return [*files, *(f"the server at {address}, which was asked about them" for address in asked)]
 
     def _runs(self, quoting: set[str]) -> list[str]:
         """Runs whose train side held the rows, or that learnt a set of pairs among those records ``quoting`` them."""

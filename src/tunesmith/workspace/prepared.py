@@ -8,6 +8,7 @@ from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.runs import Run
 from tunesmith.core.store import Derived
+from tunesmith.core.store.erasing import ERASED
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
@@ -22,13 +23,14 @@ def prepared(home: Home, answering: Answering) -> dict[str, Contender]:
     """The newest record of each contender that fits what it would be made from and asked under now, by name."""
     fitting = _fitting(home, answering)
     asked = {name: entry for name, entry in fitting.items() if not changed_since(entry, asking_now(home, entry))}
-    return {name: home.load(entry, Contender) for name, entry in asked.items()}
+    found = {name: home.load(entry, Contender) for name, entry in asked.items()}
+    return {name: record for name, record in found.items() if ERASED not in record.instructions}
 
 
 def _fitting(home: Home, answering: Answering) -> dict[str, Derived]:
     found: dict[str, Derived] = {}
     for entry in home.index("contender"):
-        asks = {"model": answering.model_hash} if "model" in entry.inputs else {}
+        asks = {"model": answering.model_now(entry.name)} if "model" in entry.inputs else {}
         if not changed_since(entry, answering.made_from(entry) | asks):
             found[entry.name] = entry
     return found

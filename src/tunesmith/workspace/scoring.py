@@ -16,6 +16,7 @@ from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.prices import at_its_prices
 
 __all__ = ["ContenderScore", "contender_score", "measured_metrics", "signatures", "usage"]
 
@@ -80,7 +81,7 @@ def contender_score(
     there = [answers[e.id] for e in examples]
     bar = home.settings.bar
     scores = score(home.task, examples, there, metrics=metrics, novel=novel)
-    figures = usage(record, there)
+    figures, prices = at_its_prices(home, usage(record, there))
     return ContenderScore(
         contender=record.hash,
         kind=record.kind,
@@ -89,7 +90,7 @@ def contender_score(
         novel=scores.novel,
         latency_seconds=scores.latency_seconds,
         mean_seconds=scores.mean_seconds,
-        usd_per_thousand=cost(figures, home.settings.costs).usd_per_thousand,
+        usd_per_thousand=cost(figures, prices).usd_per_thousand,
         prompt_tokens=figures.prompt_tokens,
         completion_tokens=figures.completion_tokens,
         usd=figures.usd,

@@ -15,13 +15,16 @@ from tunesmith.core.store import Derived
 from tunesmith.models.opening import model_hash
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
+from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.choices import outdated
 from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
@@ -116,8 +119,17 @@ class _Walk:
             return "ready", "none measured on validation yet"
         if changed := self._split_changed(found[1]):
             return "stale", f"{changed} changed since"
+        if said := self._outdated():
+            return "stale", "; ".join(said)
         names = [n for n, c in found[0].contenders.items() if c.kind != "tuned"]
         return ("done", f"measured on validation: {', '.join(names)}") if names else ("ready", "none measured yet")
+
+    def _outdated(self) -> list[str]:
+        """What a search chose, though that rests on what has changed since."""
+        try:
+            return list(outdated(self.home, Answering(self.home), watched_metric(self.home)))
+        except TunesmithError:  # the split's rows are gone, which its own station says
+            return []
 
     def _tuning(self) -> tuple[State, str]:
         record = self.home.latest("contender", "tuned", Contender)
@@ -177,8 +189,6 @@ class _Walk:
 
     def _contender_changed(self, record: Contender, entry: Derived) -> str:
         try:
-            from tunesmith.workspace.answering import Answering
-
             now = Answering(self.home).made_from(entry)
         except TunesmithError:
             now = {"task": self.home.task.hash, "train side": ""}

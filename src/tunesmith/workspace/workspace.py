@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
     from tunesmith.workspace.add import AddReport
     from tunesmith.workspace.baseline import BaselineReport
+    from tunesmith.workspace.best import BestReport
     from tunesmith.workspace.check import CheckReport
     from tunesmith.workspace.cost import CostReport
     from tunesmith.workspace.cross_validation import CrossValidation
@@ -238,6 +239,14 @@ class Workspace:
         from tunesmith.workspace.baseline import baseline
 
         return baseline(self.home, kinds, trust_code=trust_code, progress=progress)
+
+    def best(self, names: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> BestReport:
+        """Search for the best instructions and shown examples, on validation; the winners stand for their contenders.
+
+        Options: calls, proposer, plan, trust_code, say."""
+        from tunesmith.workspace.best import best
+
+        return best(self.home, names, progress=progress, **options)
 
     def curve(self, *, progress: Progress = quiet, **options: Any) -> CurveReport:
         """Would more examples help? Options: contender, metric, draws, seed."""

@@ -3,7 +3,7 @@
 from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.bradley_terry import bradley_terry
-from tunesmith.core.statistics.corrections import best_of, holm
+from tunesmith.core.statistics.corrections import best_of, holm, optimism
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.effects import (
     OddsRatio,
@@ -75,6 +75,7 @@ __all__ = [
     "mcnemar",
     "mean_estimate",
     "mean_tally",
+    "optimism",
     "paired_interval",
     "phi",
     "prediction_powered",

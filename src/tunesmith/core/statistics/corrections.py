@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import NormalDist
 
-__all__ = ["best_of", "holm"]
+import numpy as np
+
+from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally
+
+__all__ = ["best_of", "holm", "optimism"]
+
+RESAMPLES, AT_ONCE = 2000, 250
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -37,3 +43,32 @@ def best_of(tries: int) -> float:
     [0.0, 0.59, 0.87, 1.55]
     """
     return NormalDist().inv_cdf((tries - 0.375) / (tries + 0.25))
+
+
+def optimism(tries: Sequence[Tally], groups: IntArray, seed: int = 0) -> float | None:
+    """How much too high the best of these tries' statistic is for having been chosen on the rows it is measured on.
+
+    Rows are drawn again with replacement, whole groups at a time; the try that is best on those drawn is measured on
+    them and on all rows. None with fewer than two tries or groups.
+
+    Args:
+        tries: Of the same rows; higher is better.
+        groups: Of the rows, from `group_codes`.
+
+    Source: B. Efron, R. Tibshirani, An Introduction to the Bootstrap (1993), chapter 17.
+    """
+    if len(tries) < 2 or int(groups.max()) < 1:
+        return None
+    sums = np.stack([one.by_group(groups) for one in tries])  # (tries, groups, k)
+    everywhere = np.array([float(one.of(rows.sum(axis=0))) for one, rows in zip(tries, sums, strict=True)])
+    random = np.random.default_rng(seed)
+    count = sums.shape[1]
+    flattered: list[FloatArray] = []
+    for _ in range(RESAMPLES // AT_ONCE):
+        drawn = np.stack([np.bincount(random.integers(count, size=count), minlength=count) for _ in range(AT_ONCE)])
+        here = np.stack([one.of(drawn @ rows) for one, rows in zip(tries, sums, strict=True)])  # (tries, draws)
+        told = here[:, ~np.isnan(here).any(axis=0)]
+        chosen = told.argmax(axis=0)
+        flattered.append(told.max(axis=0) - everywhere[chosen])
+    found = np.concatenate(flattered)
+    return float(found.mean()) if len(found) else None

@@ -1,0 +1,52 @@
+"""What a search for the best way to ask would take, before it asks anything."""
+
+from __future__ import annotations
+
+from tunesmith.core.record import Record
+
+__all__ = ["ChoicePlan", "Round", "in_words"]
+
+
+class Round(Record, frozen=True, kw_only=True):
+    tries: int
+    rows: int
+    """On which each has been measured when the round ends."""
+
+
+class ChoicePlan(Record, frozen=True, kw_only=True):
+    """What a search would take."""
+
+    contender: str
+    metric: str
+    tries: int
+    proposed: int
+    """Of the tries those that the proposer is asked for."""
+    rounds: tuple[Round, ...]
+    rows: int
+    """Validation rows that tries are measured on, at most."""
+    held_back: int
+    calls: int
+    """Answers that the model is asked for, at most."""
+    seconds: float | None
+    """About how long these take, by the answers of this contender that are there and the lengths of prompts; longer
+    where examples are chosen for each message, for then no two prompts begin alike."""
+    usd: float | None
+    """About what they cost, likewise."""
+    budget_usd: float | None
+    """Where it ends at the latest; None where the model has no price."""
+    because: dict[str, str] = {}
+    """Why a figure is null."""
+
+
+def in_words(plan: ChoicePlan) -> str:
+    """What a search takes, before it begins."""
+    rounds = ", then ".join(f"{r.tries} on {r.rows} rows" for r in plan.rounds)
+    proposed = f", {plan.proposed} of them by the proposer" if plan.proposed else ""
+    back = f", {plan.held_back} more held back" if plan.held_back else ""
+    took = "" if plan.seconds is None else f", about {plan.seconds:.0f} s"
+    paid = "" if plan.usd is None else f", about {plan.usd:.2f} USD"
+    cap = "" if plan.budget_usd is None else f" (budget.usd ends it at {plan.budget_usd:g})"
+    return (
+        f"{plan.contender}: {plan.tries} tries{proposed} on validation: {rounds}{back}; at most {plan.calls} answers"
+        f"{took}{paid}{cap}"
+    )

@@ -1,0 +1,92 @@
+"""What `baseline --best` chose, and whether that still holds: the one place that says which way to ask is current."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tunesmith.core.choices import Choice, Proposal
+from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Contender
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.naming import CONSTRAINED, kind_named, model_named
+from tunesmith.core.store.erasing import ERASED
+from tunesmith.workspace.home import Home, changed_since
+
+if TYPE_CHECKING:
+    from tunesmith.workspace.answering import Answering
+
+__all__ = ["choice_inputs", "choice_of", "chosen", "lapsed", "outdated"]
+
+BINDING = ("task", "train side", "split", "model", "contenders.few_shot")
+"""What a choice was made of: where one of these changes, it no longer applies. The others say how it was made."""
+
+
+def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> dict[str, str]:
+    """What a choice of the contender ``name`` is made from beside its model, as it is now."""
+    settings = home.settings.contenders
+    inputs = {
+        "task": home.task.hash,
+        "train side": answering.known.hash,
+        "split": answering.split.hash,
+        "the bar's metric": metric,
+        "contenders.best": digest(settings.best.model_dump(mode="json", exclude={"calls", "proposer"})),
+    }
+    if kind_named(name) == "few_shot":
+        inputs["contenders.few_shot"] = digest(settings.few_shot.model_dump(mode="json"))
+    return inputs
+
+
+def chosen(home: Home, answering: Answering, name: str) -> Proposal | None:
+    """What was chosen of a contender in place of what tunesmith.yaml says; None where nothing was, or it lapsed."""
+    found = home.latest("choice", name, Choice)
+    if found is None or found[0].chosen is None or lapsed(home, answering, name):
+        return None
+    return found[0].chosen
+
+
+def lapsed(home: Home, answering: Answering, name: str) -> str:
+    """What has changed since a contender was chosen so that this no longer applies; empty where nothing has."""
+    found = home.latest("choice", name, Choice)
+    if found is None or found[0].chosen is None:
+        return ""
+    choice, entry = found
+    if ERASED in found[0].chosen.instructions:
+        return "what its instructions quote"
+    now = choice_inputs(home, answering, name, choice.metric) | {"model": answering.model_now(name)}
+    return changed_since(entry, {key: value for key, value in now.items() if key in BINDING})
+
+
+def choice_of(home: Home, record: Contender) -> Choice | None:
+    """The search that ``record``, or the contender that it is the constrained twin of, is the winner of."""
+    found = home.latest("choice", record.name.removesuffix(CONSTRAINED), Choice)
+    if found is None or found[0].chosen is None:
+        return None
+    choice = found[0]
+    won = next(t for t in choice.tries if t.number == choice.best)
+    if record.hash == won.contender:
+        return choice
+    said = (record.instructions, record.settings.get("count", 0), record.settings.get("way", "cover"))
+    same = said == (won.proposal.instructions, won.proposal.count, won.proposal.way)
+    return choice if same and record.inputs.get("split") == choice.inputs.get("split") else None
+
+
+def outdated(home: Home, answering: Answering, metric: str) -> Iterator[str]:
+    """What has changed since, for each contender that is what a search chose."""
+    for name in dict.fromkeys(entry.name for entry in home.index("choice")):
+        current = home.latest("contender", name, Contender)
+        if current is None or choice_of(home, current[0]) is None:
+            continue
+        now = choice_inputs(home, answering, name, metric)
+        if not _asks_as_named(answering, current[0]):
+            now["model"] = ""
+        if changed := changed_since(home.index("choice", name)[-1], now):
+            yield f"{changed} changed since {name} was chosen (`tunesmith baseline --best {name}`)"
+
+
+def _asks_as_named(answering: Answering, record: Contender) -> bool:
+    """Whether the settings still name the model that it asks; whether its files are the same is not looked at."""
+    try:
+        return answering.server(model_named(record.name)).base == record.model
+    except TunesmithError:
+        return False

@@ -1,0 +1,28 @@
+"""Which prices a contender's answers have: those of the provider that its model is at, or of this machine."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tunesmith.core.naming import model_named
+from tunesmith.decision.config import CostsConfig
+from tunesmith.decision.costs import Figures
+from tunesmith.workspace.home import Home
+
+__all__ = ["at_its_prices"]
+
+TOKENS = ("usd_per_million_input_tokens", "usd_per_million_output_tokens")
+
+
+def at_its_prices(home: Home, figures: Figures) -> tuple[Figures, CostsConfig]:
+    """The figures, knowing whether their model is hosted, and the costs with the prices of that model."""
+    settings, model = home.settings, model_named(figures.name)
+    asked = figures.prompt_tokens is not None
+    if model is None:
+        return replace(figures, hosted=asked and settings.model.base_url is not None), settings.costs
+    server = settings.contenders.models.get(model)
+    if server is None or server.base_url is None:
+        return figures, settings.costs
+    prices = {key: getattr(server, key) for key in TOKENS}
+    figures = replace(figures, hosted=asked, prices=f"contenders.models.{model}")
+    return figures, settings.costs.model_copy(update=prices)

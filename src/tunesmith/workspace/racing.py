@@ -1,0 +1,322 @@
+"""A search for the best way to ask one model: tries race on validation rows, the winner is looked at on fresh ones.
+
+Each try is a frozen contender whose answers are kept, so a search that was interrupted goes on where it was, and one
+with more calls asks only for what is new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace as with_changes
+from statistics import fmean
+
+from msgspec.structs import replace
+
+from tunesmith.contenders import contender_kind, open_contender
+from tunesmith.contenders.config import BestConfig
+from tunesmith.contenders.halving import Rung, answers_of, rungs
+from tunesmith.contenders.kind import Predicting
+from tunesmith.core.choices import Choice, Proposal, Try
+from tunesmith.core.codec import digest
+from tunesmith.core.contenders import Answer, Contender
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.examples import Example
+from tunesmith.core.naming import kind_named, model_named
+from tunesmith.core.progress import Progress, quiet
+from tunesmith.core.store.erasing import ERASED
+from tunesmith.evaluation.choosing import at_most, compared, flattered, in_words
+from tunesmith.evaluation.comparison import compare
+from tunesmith.evaluation.scores import score
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.choice_plan import ChoicePlan, Round
+from tunesmith.workspace.choices import choice_inputs
+from tunesmith.workspace.proposing import Proposer, Wrong, proposals
+from tunesmith.workspace.repeats import watched_metric
+
+__all__ = ["Race"]
+
+MOST_LOST = 0.1
+"""Share of its answers that a try may lose, to errors or because its prompts are too long."""
+LOOKED_AT = 3
+"""Rows whose prompts say how long those of a try are."""
+
+
+class Race:
+    """One search."""
+
+    def __init__(self, answering: Answering, name: str, config: BestConfig, progress: Progress = quiet) -> None:
+        """``name``: prompt or few_shot, or one of them of another model."""
+        self.home, self.answering, self.name = answering.home, answering, name
+        self.config, self.progress = config, progress
+        self.metric, task = watched_metric(self.home), self.home.task
+        self.constrained = self.home.settings.contenders.constrained and task.constraint() is not None
+        self._context = answering.context(constrained=self.constrained, model=model_named(name))
+        self.validation, self.rows, self.held = self._sides()
+        self._proposer: Proposer | None = None
+        if config.proposer and kind_named(name) == "prompt":
+            self._proposer = Proposer(answering, config.proposer, config, self.metric)
+        self.inputs = choice_inputs(self.home, answering, name, self.metric) | {"model": answering.model_now(name)}
+        self._proposals, self.left_out = proposals(answering, name, config)
+        self.tries: list[Try] = []
+        self._records: dict[int, Contender] = {}
+        self._answers: dict[int, dict[str, Answer]] = {}
+        self._asked = 0
+        self._asked_rounds = 0
+        for proposal in self._proposals:
+            self._enter(proposal)
+        self._rounds = rungs(len(self.tries) + self._wanted, len(self.rows), config.calls, 2 * len(self.held))
+
+    @property
+    def _wanted(self) -> int:
+        """Instructions that the proposer is asked for."""
+        return self.config.rounds * self.config.proposals if self._proposer else 0
+
+    @property
+    def _most(self) -> int:
+        """Answers that it asks for, at most."""
+        return answers_of(self._rounds) + 2 * len(self.held)
+
+    def plan(self) -> ChoicePlan:
+        """What it would take; asks nothing."""
+        calls, server = self._most, self.answering.server(model_named(self.name))
+        priced = None not in (server.usd_per_million_input_tokens, server.usd_per_million_output_tokens)
+        (seconds, usd), longer = self._measured(), self._longer()
+        because = {} if seconds is not None else {"seconds": f"no answer of {self.name} is there to go by"}
+        if usd is None:
+            because["usd"] = f"no answer of {self.name} is there to go by" if priced else "its model has no price"
+        return ChoicePlan(
+            contender=self.name,
+            metric=self.metric,
+            tries=len(self.tries) + self._wanted,
+            proposed=self._wanted,
+            rounds=tuple(Round(tries=rung.tries, rows=rung.rows) for rung in self._rounds),
+            rows=self._rounds[-1].rows,
+            held_back=len(self.held),
+            calls=calls,
+            seconds=None if seconds is None else seconds * calls * longer,
+            usd=None if usd is None else usd * calls * longer,
+            budget_usd=self.home.settings.budget.usd if priced and server.base_url else None,
+            because=because,
+        )
+
+    def run(self) -> Choice:
+        """Race the tries, look at the winner on the rows held back, and keep the choice.
+
+        Raises:
+            TunesmithError: No try could be measured.
+        """
+        self._go_on()
+        first, *later = self._rounds
+        self._measure([t.number for t in self.tries], first)
+        while self._proposer and self._asked_rounds < self.config.rounds:
+            new = [number for proposal in self._written() if (number := self._enter(proposal))]
+            self._keep()  # what was written was paid for
+            self._measure(new, first)
+        for rung in later:
+            self._measure(self._thinned(rung.tries), rung)
+        return self._chosen(self._rounds[-1].rows)
+
+    def _sides(self) -> tuple[list[Example], list[Example], list[Example]]:
+        """Validation rows: all, those that tries are measured on in order, and those held back. Groups stay whole."""
+        ids, seed = set(self.answering.split.validation), self.config.seed
+        rows = [e for e in self.home.examples() if e.id in ids]
+        if not rows:
+            raise TunesmithError(
+                "The validation side is empty, so nothing can be chosen on it.",
+                "split again with a larger share, e.g. `tunesmith split --validation 0.15`",
+            )
+        ordered = sorted(rows, key=lambda e: (digest([seed, e.group or e.id]), digest([seed, e.id])))
+        count = round(len(rows) * self.config.held_back) if len(rows) >= self.config.least_rows else 0
+        while 0 < count < len(ordered) and (g := ordered[count - 1].group) is not None and ordered[count].group == g:
+            count += 1
+        if count >= len(ordered):  # one group is nearly all there is
+            count = 0
+        searched = sorted(ordered[count:], key=lambda e: digest([seed, "order", e.id]))
+        return rows, searched, ordered[:count]
+
+    def _enter(self, proposal: Proposal) -> int | None:
+        """Freeze a try; None where another asks the very same."""
+        number = len(self.tries) + 1
+
+        def chosen(kind: str) -> Proposal | None:
+            return None if number == 1 else proposal
+
+        record = contender_kind[kind_named(self.name)].make(with_changes(self._context, chosen=chosen))
+        if any(_asks_the_same(record, other) for other in self._records.values()):
+            return None
+        self._records[number] = record
+        self._answers[number] = {}
+        self.tries.append(Try(number=number, proposal=proposal, contender=record.hash))
+        return number
+
+    def _measure(self, numbers: Sequence[int], rung: Rung) -> None:
+        """Answer and score the first rows of the race with these tries."""
+        rows = self.rows[: rung.rows]
+        for number in numbers:
+            self.home.save("try", self.name, self._records[number], self._records[number].inputs)
+            self._set(number, self._scored(number, rows))
+        self._keep()
+
+    def _scored(self, number: int, rows: Sequence[Example]) -> Try:
+        tried, answers = self.tries[number - 1], self._answered(number, rows)
+        found = score(self.home.task, rows, answers, metrics=[self.metric])
+        lost, cut = found.failed / len(rows), found.truncated / len(rows)
+        problem = next((a.problem for a in answers if a.finish_reason == "error" and a.problem), None)
+        if cut > MOST_LOST:
+            problem = f"{found.truncated} of {len(rows)} prompts are longer than the model's context"
+        return replace(
+            tried,
+            rows=len(rows),
+            score=found.metrics.get(self.metric),
+            prompt_tokens=found.prompt_tokens,
+            state="failed" if max(lost, cut) > MOST_LOST else "kept",
+            problem=problem if max(lost, cut) > MOST_LOST else found.unmeasured.get(self.metric),
+        )
+
+    def _answered(self, number: int, rows: Sequence[Example]) -> list[Answer]:
+        """The answers of a try to ``rows``; those not yet there are asked for."""
+        new = [e for e in rows if e.id not in self._answers[number]]
+        before, most = self._asked, self._most
+
+        def told(done: int, total: int, note: str = "") -> None:
+            self.progress(min(before + done, most), most, f"try {number} of {len(self.tries)}")
+
+        given = self.answering.answers({self.name: self._records[number]}, new, told)[self.name]
+        self._answers[number] |= given
+        self._asked += len(new)
+        return [self._answers[number][e.id] for e in rows]
+
+    def _go_on(self) -> None:
+        """Take up what the proposer has written in an earlier search of the same, interrupted or not."""
+        kept = self.home.latest("choosing", self.name, Choice)
+        if self._proposer and kept and kept[1].inputs == self.inputs and kept[0].proposer == self._proposer.name:
+            for tried in kept[0].tries:
+                if tried.proposal.how.startswith(self._proposer.mark) and ERASED not in tried.proposal.instructions:
+                    self._enter(tried.proposal)
+            self._asked_rounds = kept[0].rounds
+            self._proposer.refused.update(kept[0].refused)
+
+    def _written(self) -> list[Proposal]:
+        """What the proposer writes in the next round."""
+        assert self._proposer is not None
+        self._asked_rounds += 1
+        measured = [t for t in self.tries if t.score is not None and t.state == "kept"]
+        if not measured:
+            return []
+        best = min(measured, key=_rank)
+        rows = [e for e in self.rows if e.id in self._answers[best.number]]
+        given = [self._answers[best.number][e.id] for e in rows]
+        right = score(self.home.task, rows, given, metrics=[self.metric]).correct
+        wrong = [
+            Wrong(e, a)
+            for e, a in zip(rows, given, strict=True)
+            if right[e.id] is False or not self.home.task.checkable
+        ]
+        tried = [(t.proposal.instructions, t.score.value) for t in measured if t.score is not None]
+        return self._proposer.write(tried, wrong, self._asked_rounds)
+
+    def _thinned(self, size: int) -> list[int]:
+        """Drop all but the first try and the best of the others, ``size`` together."""
+        alive = [t for t in self.tries if t.state == "kept"]
+        first = [t for t in alive if t.number == 1]
+        others = sorted((t for t in alive if t.number != 1), key=_rank)
+        kept = {t.number for t in (*first, *others[: size - len(first)])}
+        for tried in alive:
+            if tried.number not in kept:
+                self._set(tried.number, replace(tried, state="dropped"))
+        return sorted(kept)
+
+    def _chosen(self, count: int) -> Choice:
+        rows = self.rows[:count]
+        last = [t for t in self.tries if t.state == "kept" and t.score is not None and t.rows == count]
+        if not last:
+            because = next((t.problem for t in self.tries if t.problem), "none was answered")
+            raise TunesmithError(
+                f"None of {len(self.tries)} tries at {self.name} could be measured: {because}.",
+                f"let the model answer first: `tunesmith baseline {self.name}`",
+            )
+        best = min(last, key=_rank)
+        assert best.score is not None
+        fresh, against = self._held_up(best.number)
+        answers = {t.number: [self._answers[t.number][e.id] for e in rows] for t in last}
+        choice = replace(
+            self._record(),
+            tries=compared(self.home.task, rows, answers, self.tries, best.number, self.metric),
+            best=1 if against is not None and against.difference < 0 else best.number,
+            rows=count,
+            held_back=len(self.held),
+            optimism=flattered(self.home.task, rows, list(answers.values()), self.metric, self.config.seed),
+            at_most=at_most(best.score, len(self.tries)) if len(self.tries) > 1 else None,
+            fresh=fresh,
+            against=against,
+        )
+        choice = replace(choice, said=in_words(choice, best, len(self.validation)))
+        self.home.save("choice", self.name, choice, self.inputs)
+        return choice
+
+    def _held_up(self, number: int) -> tuple[Estimate | None, Comparison | None]:
+        """The winner on the rows held back, and beside the first try."""
+        if not self.held:
+            return None, None
+        task = self.home.task
+        given = self._answered(number, self.held)
+        fresh = score(task, self.held, given, metrics=[self.metric]).metrics.get(self.metric)
+        if number == 1:
+            return fresh, None
+        first = self._answered(1, self.held)
+        try:
+            return fresh, compare(task, self.held, given, first, self.metric, names=("chosen", "as set"))
+        except NothingToMeasure:
+            return fresh, None
+
+    def _record(self) -> Choice:
+        return Choice(
+            name=self.name,
+            metric=self.metric,
+            constrained=self.constrained,
+            seed=self.config.seed,
+            calls=self.config.calls,
+            tries=tuple(self.tries),
+            proposer=self._proposer.name if self._proposer else None,
+            rounds=self._asked_rounds,
+            left_out=self.left_out,
+            refused=dict(self._proposer.refused) if self._proposer else {},
+            inputs=self.inputs,
+        )
+
+    def _keep(self) -> None:
+        self.home.save("choosing", self.name, self._record(), self.inputs)
+
+    def _set(self, number: int, tried: Try) -> None:
+        self.tries[number - 1] = tried
+
+    def _longer(self) -> float:
+        """How much longer prompts of a try are than those of the first, on average over tries."""
+        lengths = []
+        for record in self._records.values():
+            ready = open_contender(record, self._context)
+            assert not isinstance(ready, Predicting)  # kinds that are searched ask a model
+            asked = [ready.prepare(example) for example in self.rows[:LOOKED_AT]]
+            lengths.append(fmean(sum(len(m.content) for m in request.messages) for request in asked))
+        return fmean(lengths) / max(lengths[0], 1.0)
+
+    def _measured(self) -> tuple[float | None, float | None]:
+        """Mean seconds and price of the answers of the contender that are there."""
+        record = self._records[1]
+        there = [a for a in self.home.store.answers(record.hash).values() if a.finish_reason != "error"]
+        seconds = [a.seconds for a in there if a.seconds is not None and not a.cached]
+        usd = [a.usd for a in there if a.usd is not None]
+        return fmean(seconds) if seconds else None, fmean(usd) if usd else None
+
+
+def _rank(tried: Try) -> tuple[float, float, int]:
+    """Best first: by score, among equals the one with the shorter prompts, then the first."""
+    value = tried.score.value if tried.score is not None else float("-inf")
+    return -value, tried.prompt_tokens or 0.0, tried.number
+
+
+def _asks_the_same(one: Contender, other: Contender) -> bool:
+    return replace(one, inputs={}, settings={}) == replace(other, inputs={}, settings={}) and (
+        one.index is None or one.settings == other.settings
+    )

@@ -1,0 +1,326 @@
+"""Contenders at their best, from the command line: a server that answers by what it is told, and tiny random models."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.cli.driving import typed
+from tests.models.fake_server import FakeServer, says
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import MESSAGES, write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.choices import Choice
+from tunesmith.core.contenders import Contender
+from tunesmith.core.splits import Split
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.racing import Race
+
+TOPIC = {text: label for label, texts in MESSAGES.items() for text in texts.splitlines()}
+BEST = {"least_rows": 10, "held_back": 0.4}
+
+
+def obeys(*signs, writes=None):
+    """A server that answers right where its orders hold one of these signs, and else says the same to everybody."""
+
+    def answer(body, number):
+        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
+        if orders.startswith("You improve the instructions"):
+            return says(writes)
+        return says(TOPIC[message] if any(sign in orders for sign in signs) else "billing", prompt=len(orders))
+
+    return answer
+
+
+def desk(folder, **settings):
+    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"), prompt="text", completion="topic")
+    write_settings(folder / "desk", **({"contenders": {"best": BEST}} | settings))
+    assert typed("-C", folder / "desk", "split", "--validation", "0.4", "--test", "0.2", "--seed", "1").status == 0
+    return folder / "desk"
+
+
+def at(server, **more):
+    return {"base": "m", "base_url": server.url, "embedder": "ngrams", **more}
+
+
+def run(folder, *words):
+    ended = typed("-C", folder, *words, "--json")
+    assert ended.status == 0, ended.err
+    return ended.json
+
+
+def searched(folder, *words):
+    return run(folder, "baseline", "--best", *words)
+
+
+def split_of(folder):
+    return Workspace(folder).home.latest("split", "split", Split)[0]
+
+
+def test_the_search_finds_what_helps_and_the_winner_is_the_contender_from_then_on(tmp_path):
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server))
+        choice = searched(folder, "prompt")["choices"]["prompt"]
+        won = choice["tries"][choice["best"] - 1]
+        assert "Labels:" in won["proposal"]["instructions"]
+        assert won["score"]["value"] == 1.0
+        assert won["standing"] == "best"
+        assert choice["fresh"]["value"] == 1.0
+        assert choice["against"]["difference"] > 0
+        asked = len(server.bodies)
+        tested = run(folder, "evaluate", "prompt", "prompt+schema", "--on", "test")["contenders"]
+    assert tested["prompt+schema"]["metrics"]["accuracy"]["value"] == 1.0
+    assert tested["prompt"]["metrics"]["accuracy"]["value"] == 1.0
+    assert all("Labels:" in body["messages"][0]["content"] for body in server.bodies[asked:])
+    assert {s["name"]: s["state"] for s in run(folder, "status")["stations"]}["baselines"] == "done"
+
+
+def test_no_try_ever_answers_a_test_row(tmp_path):
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server))
+        choices = searched(folder)["choices"]
+    home, split = Workspace(folder).home, split_of(folder)
+    answered = {e for entry in home.index("try") for e in home.store.answers(entry.hash)}
+    assert answered == set(split.validation)
+    texts = {e.prompt for e in home.examples() if e.id in split.test}
+    assert not any(m["content"] in texts for body in server.bodies for m in body["messages"])
+    assert choices["prompt"]["rows"] + choices["prompt"]["held_back"] == len(split.validation)
+
+
+def test_the_budget_is_told_first_and_kept(tmp_path):
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server))
+        plan = searched(folder, "prompt", "--plan", "--calls", "120")["plans"]["prompt"]
+        assert server.bodies == []
+        assert plan["calls"] <= 120
+        assert plan["seconds"] is None and plan["because"]["seconds"]
+        ended = typed("-C", folder, "baseline", "--best", "prompt", "--calls", "120")
+        assert f"at most {plan['calls']} answers" in ended.err
+        home = Workspace(folder).home
+        assert sum(len(home.store.answers(h)) for h in {e.hash for e in home.index("try")}) <= plan["calls"] + 30
+        tries = home.latest("choice", "prompt", Choice)[0].tries
+        assert {t.state for t in tries} == {"kept", "dropped"}
+        assert tries[0].state == "kept"
+
+
+def test_a_search_is_gone_on_with_and_asks_nothing_twice(tmp_path):
+    prices = {"usd_per_million_input_tokens": 1000.0, "usd_per_million_output_tokens": 1000.0}
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server, **prices), budget={"usd": 5.0})
+        stopped = typed("-C", folder, "baseline", "--best", "prompt")
+        assert stopped.status == 2 and "cap" in stopped.err
+        broken_off = len(server.bodies)
+        assert broken_off > 0
+        write_settings(folder, budget={"usd": 1000.0})
+        whole = searched(folder, "prompt")["choices"]["prompt"]
+        sent = [json.dumps([b["messages"], b.get("response_format")]) for b in server.bodies]
+        assert len(set(sent)) == len(sent)
+        asked = len(server.bodies)
+        assert searched(folder, "prompt")["choices"]["prompt"] == whole
+        assert len(server.bodies) == asked
+
+
+def test_a_winner_that_does_not_hold_up_on_fresh_rows_is_not_taken(tmp_path):
+    lucky = set()
+
+    def answer(body, number):
+        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
+        return says(TOPIC[message] if ("Labels:" in orders) == (message in lucky) else "none of them")
+
+    with FakeServer(answer) as server:
+        folder = desk(tmp_path, model=at(server))
+        answering = Answering(Workspace(folder).home)
+        race = Race(answering, "prompt", answering.home.settings.contenders.best)
+        lucky |= {e.prompt for e in race.rows}
+        choice = searched(folder, "prompt")["choices"]["prompt"]
+    assert choice["best"] == 1
+    assert choice["fresh"]["value"] == 0.0
+    assert any("so that stays" in said for said in choice["said"])
+    home = Workspace(folder).home
+    assert home.latest("contender", "prompt", Contender)[0].instructions == home.task.instructions
+
+
+def test_few_shot_goes_on_from_the_instructions_of_prompt_and_finds_its_number_of_examples(tmp_path):
+    def answer(body, number):
+        """Right with eight examples or more, under the better instructions."""
+        orders, shown = body["messages"][0]["content"], len(body["messages"]) - 2
+        right = TOPIC[body["messages"][-1]["content"]]
+        return says(right if "Labels:" in orders and shown in (0, 16) else "billing")
+
+    with FakeServer(answer) as server:
+        folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [2, 8], "calls": 2000}})
+        choice = searched(folder)["choices"]["few_shot"]
+        won = choice["tries"][choice["best"] - 1]["proposal"]
+        assert won["count"] == 8 and "Labels:" in won["instructions"]
+        assert {t["proposal"]["way"] for t in choice["tries"]} == {"cover", "diverse", "hard", "nearest"}
+        scores = run(folder, "evaluate", "few_shot")["contenders"]
+    assert scores["few_shot"]["metrics"]["accuracy"]["value"] == 1.0
+
+
+def test_a_proposer_is_shown_validation_alone_and_its_instructions_race_too(tmp_path):
+    with FakeServer(obeys("MAGIC", writes='{"instructions": "MAGIC: file the message."}')) as server:
+        folder = desk(
+            tmp_path, model=at(server),
+            contenders={"best": BEST, "models": {"writer": {"base": "w", "base_url": server.url, "kinds": []}}},
+        )  # fmt: skip
+        choice = searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]
+        asked = len(server.bodies)
+        assert searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]["best"] == choice["best"]
+        assert len(server.bodies) == asked
+    won = choice["tries"][choice["best"] - 1]
+    assert won["proposal"]["instructions"] == "MAGIC: file the message."
+    assert won["proposal"]["how"].startswith("written by writer")
+    assert choice["refused"] == {"said before": 7}
+    written = [body for body in server.bodies if body["model"] == "w"]
+    home, split = Workspace(folder).home, split_of(folder)
+    secret = [e.prompt for e in home.examples() if e.id in split.test]
+    assert written and not any(text in body["messages"][-1]["content"] for body in written for text in secret)
+
+
+def test_instructions_that_quoted_an_erased_row_are_no_longer_asked_with(tmp_path):
+    quoted = {}
+
+    def answer(body, number):
+        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
+        if orders.startswith("You improve the instructions"):
+            return says(json.dumps({"instructions": f"MAGIC {quoted['text']}"}))
+        return says(TOPIC[message] if "MAGIC" in orders else "billing")
+
+    with FakeServer(answer) as server:
+        folder = desk(
+            tmp_path, model=at(server),
+            contenders={"best": BEST, "models": {"writer": {"base": "w", "base_url": server.url, "kinds": []}}},
+        )  # fmt: skip
+        home, side = Workspace(folder).home, set(split_of(folder).validation)
+        row = next(e for e in home.examples() if e.id in side and len(e.prompt) > 30)
+        quoted["text"] = row.prompt
+        searched(folder, "prompt", "--proposer", "writer")
+        assert row.prompt in home.latest("contender", "prompt", Contender)[0].instructions
+        assert typed("-C", folder, "data", "erase", row.id).status == 0
+        ended = typed("-C", folder, "evaluate", "prompt")
+        assert ended.status == 2 and "No contender is prepared" in ended.err
+        ended = typed("-C", folder, "baseline", "prompt")
+        assert "what its instructions quote changed since prompt was chosen" in ended.err
+    kept = [p for p in (folder / ".tunesmith").rglob("*") if p.is_file()]
+    assert [p.name for p in kept if row.prompt.encode() in p.read_bytes()] == []
+
+
+def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
+    def baselines():
+        return next(s for s in run(folder, "status")["stations"] if s["name"] == "baselines")
+
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [1, 2]}})
+        searched(folder)
+        bar = Workspace(folder).home.settings.bar.model_dump(mode="json")
+        write_settings(folder, bar=bar | {"metric": "macro_f1"})
+        assert baselines()["state"] == "stale"
+        assert "the bar's metric changed since prompt was chosen" in baselines()["because"]
+        write_settings(folder, bar=bar)
+        assert baselines()["state"] == "done"
+        if Workspace(folder).home.latest("choice", "few_shot", Choice)[0].chosen is None:
+            pytest.fail("the search for few_shot found nothing better, so the rest shows nothing")
+        write_settings(folder, contenders={"best": BEST | {"counts": [1, 2]}, "few_shot": {"count": 3}})
+        assert "contenders.few_shot changed since few_shot was chosen" in baselines()["because"]
+        ended = typed("-C", folder, "baseline", "few_shot")
+        assert "as tunesmith.yaml has it again" in ended.err
+        home = Workspace(folder).home
+        assert home.latest("contender", "few_shot", Contender)[0].settings["count"] == 3
+        assert baselines()["state"] == "done"
+
+
+def test_tries_whose_prompts_do_not_fit_are_told_as_failed(tmp_path):
+    model = build_tiny(tmp_path / "tiny", context=400)
+    folder = desk(
+        tmp_path, model={"base": str(model), "embedder": "ngrams"},
+        contenders={"best": BEST | {"counts": [1, 16], "ways": ["cover"]}},
+    )  # fmt: skip
+    choice = searched(folder, "few_shot")["choices"]["few_shot"]
+    long = [t for t in choice["tries"] if t["proposal"]["count"] == 16]
+    assert [t["state"] for t in long] == ["failed"]
+    assert long[0]["problem"]
+
+
+def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
+    base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
+    with FakeServer(obeys("Name", "Label", "one of these")) as server:
+        folder = desk(
+            tmp_path, model={"base": str(base), "embedder": "ngrams"},
+            costs={"machine_usd_per_hour": 1.0, "requests_per_month": 1000},
+            budget={"usd": 1.0},
+            contenders={"models": {
+                "other": {"base": str(other)},
+                "far": {"base": "f", "base_url": server.url, "kinds": ["prompt", "few_shot", "retrieval"],
+                        "usd_per_million_input_tokens": 2.0, "usd_per_million_output_tokens": 8.0},
+                "free": {"base": "g", "base_url": server.url, "kinds": ["prompt"]},
+            }},
+        )  # fmt: skip
+        assert typed("-C", folder, "check").status in (0, 1)
+        run(folder, "baseline")
+        scores = run(folder, "evaluate", "--on", "test")["contenders"]
+    kinds = {"prompt", "few_shot", "retrieval"}
+    wanted = {f"{k}{m}{t}" for m in ("", ":other", ":far") for k in kinds for t in ("", "+schema")}
+    wanted -= {"retrieval:other", "retrieval:other+schema"}
+    assert wanted | {"prompt:free", "constant", "classifier"} <= set(scores)
+    assert scores["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
+    assert scores["prompt:far"]["metrics"]["accuracy"]["n"] == scores["prompt"]["metrics"]["accuracy"]["n"]
+    home = Workspace(folder).home
+    said = {
+        n: {a.text for a in home.store.answers(scores[n]["contender"]).values()} for n in ("prompt", "prompt:other")
+    }
+    assert said["prompt"] != said["prompt:other"]
+    sheets = run(folder, "cost")["contenders"]
+    assert sheets["prompt:far"]["usd_per_thousand"] == pytest.approx(1000 * scores["prompt:far"]["usd"])
+    assert sheets["prompt:free"]["usd_per_thousand"] is None
+    assert "contenders.models.free.usd_per_million_input_tokens" in sheets["prompt:free"]["reasons"]["usd_per_thousand"]
+    decision = run(folder, "decide")
+    assert any("prompt:far" in line for line in decision["because"])
+    html = Path(run(folder, "report")["dossier"]).read_text(encoding="utf-8")
+    assert "few_shot:far+schema" in html and "nother model with written instructions" in html
+    assert run(folder, "report", "--verify")["verified"]
+
+
+def test_a_model_that_is_taken_out_is_no_contender_any_more(tmp_path):
+    base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
+    model = {"base": str(base), "embedder": "ngrams"}
+    folder = desk(tmp_path, model=model, contenders={"models": {"other": {"base": str(other)}}})
+    run(folder, "baseline", "constant", "prompt:other")
+    write_settings(folder, contenders={})
+    assert set(run(folder, "evaluate")["contenders"]) == {"constant"}
+    ended = typed("-C", folder, "evaluate", "prompt:other")
+    assert ended.status == 2 and "no prepared contender" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "says_so"),
+    [
+        (("--best", "classifier"), "no contender that a search makes better 'classifier'"),
+        (("--best", "--calls", "3"), "greater than or equal to 20"),
+        (("--plan",), "belong to a search"),
+        (("--calls", "100"), "belong to a search"),
+        (("prompt:nowhere",), "no untuned contender 'prompt:nowhere'"),
+        (("--best", "prompt", "--proposer", "nobody"), "no model 'nobody'"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(tmp_path, words, says_so):
+    with FakeServer(obeys("Labels:")) as server:
+        ended = typed("-C", desk(tmp_path, model=at(server)), "baseline", *words)
+    assert ended.status == 2
+    assert says_so in ended.err
+    assert "To mend it" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("models", "says_so"),
+    [
+        ({"far": {"bas": "x"}}, "did you mean 'base'"),
+        ({"a:b": {"base": "x"}}, "contenders.models"),
+        ({"far": {"base": "x", "kinds": ["tuned"]}}, "contenders.models.far.kinds"),
+    ],
+)
+def test_a_wrong_model_in_the_settings_is_named(tmp_path, models, says_so):
+    folder = desk(tmp_path)
+    write_settings(folder, contenders={"models": models})
+    ended = typed("-C", folder, "status")
+    assert ended.status == 2
+    assert says_so in ended.err
