@@ -7,9 +7,9 @@ from tests.evaluation.desk import TEXT, asked
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.task import Field, Task
+from tunesmith.core.words import words
 from tunesmith.evaluation.metrics import metric
 from tunesmith.evaluation.metrics.rouge import common_subsequence, text_rouge_l, text_rouge_n
-from tunesmith.evaluation.metrics.words import words
 from tunesmith.evaluation.scored import Scored
 
 NASTY = [

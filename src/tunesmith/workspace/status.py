@@ -22,6 +22,7 @@ from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.retrieval import RetrievalReport, retrieval_inputs
 from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
@@ -117,7 +118,18 @@ class _Walk:
         if changed := self._split_changed(found[1]):
             return "stale", f"{changed} changed since"
         names = [n for n, c in found[0].contenders.items() if c.kind != "tuned"]
-        return ("done", f"measured on validation: {', '.join(names)}") if names else ("ready", "none measured yet")
+        if not names:
+            return "ready", "none measured yet"
+        return "done", f"measured on validation: {', '.join(names)}{self._searches()}"
+
+    def _searches(self) -> str:
+        found = self.home.latest("retrieval", "validation", RetrievalReport)
+        try:
+            if found is None or changed_since(found[1], retrieval_inputs(self.home)):
+                return ""
+        except TunesmithError:  # train examples are gone: what was measured is not what there is now
+            return ""
+        return f"; searches measured: {found[0].best} the best of {found[0].tries}"
 
     def _tuning(self) -> tuple[State, str]:
         record = self.home.latest("contender", "tuned", Contender)

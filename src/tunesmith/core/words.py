@@ -1,4 +1,4 @@
-"""Words of a text in any script, for metrics that compare words."""
+"""Words of a text in any script, for what compares texts by their words."""
 
 from __future__ import annotations
 
