@@ -8,9 +8,9 @@ from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.task import Field, Task
+from tunesmith.core.words import words
 from tunesmith.evaluation.metrics import metric
 from tunesmith.evaluation.metrics.rouge import common_subsequence, text_rouge_l, text_rouge_n
-from tunesmith.evaluation.metrics.words import words
 from tunesmith.evaluation.scored import Scored
 
 NASTY = [

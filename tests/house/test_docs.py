@@ -21,6 +21,7 @@ ROAD = (
     "review",
     "split",
     "contenders",
+    "retrieval",
     "tuning",
     "forgetting",
     "evaluation",

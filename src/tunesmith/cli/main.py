@@ -35,6 +35,7 @@ VERBS = (
     "select",
     "baseline",
     "curve",
+    "retrieval",
     "tune",
     "forgetting",
     "evaluate",

@@ -10,10 +10,18 @@ from tunesmith.core.choices import Way
 from tunesmith.core.config import Config
 from tunesmith.core.contenders import TooLong
 
-__all__ = ["BestConfig", "ClassifierConfig", "ContendersConfig", "FewShotConfig", "OtherModel", "RetrievalConfig"]
-
+__all__ = [
+    "BestConfig",
+    "ClassifierConfig",
+    "ContendersConfig",
+    "FewShotConfig",
+    "OtherModel",
+    "RetrievalConfig",
+    "SearchWith",
+]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+SearchWith = Literal["dense", "lexical", "hybrid"]
 
 
 class FewShotConfig(Config):
@@ -72,6 +80,14 @@ class RetrievalConfig(Config):
     chunk_words: int = Field(180, ge=20)
     """A longer document is searched and quoted in passages of at most so many words, each overlapping the one before by
     a sixth; a shorter one stays whole. 180 English words are about what MiniLM reads of a text."""
+    search: SearchWith = "dense"
+    """How the nearest ones are found. dense: by embeddings; lexical: by the words they share with the message, rare
+    ones first (BM25); hybrid: by both, their two rankings fused. `tunesmith retrieval` measures which is best here."""
+    rerank: str | None = Field(None, min_length=1)
+    """What looks again at the first of those found. maxsim: each token of the message against those of the text, with
+    the same embedder; or a folder with a cross-encoder. Unset, nothing does."""
+    candidates: int = Field(20, ge=2, le=100)
+    """How many of the first places `rerank` looks at again."""
 
 
 class ClassifierConfig(Config):

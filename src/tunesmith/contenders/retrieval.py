@@ -4,40 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-
+from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.contenders.few_shot import shown
 from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
 from tunesmith.contenders.known import Known
 from tunesmith.contenders.passages import chunk_words_for, passages
+from tunesmith.contenders.searching import Index, Way
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Document, Example, Message
 from tunesmith.models.embedder import Embedder
-from tunesmith.models.neighbours import nearest
 
-__all__ = ["Finder", "Retrieval", "index_hash", "same_index"]
+__all__ = ["Finder", "Retrieval", "index_hash", "same_index", "way_of"]
 
-Vectors = np.ndarray[Any, np.dtype[np.float32]]
+PLAIN = Way()
 
 
 class Finder:
-    """Finds what a prompt shows beside the message: by cosine similarity of embeddings, exactly.
+    """Finds what a prompt shows beside the message.
 
     Opens the embedder only where there is something to find.
     """
 
     def __init__(
         self, known: Known, embedder: Callable[[], Embedder], examples: int, documents: int,
-        chunk_words: int | None = None,
+        chunk_words: int | None = None, way: Way = PLAIN,
     ) -> None:  # fmt: skip
         """``examples``, ``documents``: how many of each a prompt shows; of longer documents than ``chunk_words``,
         passages."""
         self._known, self._open, self._counts = known, embedder, (examples, documents)
-        self._chunk_words = chunk_words
+        self._chunk_words, self._way = chunk_words, way
 
     def messages(self, instructions: str, example: Example, *, learnt: bool = False) -> tuple[Message, ...]:
         """What a model is asked. The nearest example stands last, next to the message.
@@ -47,20 +45,26 @@ class Finder:
                 example itself nor another of its group or with its prompt. No test example will find those either.
         """
         examples, documents = self._counts
-        near: list[Example] = []
-        if examples and self._known.train:
-            barred = self._akin(example) if learnt else set[int]()
-            found = self._nearest(example.prompt, self._examples, examples + len(barred))
-            near = [self._known.train[n] for n in found if n not in barred][:examples]
-        quoted: list[Document] = []
-        if documents and self._known.documents:
-            found = self._nearest(example.prompt, self._documents, documents)
-            quoted = [self._passages[n] for n in found]
+        near = self.near_examples(example, examples, self._way, apart=learnt)
+        quoted = [passage for passage, _ in self.near_passages(example, documents, self._way)]
         return head(instructions, example, _quote(quoted)) + shown(reversed(near)) + turns(example)
 
-    def _akin(self, example: Example) -> set[int]:
+    def near_examples(self, example: Example, count: int, way: Way, *, apart: bool) -> list[Example]:
+        """The train examples that fit best, best first; ``apart``: neither itself nor one of its group or prompt."""
+        if not count or not self._known.train:
+            return []
+        barred = self.akin(example) if apart else frozenset[int]()
+        return [self._known.train[n] for n in self._examples.ranking(example.prompt, count, way, barred)]
+
+    def near_passages(self, example: Example, count: int, way: Way) -> list[tuple[Document, str]]:
+        """The passages that fit best, best first, each with the id of the document that it is of."""
+        if not count or not self._known.documents:
+            return []
+        return [self._passages[n] for n in self._documents.ranking(example.prompt, count, way)]
+
+    def akin(self, example: Example) -> frozenset[int]:
         """Numbers of the train examples that would stand on the same side of any split as ``example``."""
-        return {n for mark in _marks(example) for n in self._marked.get(mark, ())}
+        return frozenset(n for mark in _marks(example) for n in self._marked.get(mark, ()))
 
     @cached_property
     def _marked(self) -> dict[tuple[str, str], list[int]]:
@@ -70,25 +74,17 @@ class Finder:
                 marked.setdefault(mark, []).append(number)
         return marked
 
-    def _nearest(self, prompt: str, among: Vectors, count: int) -> list[int]:
-        indices, _ = nearest(self._embedder.embed([prompt]), among, count)
-        return [int(i) for i in indices[0]]
+    @cached_property
+    def _examples(self) -> Index:
+        return Index([e.prompt for e in self._known.train], self._open)
 
     @cached_property
-    def _embedder(self) -> Embedder:
-        return self._open()
+    def _documents(self) -> Index:
+        return Index([f"{d.title}\n{d.text}" for d, _ in self._passages], self._open)
 
     @cached_property
-    def _examples(self) -> Vectors:
-        return self._embedder.embed([e.prompt for e in self._known.train])
-
-    @cached_property
-    def _documents(self) -> Vectors:
-        return self._embedder.embed([f"{d.title}\n{d.text}" for d in self._passages])
-
-    @cached_property
-    def _passages(self) -> list[Document]:
-        return [passage for document in self._known.documents for passage in passages(document, self._chunk_words)]
+    def _passages(self) -> list[tuple[Document, str]]:
+        return [(part, whole.id) for whole in self._known.documents for part in passages(whole, self._chunk_words)]
 
 
 @contender_kind("retrieval")
@@ -98,7 +94,8 @@ class Retrieval:
         same_index(record, context)
         settings = record.settings
         counts = settings["examples"], settings["documents"]
-        self._finder = Finder(context.known, context.embedder, *counts, settings.get("chunk_words"))
+        way = Way.of(settings)
+        self._finder = Finder(context.known, context.embedder, *counts, settings.get("chunk_words"), way)
 
     @classmethod
     def make(cls, context: Context) -> Contender:
@@ -106,24 +103,33 @@ class Retrieval:
         settings = {"examples": config.examples, "documents": config.documents}
         words = chunk_words_for(context.known.documents, config.chunk_words)
         settings |= {"chunk_words": words} if words else {}  # without long documents the record is as it ever was
-        return record_for("retrieval", context, index=index_hash(context, words), settings=settings)
+        way = way_of(config)
+        index = index_hash(context, words, way)
+        return record_for("retrieval", context, index=index, settings=settings | way.settings)
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example))
 
 
-def index_hash(context: Context, chunk_words: int | None) -> str:
-    """Names what is searched, and by which embeddings; ``chunk_words`` where some documents are cut into passages."""
-    return digest([context.known.hash, context.embedder().hash, *([chunk_words] if chunk_words else [])])
+def way_of(config: RetrievalConfig) -> Way:
+    """The way to search that the settings name."""
+    return Way(search=config.search, rerank=config.rerank, candidates=config.candidates)
+
+
+def index_hash(context: Context, chunk_words: int | None, way: Way = PLAIN) -> str:
+    """Names what is searched, and by what; ``chunk_words`` where some documents are cut into passages."""
+    return digest([context.known.hash, *way.named_by(context.embedder), *([chunk_words] if chunk_words else [])])
 
 
 def same_index(record: Contender, context: Context) -> None:
     """Make sure that ``record`` still finds what it found when it was made.
 
     Raises:
-        TunesmithError: The train side, the documents or the embedder have changed.
+        TunesmithError: The train side, the documents, the embedder or what re-ranks have changed.
     """
-    if record.index is not None and record.index != index_hash(context, record.settings.get("chunk_words")):
+    if record.index is None:
+        return
+    if record.index != index_hash(context, record.settings.get("chunk_words"), Way.of(record.settings)):
         raise TunesmithError(
             f"What {record.name} searches has changed since it was prepared.",
             f"prepare it again with `tunesmith {'tune' if record.kind == 'tuned' else f'baseline {record.kind}'}`",

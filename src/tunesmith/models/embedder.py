@@ -59,6 +59,10 @@ class Embedder(Protocol):
         """Tokens of each text that lie behind what the embedder reads."""
         ...
 
+    def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """The vectors of each text's tokens, as far as the embedder reads."""
+        ...
+
 
 def open_embedder(name: str = "minilm", pull_missing: bool = False) -> Embedder:
     """The embedder ``name``: "minilm", or "ngrams".
@@ -181,8 +185,7 @@ class Ngrams:
         """Shape (n, 4096), float32. A text without letters or digits is all zeros."""
         vectors = np.zeros((len(texts), self.dimensions), np.float32)
         for row, text in enumerate(texts):
-            words = re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
-            for code, count in Counter(chain.from_iterable(map(_codes, words))).items():
+            for code, count in Counter(chain.from_iterable(map(_codes, _words(text)))).items():
                 vectors[row, code % self.dimensions] += (1 + math.log(count)) * (1 if code >> 63 else -1)
             if row % 1000 == 999:
                 progress(row + 1, len(texts), "embedding")
@@ -193,6 +196,15 @@ class Ngrams:
     def truncated(self, texts: Sequence[str]) -> list[int]:
         """Nothing is cut: all of a text counts."""
         return [0] * len(texts)
+
+    def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
+        """A vector a word, of the first 256: as many as MiniLM reads of tokens."""
+        words = [_words(text)[:256] for text in texts]
+        return [TokenVectors(self.embed(found), np.ones(len(found), np.bool_)) for found in words]
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", unicodedata.normalize("NFKC", text).casefold())
 
 
 @lru_cache(1 << 16)

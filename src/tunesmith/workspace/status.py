@@ -25,6 +25,7 @@ from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.repeats import watched_metric
+from tunesmith.workspace.retrieval import RetrievalReport, retrieval_inputs
 from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
@@ -122,7 +123,18 @@ class _Walk:
         if said := self._outdated():
             return "stale", "; ".join(said)
         names = [n for n, c in found[0].contenders.items() if c.kind != "tuned"]
-        return ("done", f"measured on validation: {', '.join(names)}") if names else ("ready", "none measured yet")
+        if not names:
+            return "ready", "none measured yet"
+        return "done", f"measured on validation: {', '.join(names)}{self._searches()}"
+
+    def _searches(self) -> str:
+        found = self.home.latest("retrieval", "validation", RetrievalReport)
+        try:
+            if found is None or changed_since(found[1], retrieval_inputs(self.home)):
+                return ""
+        except TunesmithError:  # train examples are gone: what was measured is not what there is now
+            return ""
+        return f"; searches measured: {found[0].best} the best of {found[0].tries}"
 
     def _outdated(self) -> list[str]:
         """What a search chose, though that rests on what has changed since."""

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.rate import RateDesk
     from tunesmith.workspace.report import Report
+    from tunesmith.workspace.retrieval import RetrievalReport
     from tunesmith.workspace.review import ReviewDesk
     from tunesmith.workspace.search import Found
     from tunesmith.workspace.select import Selection
@@ -253,6 +254,15 @@ class Workspace:
         from tunesmith.workspace.curve import curve
 
         return curve(self.home, progress=progress, **options)
+
+    def retrieval(
+        self, *, relevant: str | Path | None = None, progress: Progress = quiet, **options: Any
+    ) -> RetrievalReport:
+        """Measure how well searches find what a prompt should show. Options: rerank, chunk_words, metric, sample, seed,
+        choose."""
+        from tunesmith.workspace.retrieval import retrieval
+
+        return retrieval(self.home, relevant=Path(relevant) if relevant else None, progress=progress, **options)
 
     def plan(self, *, selection: str | None = None, start: str | None = None, **settings: Any) -> PlanReport:
         """What tuning would take: tokens, steps, memory, time. Settings are as ``tune`` takes them."""

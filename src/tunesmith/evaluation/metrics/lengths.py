@@ -6,8 +6,8 @@ import numpy as np
 
 from tunesmith.core.statistics import FloatArray, Tally
 from tunesmith.core.statistics.tally import ratio
+from tunesmith.core.words import words
 from tunesmith.evaluation.metrics.registry import metric
-from tunesmith.evaluation.metrics.words import words
 from tunesmith.evaluation.scored import Scored
 
 __all__ = ["length_ratio"]

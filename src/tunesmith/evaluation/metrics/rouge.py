@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from tunesmith.core.statistics import Tally, mean_tally
+from tunesmith.core.words import words
 from tunesmith.evaluation.metrics.registry import metric
-from tunesmith.evaluation.metrics.words import words
 from tunesmith.evaluation.scored import Scored
 
 __all__ = ["common_subsequence", "rouge_1", "rouge_2", "rouge_l", "text_rouge_l", "text_rouge_n"]
