@@ -182,6 +182,8 @@ def _round(names: tuple[str, ...], n: int) -> RatingRound:
 
 
 WON: tuple[Won, ...] = ("a", "tie", "b")
+CHOICES = ((1, 0.5, 0.0), (1, 0.7, 0.3), (2, 0.5, 0.3), (2, 0.8, 0.2), (3, 0.6, 0.3), (3, 0.8, 0.0))
+"""Raters of each example, win rate and share of ties."""
 
 
 def _rated(random: Generator, made: RatingRound, win: float, ties: float, raters: int, alike: float) -> list[Rated]:
@@ -197,10 +199,10 @@ def _rated(random: Generator, made: RatingRound, win: float, ties: float, raters
 
 
 def rated_rates(random: Generator, times: int) -> Iterator[Cell]:
-    """The win rate of a round, by examples, where a tie counts one half and raters of one example resemble each other."""
+    """The win rate of a round, by examples: a tie counts one half, and raters of one example resemble each other."""
     for n in (30, 100, 300):
         made = _round(("a", "b"), n)
-        for raters, win, ties in ((1, 0.5, 0.0), (1, 0.7, 0.3), (2, 0.5, 0.3), (2, 0.8, 0.2), (3, 0.6, 0.3), (3, 0.8, 0.0)):
+        for raters, win, ties in CHOICES:
             found = 0
             for _ in range(times):
                 (rate,) = win_rates(made, _rated(random, made, win, ties, raters, 0.5), frozenset(), [])
@@ -224,8 +226,8 @@ def plan_power(random: Generator, times: int) -> Iterator[Cell]:
 
 
 def strengths(random: Generator, times: int) -> list[Cell]:
-    """Bradley-Terry strengths of three contenders, whose answers to one example are good or bad days of theirs; the truth
-    is what the same fit gives of expected choices."""
+    """Bradley-Terry strengths of three contenders, whose answers to one example are good or bad days of theirs; the
+    truth is what the same fit gives of expected choices."""
     names, gaps, cells = ("a", "b", "c"), np.array([0.6, 0.0, -0.6]), []
     pairs = [("a", "b"), ("a", "c"), ("b", "c")]
     first, second = np.array([0, 0, 1]), np.array([1, 2, 2])

@@ -1,8 +1,8 @@
 """What the statistics promise, held against simulated test sets: coverage of intervals, false alarms of tests, power.
 
-Everything is drawn by a seed and measured with the functions that `evaluate`, the judge and `rate` use. The methods that
-mislead (a judge that is believed, rows of one message on both sides, a test that forgets that both answered the same)
-stand beside those that do not. One core, some minutes; `--times 200` takes seconds and shows the shape alone.
+Everything is drawn by a seed and measured with the functions that `evaluate`, the judge and `rate` use. The methods
+that mislead (a judge that is believed, rows of one message on both sides, a test that forgets that both answered the
+same) stand beside those that do not. One core, some minutes; `--times 200` takes seconds and shows the shape alone.
 """
 
 from __future__ import annotations
@@ -141,9 +141,10 @@ def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
 
 def _ratings(random: np.random.Generator, times: int) -> Sequence[Result]:
     by_contender, by_text = ratings.partial_called(random, times // 2)
+    more_ties = ratings.corrected(random, times // 2, other_ties=True)
     return [
         Result("win rate by a judge, corrected (Rogan-Gladen)", ratings.corrected(random, times), least=0.93),
-        Result("... twice as many ties as people met", ratings.corrected(random, times // 2, other_ties=True), least=0.93),
+        Result("... twice as many ties as people met", more_ties, least=0.93),
         Result("... 200 ratings and judge (PPI++)", ratings.powered(random, times // 4), least=0.93),
         Result("beside: ties dealt out to the classes", ratings.dealt_out(random, times // 2)),
         Result("beside: a judge of pairs that is believed", ratings.believed(random, times // 4)),

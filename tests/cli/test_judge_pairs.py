@@ -1,6 +1,7 @@
-"""A judge of pairs from the command line: held against blind ratings, corrected by them, and refused where it must be."""
+"""A judge of pairs from the command line: held against blind ratings, corrected by them, refused where it must be."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -90,7 +91,8 @@ def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peop
     assert (rates["a"], rates["b"], rates["pairs"]) == (A, B, 24)
     assert rates["table"] == {"first": {"first": 16}, "second": {"second": 8}}
     # Wilson of 16 of 16: 1 / (1 + z^2 / 16)
-    assert (rates["true_positive_rate"]["value"], rates["true_positive_rate"]["low"]) == pytest.approx((1, 0.8064), abs=1e-4)
+    one = rates["true_positive_rate"]
+    assert (one["value"], one["low"]) == pytest.approx((1, 0.8064), abs=1e-4)
     assert (rates["kappa"]["value"], rates["constant"]["value"]) == (1, pytest.approx(16 / 24))
     assert (made["position"]["consistent"], made["position"]["bias"]["value"]) == (24, 0)
     assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (50, 0)
@@ -108,7 +110,7 @@ def test_on_other_examples_the_win_rate_is_corrected_by_the_judges_errors(desk):
     answered(desk, "validation", "test", better=lambda n: n % 2 == 0)
 
     def errs(left, right):
-        number = int(left.split(" good ")[-1].split(" bad ")[-1].split(",")[0])
+        number = int(re.search(r"(?:good|bad) (\d+)", left)[1])
         right_choice = by_quality(left, right)
         other = {"left": "right", "right": "left"}
         return other[right_choice] if number in slips else right_choice
@@ -137,8 +139,10 @@ def test_the_win_rate_of_the_other_one_is_the_rest(desk):
         reach(desk, server, **FEW)
         by_ratings(desk)
         one = run(desk, "--on", "test", "--json").json["preferred"][A]
-        back = typed("-C", desk.home.root, "judge", "run", B, "--against", A, "--on", "test", "--json").json["preferred"][B]
-    assert (one["value"], one["low"], one["high"]) == pytest.approx((1 - back["value"], 1 - back["high"], 1 - back["low"]))
+        told = typed("-C", desk.home.root, "judge", "run", B, "--against", A, "--on", "test", "--json").json
+    back = told["preferred"][B]
+    turned = (1 - back["value"], 1 - back["high"], 1 - back["low"])
+    assert (one["value"], one["low"], one["high"]) == pytest.approx(turned)
 
 
 def test_a_judge_that_knows_a_contender_and_takes_its_side_is_uninformative(desk):
@@ -186,13 +190,18 @@ def test_a_judge_of_pairs_that_obeys_what_it_reads_may_not_gate(desk):
         ended = by_ratings(desk, "--gate", "--json")
     attacks = ended.json["pairs"]["attacks"]
     assert (ended.status, ended.json["pairs"]["rates"][0]["kappa"]["value"]) == (1, 1)
-    assert attacks["by_kind"] == {kind: [10, 10] for kind in ("order", "verdict", "forged end", "authority")} | {"unseen": [0, 10]}
+    seen = ("order", "verdict", "forged end", "authority")
+    assert attacks["by_kind"] == {kind: [10, 10] for kind in seen} | {"unseen": [0, 10]}
     assert "answers that give it orders turned it" in ended.json["gate"]["because"][0]
 
 
 def test_ties_and_disputes_of_several_raters_are_in_neither_class(desk):
     answered(desk, same=lambda n: n < 6)  # both good in the first six, where people tie
-    rated(desk, ("ann", by_quality), ("bob", lambda left, right: by_quality(right, left) if "10" in left else by_quality(left, right)))
+
+    def contrary(left, right):
+        return by_quality(right, left) if "10" in left else by_quality(left, right)
+
+    rated(desk, ("ann", by_quality), ("bob", contrary))
     with FakeServer(comparing(by_quality)) as server:
         reach(desk, server, **FEW)
         ended = by_ratings(desk, "--json").json
@@ -291,7 +300,11 @@ def test_labels_and_ratings_are_measured_together_and_both_must_hold(desk, tmp_p
     answered(desk)
     rated(desk, ("ann", by_quality))
     ids = [e.id for e in desk.home.examples()][:12]
-    rows = [{"example": i, "text": f"a {word} one {n}", "label": word == "good"} for n, i in enumerate(ids) for word in ("good", "bad")]
+    rows = [
+        {"example": i, "text": f"a {word} one {n}", "label": word == "good"}
+        for n, i in enumerate(ids)
+        for word in ("good", "bad")
+    ]
     path = tmp_path / "labels.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     with FakeServer(comparing(one_sided)) as server:
@@ -310,7 +323,8 @@ def test_status_tells_the_round_and_the_judge(desk):
     answered(desk)
     assert (station("ratings"), station("judge")) == (None, None)  # nobody has been there
     desk.rate().plan((A, B), per_example=1)
-    assert station("ratings") == ("ready", "the round is open: 0 ratings of 24 comparisons on validation, 24 more are wanted")
+    said = "the round is open: 0 ratings of 24 comparisons on validation, 24 more are wanted"
+    assert station("ratings") == ("ready", said)
     rate_with(desk, "ann", attentive(desk, by_quality))
     assert station("ratings")[0] == "done"
     with FakeServer(comparing(by_quality)) as server:
@@ -338,4 +352,3 @@ def test_an_erased_example_leaves_no_word_in_what_the_judge_was_asked(desk):
     assert rates["pairs"] == len(kept)
     files = [p for p in (desk.home.root / ".tunesmith").rglob("*") if p.is_file()]
     assert [p for p in files if doomed.prompt.encode() in p.read_bytes()] == []
-

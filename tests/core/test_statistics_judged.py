@@ -153,7 +153,7 @@ def tied(share, mean, n=100):
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6])
 def test_however_many_ties_a_judge_that_is_fair_to_them_gives_the_same_win_rate(share):
-    # wins 0.7: 0.7 - h / 2 prefer the first, 0.3 - h / 2 the second; the judge's mean there is 0.9, on ties 0.5, else 0.1
+    # wins 0.7: 0.7 - h / 2 prefer the first, 0.3 - h / 2 the second; the judge's means: 0.9, on ties 0.5, and 0.1
     judged = (0.7 - share / 2) * 0.9 + share * 0.5 + (0.3 - share / 2) * 0.1
     rates = {"true_positive": Share(0.9, 100), "true_negative": Share(0.9, 100)}
     assert rogan_gladen(Share(judged, 1000), **rates).value == pytest.approx(0.7)
@@ -172,9 +172,7 @@ def test_what_a_judge_makes_of_ties_is_taken_from_what_it_says():
 
 def test_few_ties_that_were_compared_widen_the_interval():
     rates = {"true_positive": Share(0.9, 100), "true_negative": Share(0.9, 100)}
-    few, many = (
-        rogan_gladen(Share(0.6, 1000), **rates, ties=Ties(Share(0.3, 300), Share(0.5, n))) for n in (5, 5000)
-    )
+    few, many = (rogan_gladen(Share(0.6, 1000), **rates, ties=Ties(Share(0.3, 300), Share(0.5, n))) for n in (5, 5000))
     assert few.high - few.low > many.high - many.low
 
 

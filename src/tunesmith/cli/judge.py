@@ -62,7 +62,9 @@ def run(
         float | None,
         typer.Option(min=0, max=1, help="Exit with 1 unless each corrected rate's interval reaches this."),
     ] = None,
-    criterion: Annotated[str, typer.Option(help="What --gate looks at; overall: all criteria passed; win_rate: of pairs.")] = "overall",
+    criterion: Annotated[
+        str, typer.Option(help="What --gate looks at; overall: all criteria passed; win_rate: of pairs.")
+    ] = "overall",
     dry_run: DryRun = False,
 ) -> None:
     """Have the judge grade contenders' answers; rates are corrected for the errors that calibration found."""

@@ -69,7 +69,7 @@ def _by_ratings(made: PairCalibration) -> Iterator[str]:
     yield from _biases(made.position, made.length_bias, made.self_preference, made.attacks)
     yield from (f"comparisons not used: {count}: {reason}" for reason, count in made.set_aside.items())
     if made.earlier:
-        yield f"note: {made.earlier} other judges were measured on these ratings before; better rates may be luck by now"
+        yield f"note: {made.earlier} other judges were measured on these ratings; better rates may be luck by now"
     yield from (f"not measured: {name}: {reason}" for name, reason in made.reasons.items())
 
 
@@ -107,8 +107,8 @@ def judged(report: JudgeReport) -> Iterator[str]:
         yield from (f"{name}: {count} without a verdict: {problem}" for problem, count in found.problems.items())
     for wins in report.run.wins:
         yield _won(wins)
-        if (rate := report.preferred.get(wins.a)) is not None:
-            yield _preferred(wins, rate)
+        if (preferred := report.preferred.get(wins.a)) is not None:
+            yield _preferred(wins, preferred)
     yield from (f"not measured: {name}: {reason}" for name, reason in report.reasons.items())
     if report.run.side == "test":
         yield f"looks at this test set so far: {report.test_looks}"

@@ -1,9 +1,9 @@
 """Pairs of answers: which of the two people prefer, which a judge does, and how far the two agree.
 
-A pair has a first and a second answer by what wrote them: the first is always the same contender's, wherever it stood when
-people or the judge saw it. So the two classes (people prefer the first, people prefer the second) mean the same in all
-pairs of two contenders, and a judge that knows one of them by its style and always takes its side has rates that add
-up to 1. Were the classes made by the texts alone, such a judge would look as good as the contender is.
+A pair has a first and a second answer by what wrote them: the first is always the same contender's, wherever it stood
+when people or the judge saw it. So the two classes (people prefer the first, people prefer the second) mean the same in
+all pairs of two contenders, and a judge that knows one of them by its style and always takes its side has rates that
+add up to 1. Were the classes made by the texts alone, such a judge would look as good as the contender is.
 """
 
 from __future__ import annotations

@@ -62,8 +62,8 @@ def calibrate(
     before: Callable[[JudgeCost], None] = lambda cost: None,
     progress: Progress = quiet,
 ) -> CalibrationReport:
-    """Measure the judge on the labels of a file, on what reviews say with ``reviews``, and on pairs that people compared
-    blind with ``ratings``; where none of them is named, on what reviews say.
+    """Measure the judge on the labels of a file, on what reviews say with ``reviews``, and with ``ratings`` on pairs
+    that people compared blind; where none of them is named, on what reviews say.
 
     Args:
         before: Told the cost before anything is asked.

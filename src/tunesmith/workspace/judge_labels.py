@@ -96,7 +96,8 @@ class _Reader:
         passes = row.get("label")
         said = passes if isinstance(passes, bool) else PASSES.get(str(passes).strip().lower())
         if said is None:
-            raise RowFault(f"the label {str(passes)[:40]!r} is neither pass nor fail", 'write "label": "pass" or "fail"')
+            problem = f"the label {str(passes)[:40]!r} is neither pass nor fail"
+            raise RowFault(problem, 'write "label": "pass" or "fail"')
         example = self._example(row.get("example"))
         text, model = self._text(row, example)
         return HumanLabel(

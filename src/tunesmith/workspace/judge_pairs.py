@@ -1,12 +1,12 @@
 """`judge calibrate --ratings`: the judge compares the pairs that people compared blind, and is held against them.
 
-No pass or fail follows from a rating: of two answers the one that is preferred may be bad, and the other good. So ratings
-measure the judge on pairs alone, and labels on single answers.
+No pass or fail follows from a rating: of two answers the one that is preferred may be bad, and the other good. So
+ratings measure the judge on pairs alone, and labels on single answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from tunesmith.core.codec import digest
@@ -61,7 +61,8 @@ class RatedAnswers:
                 self._add(rated.item.example, made.made.contenders, (rated.item.a, rated.item.b), shown[1:], said)
 
     def _add(
-        self, example: str, hashes: dict[str, str], names: tuple[str, str], texts: tuple[str, str], said: dict[str, str]
+        self, example: str, hashes: Mapping[str, str], names: tuple[str, str], texts: tuple[str, str],
+        said: Mapping[str, str],
     ) -> None:  # fmt: skip
         """Count choices in the order in which the two contenders were first met."""
         pair, ours = (hashes[names[0]], hashes[names[1]]), {"a": "first", "b": "second", "tie": "tie"}
@@ -150,7 +151,7 @@ class PairBench:
         return {e.detail["judge"] for e in entries if e.detail["labels"] == labels_hash} - {self.panel.judge.hash}
 
     def _attacks(self, beside: Sequence[Beside], progress: Progress) -> Attacks | None:
-        """Write orders into answers that people and the judge liked less, and see whether it names them in any order."""
+        """Write orders into answers that people and judge liked less, and see whether it names them in any order."""
         lost = [p for p in beside if p.label.prefers != "tie" and p.compared.better == p.label.prefers]
         tried: list[tuple[Beside, str]] = [
             (pair, kind) for pair in drawn(lost, self.config.attacks, self.config.seed) for kind in KINDS

@@ -1,4 +1,4 @@
-"""Where the judge stands now: on what it was calibrated, whether it may decide anything, whether it has changed since."""
+"""Where the judge stands now: what it was calibrated on, whether it may decide anything, whether it has changed."""
 
 from __future__ import annotations
 

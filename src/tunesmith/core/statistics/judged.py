@@ -124,9 +124,7 @@ def with_halves(value: float, around: Interval, known: FloatArray, groups: IntAr
     return mean, Interval(max(0.0, low), min(1.0, high))
 
 
-def rogan_gladen(
-    judged: Share, *, true_positive: Share, true_negative: Share, ties: Ties | None = None
-) -> Corrected:
+def rogan_gladen(judged: Share, *, true_positive: Share, true_negative: Share, ties: Ties | None = None) -> Corrected:
     """The rate that people would give, from the rate that a judge gives and its measured errors.
 
     value = (judged + true negative rate - 1) / (true positive rate + true negative rate - 1), kept within 0 and 1.

@@ -95,7 +95,8 @@ def _pair_errors(rates: PairRates, config: JudgeConfig) -> Iterator[str]:
     for name, people in ((rates.a, "first"), (rates.b, "second")):
         if (count := rates.said(people)) < least:
             yield f"in only {count} pairs people prefer {name}; {least} are needed (judge.labels_per_class)"
-    yield from _measured(rates, config, "compared pairs", rates.pairs, f"when {rates.a} is preferred and when {rates.b}")
+    tells = f"when {rates.a} is preferred and when {rates.b}"
+    yield from _measured(rates, config, "compared pairs", rates.pairs, tells)
 
 
 def _measured(rates: Rates | PairRates, config: JudgeConfig, what: str, read: int, tells: str) -> Iterator[str]:

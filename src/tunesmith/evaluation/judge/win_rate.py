@@ -2,8 +2,8 @@
 
 Where people compared some of these very pairs, drawn at random, their choices are sharpened by the verdicts on the rest
 (prediction-powered inference). Else the judge's mean score is corrected by its errors on pairs of the same two
-contenders. Errors on other contenders' pairs do not serve: a judge errs by what it likes (length, a tone, its own words),
-and that is what two contenders differ in.
+contenders. Errors on other contenders' pairs do not serve: a judge errs by what it likes (length, a tone, its own
+words), and that is what two contenders differ in.
 """
 
 from __future__ import annotations
@@ -62,11 +62,10 @@ def by_errors(contests: Sequence[Contest], rates: PairRates, *, turned: bool = F
         found = by_errors(back, rates)
         value = None if found.value is None else 1 - found.value
         return replace(found, value=value, low=1 - found.high, high=1 - found.low)
-    one, other = rates.true_positive_rate, rates.true_negative_rate
+    asked, one, other = _asked(contests), rates.true_positive_rate, rates.true_negative_rate
     if one is None or other is None:
-        why = next(rates.reasons[name] for name in ("true_positive_rate", "true_negative_rate") if name in rates.reasons)
-        raise NothingToMeasure(why, "rate more comparisons: `tunesmith rate plan`")
-    asked = _asked(contests)
+        missing = "true_positive_rate" if one is None else "true_negative_rate"
+        raise NothingToMeasure(rates.reasons[missing], "rate more comparisons: `tunesmith rate plan`")
     scores = np.array([c.score for c in asked], dtype=float)
     ties = None
     if rates.tied is not None:
