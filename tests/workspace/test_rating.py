@@ -31,9 +31,9 @@ def desk(template, tmp_path):
 def test_a_plan_says_what_a_difference_takes_and_freezes_what_is_compared(desk):
     two(desk)
     dry = typed("-C", desk.home.root, "rate", "plan", *SECRET[:2], "--dry-run", "--json").json
-    # Connor (1987): ((1.96 sqrt(0.7) + 0.8416 sqrt(0.7 - 0.04)) / 0.2)^2 = 134.97; two raters that correlate by 0.5
-    # count as 2 / 1.5 of one: 135 * 0.75 = 101.25
-    assert (dry["plan"]["examples"], dry["plan"]["ratings"], dry["round"]) == (102, 204, None)
+    # Connor (1987) with Student's t for 103 degrees of freedom: ((1.9833 sqrt(0.7) + 0.8416 sqrt(0.7 - 0.04)) / 0.2)^2
+    # = 137.25; two raters that correlate by 0.5 count as 2 / 1.5 of one: 138 * 0.75 = 103.5
+    assert (dry["plan"]["examples"], dry["plan"]["ratings"], dry["round"]) == (104, 208, None)
     assert desk.home.index("rating") == []
     made = typed("-C", desk.home.root, "rate", "plan", *SECRET[:2], "--difference", "0.35", "--json").json
     assert made["plan"]["examples"] < dry["plan"]["examples"]
