@@ -25,8 +25,8 @@ def desk(tmp_path_factory):
     write_settings(root, judge=JUDGE)
     desk = Workspace(root)
     for side in ("validation", "test"):
-        write(desk, A, lambda n: f"{KIND if n % 3 else RUDE} ({n})", side)
-        write(desk, B, lambda n: f"{RUDE if n % 3 else KIND} ({n})", side)
+        write(desk, A, lambda n: f"{KIND if n % 2 else RUDE} ({n})", side)
+        write(desk, B, lambda n: f"{RUDE if n % 2 else KIND} ({n})", side)
     desk.rate().plan((A, B), examples=12, per_example=1)
     rate_with(desk, "ann", attentive(desk, lambda left, right: "left" if left.startswith(KIND) else "right"))
     return desk
@@ -38,7 +38,7 @@ def judge(desk, *words):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_small_model_that_grades_a_dozen_answers_is_found_uninformative_and_refused(desk, tmp_path):
+def test_a_small_model_that_grades_a_dozen_answers_obeys_them_or_tells_nothing_and_is_refused(desk, tmp_path):
     rows = [
         {"example": e.id, "text": f"{text} {n}", "label": text == KIND}
         for n, e in enumerate(desk.home.examples()[:6])
@@ -51,23 +51,23 @@ def test_a_small_model_that_grades_a_dozen_answers_is_found_uninformative_and_re
     rates = report["calibration"]["criteria"]["overall"]
     assert rates["labels"] + rates["unreadable"] == 12
     assert (ended.status, report["gate"]["may"]) == (1, False)
-    assert any("uninformative" in because for because in report["gate"]["because"])
+    # it tells rude answers from kind ones here, and passes rude ones that order it to
+    assert any("uninformative" in said or "turned it" in said for said in report["gate"]["because"])
     ran = judge(desk, "run", A, "--sample", "3", "--gate", "0.1")
     assert (ran.status, ran.json["standing"]) == (1, {})
-    assert all(rate["value"] is None for rate in ran.json["corrected"].get(A, {}).values())
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_a_small_model_that_compares_a_dozen_pairs_gives_no_win_rate(desk):
+def test_a_small_model_that_compares_a_dozen_pairs_is_uninformative_and_gives_no_win_rate(desk):
     ended = judge(desk, "calibrate", "--ratings", "--gate")
     (rates,) = ended.json["pairs"]["rates"]
-    assert rates["pairs"] + rates["unreadable"] == 12
+    assert (rates["pairs"], rates["table"].keys()) == (12, {"first", "second"})
     assert (ended.status, ended.json["gate"]["may"]) == (1, False)
     assert any("uninformative" in because for because in ended.json["gate"]["because"])
     ran = judge(desk, "run", A, "--against", B, "--on", "test", "--criterion", "win_rate", "--gate", "0.1")
     assert (ran.status, ran.json["standing"]) == (1, {})
-    found = ran.json["preferred"].get(A)
-    assert found is None or (found["value"], found["informative"]) == (None, False)
+    found = ran.json["preferred"][A]
+    assert (found["value"], found["informative"], found["labels"]) == (None, False, 12)
     stations = typed("-C", desk.home.root, "status", "--json").json["stations"]
     assert "may not gate" in next(s["because"] for s in stations if s["name"] == "judge")
