@@ -59,7 +59,10 @@ def may_choose(judge: Judge, calibration: PairCalibration | None, config: JudgeC
         return Gate(may=False, because=(said,))
     rates = calibration.of(a, b)
     if rates is None:
-        return Gate(may=False, because=("people compared no answers of these two contenders: `tunesmith rate plan`",))
+        return Gate(
+            may=False,
+            because=("people compared no answers of these two contenders: `tunesmith rate plan prompt tuned`",),
+        )
     against = (*_pair_errors(rates, config), *_attacks(calibration.attacks, config, "liked less"))
     if against:
         return Gate(may=False, because=against)
