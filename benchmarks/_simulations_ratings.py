@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from benchmarks._simulations_intervals import Cell, held, wilson
+from benchmarks._simulations_intervals import Cell, Groups, grouped, held, wilson
 from tunesmith.core.ratings import RatingItem, RatingPlan, RatingRound, Won
 from tunesmith.core.statistics import (
     FloatArray,
@@ -93,6 +93,37 @@ def _corrected(random: Generator, judge: PairJudge, judged: FloatArray, ties: in
         )
     made = rogan_gladen(score_share(judged), true_positive=one, true_negative=other, ties=tied)
     return Interval(made.low, made.high)
+
+
+def corrected_groups(random: Generator, times: int) -> list[Cell]:
+    """The same where examples come in groups that resemble one another, in what people prefer and in where the judge
+    errs: as many groups are compared by people as stand in the cell, and four times as many are judged."""
+    cells = []
+    for number in (40, 80):
+        for rated, judged in zip(grouped(number), grouped(4 * number), strict=True):
+            for win in (0.5, 0.7):
+                found = 0
+                for _ in range(times):
+                    people, score = _in_groups(random, rated, win)
+                    one, other = (
+                        score_share((score if kind else 1 - score)[people == kind], _codes(rated, people == kind))
+                        for kind in (1, 0)
+                    )
+                    _, more = _in_groups(random, judged, win)
+                    made = rogan_gladen(score_share(more, judged.codes), true_positive=one, true_negative=other)
+                    found += made.low <= win <= made.high
+                cells.append(Cell(f"wins {win:g}, {rated.name}", found / times, times))
+    return cells
+
+
+def _in_groups(random: Generator, groups: Groups, win: float) -> tuple[FloatArray, FloatArray]:
+    """Whether people prefer the first, and the judge's scores for it: right in 0.85, which a group shares too."""
+    people = groups.right(random, win, 0.3)
+    return people, np.where(groups.right(random, 0.85, 0.3) > 0, people, 1 - people)
+
+
+def _codes(groups: Groups, kept: FloatArray) -> IntArray:
+    return np.asarray(np.unique(groups.codes[kept], return_inverse=True)[1])
 
 
 def dealt_out(random: Generator, times: int) -> list[Cell]:

@@ -145,6 +145,7 @@ def _ratings(random: np.random.Generator, times: int) -> Sequence[Result]:
     return [
         Result("win rate by a judge, corrected (Rogan-Gladen)", ratings.corrected(random, times), least=0.93),
         Result("... twice as many ties as people met", more_ties, least=0.93),
+        Result("... examples in groups", ratings.corrected_groups(random, times // 4), least=0.93),
         Result("... 200 ratings and judge (PPI++)", ratings.powered(random, times // 4), least=0.93),
         Result("beside: ties dealt out to the classes", ratings.dealt_out(random, times // 2)),
         Result("beside: a judge of pairs that is believed", ratings.believed(random, times // 4)),
