@@ -1,8 +1,8 @@
 """What the statistics promise, held against simulated test sets: coverage of intervals, false alarms of tests, power.
 
-Everything is drawn by a seed and measured with the functions that `evaluate` and the judge use. The methods that
-mislead (a judge that is believed, rows of one message on both sides, a test that forgets that both answered the same)
-stand beside those that do not. One core, some minutes; `--times 200` takes seconds and shows the shape alone.
+Everything is drawn by a seed and measured with the functions that `evaluate`, the judge and `rate` use. The methods
+that mislead (a judge that is believed, rows of one message on both sides, a test that forgets that both answered the
+same) stand beside those that do not. One core, some minutes; `--times 200` takes seconds and shows the shape alone.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import _simulations_intervals as intervals
 from benchmarks import _simulations_judges as judges
+from benchmarks import _simulations_ratings as ratings
 from benchmarks import _simulations_tests as tests
 from benchmarks._simulations_intervals import Cell
 
@@ -61,11 +62,12 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks simulations", description=__doc__)
     parser.add_argument("--times", type=int, default=4000, help="simulated test sets a cell")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help="this part alone; repeatable")
     options = parser.parse_args(arguments)
     print("| what | cells | times | mean | lowest | highest | bar | reached |\n|---|---|---|---|---|---|---|---|")
     missed = 0
-    for make in (_intervals, _tests, _judges):
-        for result in make(np.random.default_rng(options.seed), options.times):
+    for name in options.only or PARTS:
+        for result in PARTS[name](np.random.default_rng(options.seed), options.times):
             print(result.row(), flush=True)
             missed += result.reached() == "NO"
     return 1 if missed else 0
@@ -135,3 +137,29 @@ def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
         Result("with a warning: cross-validation, folds by group", by_message),
         Result("beside: the same, folds by row (they leak)", by_row),
     ]
+
+
+def _ratings(random: np.random.Generator, times: int) -> Sequence[Result]:
+    by_contender, by_text = ratings.partial_called(random, times // 2)
+    more_ties = ratings.corrected(random, times // 2, other_ties=True)
+    return [
+        Result("win rate by a judge, corrected (Rogan-Gladen)", ratings.corrected(random, times), least=0.93),
+        Result("... twice as many ties as people met", more_ties, least=0.93),
+        Result("... examples in groups", ratings.corrected_groups(random, times // 4), least=0.93),
+        Result("... 200 ratings and judge (PPI++)", ratings.powered(random, times // 4), least=0.93),
+        Result("beside: ties dealt out to the classes", ratings.dealt_out(random, times // 2)),
+        Result("beside: a judge of pairs that is believed", ratings.believed(random, times // 4)),
+        Result("a judge that takes one side is called uninformative", [by_contender], least=0.93),
+        Result("beside: the same, classes made by the texts", [by_text]),
+        Result("win rate of a round of ratings", list(ratings.rated_rates(random, times // 4)), least=WORST, mean=MEAN),
+        Result("strengths (Bradley-Terry)", ratings.strengths(random, times // 4), least=WORST, mean=MEAN),
+        Result("power where `rate plan` says 80 %", list(ratings.plan_power(random, times // 2)), 0.78, 0.86),
+    ]
+
+
+PARTS: dict[str, Callable[[np.random.Generator, int], Sequence[Result]]] = {
+    "intervals": _intervals,
+    "tests": _tests,
+    "judges": _judges,
+    "ratings": _ratings,
+}

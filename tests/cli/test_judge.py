@@ -333,6 +333,20 @@ def test_rows_of_labels_that_cannot_be_used_are_told_with_their_mend(desk, tmp_p
     assert "line 1" in none.json["error"]["problem"]
 
 
+def test_a_line_separator_inside_a_text_ends_no_row_and_a_byte_order_mark_begins_none(desk, tmp_path):
+    ids = [e.id for e in desk.home.examples()][:4]
+    texts = ["good\u2028or so", "bad\x0cor so", "good\x85", "bad\x1c"]
+    rows = [{"example": i, "text": t, "label": "good" in t} for i, t in zip(ids, texts, strict=True)]
+    path = tmp_path / "l.jsonl"
+    written = "".join(json.dumps(row, ensure_ascii=False) + "\r\n" for row in rows)
+    path.write_bytes(b"\xef\xbb\xbf" + written.encode())
+    with FakeServer(fair) as server:
+        reach(desk, server, attacks=0, pairs=0)
+        report = calibrate(desk, path).json
+        shown = {asked(body)["answer"] for body in server.bodies}
+    assert (report["rejected"], report["calibration"]["rates"]["labels"], shown) == ([], 4, set(texts))
+
+
 def test_labels_that_say_nothing_of_the_judge_are_set_aside(desk, tmp_path):
     first = desk.home.examples()[0]
     path = labelled(desk, tmp_path / "l.jsonl", passed=3, failed=3)

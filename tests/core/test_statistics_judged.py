@@ -4,7 +4,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.statistics import Share, group_codes, prediction_powered, rogan_gladen, share_of, wilson_interval
+from tunesmith.core.statistics import (
+    Interval,
+    Share,
+    Ties,
+    group_codes,
+    prediction_powered,
+    rogan_gladen,
+    score_share,
+    share_of,
+    wilson_interval,
+    with_halves,
+)
 
 
 def test_a_perfect_judge_is_believed():
@@ -134,3 +145,59 @@ def test_both_corrections_hold_the_truth_and_a_believed_judge_does_not(tpr, tnr,
     assert held[0] / times >= 0.93 - 2 * 0.0105
     assert held[1] / times >= 0.93 - 2 * 0.0105
     assert held[2] / times < 0.7
+
+
+def tied(share, mean, n=100):
+    return Ties(Share(share, n), Share(mean, max(1.0, share * n)))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.6])
+def test_however_many_ties_a_judge_that_is_fair_to_them_gives_the_same_win_rate(share):
+    # wins 0.7: 0.7 - h / 2 prefer the first, 0.3 - h / 2 the second; the judge's means: 0.9, on ties 0.5, and 0.1
+    judged = (0.7 - share / 2) * 0.9 + share * 0.5 + (0.3 - share / 2) * 0.1
+    rates = {"true_positive": Share(0.9, 100), "true_negative": Share(0.9, 100)}
+    assert rogan_gladen(Share(judged, 1000), **rates).value == pytest.approx(0.7)
+    assert rogan_gladen(Share(judged, 1000), **rates, ties=tied(0.3, 0.5)).value == pytest.approx(0.7)
+
+
+def test_what_a_judge_makes_of_ties_is_taken_from_what_it_says():
+    # half way between 0.9 and 0.2 is 0.55; on ties its mean is 0.75, so it gives 0.4 x 0.2 = 0.08 too much
+    judged = 0.4 * 0.9 + 0.4 * 0.75 + 0.2 * 0.2
+    rates = {"true_positive": Share(0.9, 100), "true_negative": Share(0.8, 100)}
+    assert rogan_gladen(Share(judged, 1000), **rates).value == pytest.approx(0.6 + 0.08 / 0.7)
+    found = rogan_gladen(Share(judged, 1000), **rates, ties=tied(0.4, 0.75, 300))
+    assert found.value == pytest.approx(0.6)
+    assert found.low < 0.6 < found.high
+
+
+def test_few_ties_that_were_compared_widen_the_interval():
+    rates = {"true_positive": Share(0.9, 100), "true_negative": Share(0.9, 100)}
+    few, many = (rogan_gladen(Share(0.6, 1000), **rates, ties=Ties(Share(0.3, 300), Share(0.5, n))) for n in (5, 5000))
+    assert few.high - few.low > many.high - many.low
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0]), min_size=1, max_size=60))
+@settings(deadline=None)
+def test_scores_of_yes_and_no_alone_are_a_share(values):
+    found, plain = score_share(np.array(values)), share_of(np.array(values))
+    assert (found.value, found.n) == (plain.value, pytest.approx(plain.n))
+
+
+def test_ties_spread_less_and_are_worth_more_examples_but_are_no_certainty():
+    # with a 0 and a 1 more: 40 ties and 31 of either end, mean 0.5, mean square 62 x 0.25 / 102
+    found = score_share(np.array([0.5] * 40 + [0.0, 1.0] * 30))
+    assert found == (0.5, pytest.approx(100 * 0.25 / (62 * 0.25 / 102)))
+    assert wilson_interval(*score_share(np.full(100, 0.5))).low < 0.49
+    alike = score_share(np.array([0.5] * 40 + [0.0, 1.0] * 30), group_codes([f"g{n // 10}" for n in range(100)]))
+    assert alike.n < found.n
+
+
+def test_pairs_of_the_same_text_are_ties_that_draw_the_rate_to_one_half():
+    known = np.array([1.0] * 20 + [0.0] * 80)
+    value, (low, high) = with_halves(0.8, Interval(0.7, 0.88), known, group_codes([None] * 100))
+    # 0.2 x 0.5 + 0.8 x 0.8; 0.8 x 0.1 and 1.96 x 0.3 x sqrt(0.2 x 0.8 / 100) = 0.02352 below it
+    assert value == pytest.approx(0.74)
+    assert low == pytest.approx(0.74 - np.hypot(0.08, 0.02352), abs=1e-4)
+    assert high == pytest.approx(0.74 + np.hypot(0.064, 0.02352), abs=1e-4)
+    none = with_halves(0.8, Interval(0.7, 0.88), np.zeros(50), group_codes([None] * 50))
+    assert none == (0.8, pytest.approx((0.7, 0.88)))

@@ -77,13 +77,13 @@ def test_the_least_difference_that_is_seen_is_where_the_needed_number_is_reached
 def test_raters_that_always_say_the_same_count_as_one():
     one = examples_needed(0.2, ties=0.3, per_example=1, alike=1)
     assert [examples_needed(0.2, ties=0.3, per_example=m, alike=1) for m in (2, 5)] == [one, one]
-    assert examples_needed(0.2, ties=0.3, per_example=5, alike=0) == pytest.approx(one / 5, abs=1)
+    assert examples_needed(0.2, ties=0.3, per_example=5, alike=0) == pytest.approx(one / 5, abs=2)
 
 
 def test_so_many_examples_see_the_difference_four_times_of_five():
     import numpy as np
 
-    # 2,000 rounds of 135 examples with one rater: 45 % prefer a, 25 % b, 30 % ties; the exact sign test at 5 % is a
+    # 2,000 rounds of 137 examples with one rater: 45 % prefer a, 25 % b, 30 % ties; the exact sign test at 5 % is a
     # little conservative, so the mid-p test is used, as the sum's normal approximation is
     from tunesmith.core.statistics import mcnemar
 

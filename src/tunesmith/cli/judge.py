@@ -23,6 +23,9 @@ def calibrate(
         Path | None, typer.Option(help="JSON lines of answers that people labelled. Default: what reviews say.")
     ] = None,
     reviews: Annotated[bool, typer.Option("--reviews", help="Add what reviews say to the labels of the file.")] = False,
+    ratings: Annotated[
+        bool, typer.Option("--ratings", help="Measure it on the pairs of blind ratings; labels only if named too.")
+    ] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 if the judge may not gate.")] = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -30,8 +33,9 @@ def calibrate(
     workspace = open_workspace()
     with progress("judging") as told:
         report = workspace.calibrate_judge(
-            labels, reviews=reviews, dry_run=dry_run, before=lambda cost: say(foretold(cost)), progress=told
-        )
+            labels, reviews=reviews, ratings=ratings, dry_run=dry_run, before=lambda cost: say(foretold(cost)),
+            progress=told,
+        )  # fmt: skip
     for row in report.rejected:
         say(f"{row.file}:{row.line}: {row.problem}\n  To mend it: {row.mend}")
     show(report, "\n".join(calibrated(report)))
@@ -58,7 +62,9 @@ def run(
         float | None,
         typer.Option(min=0, max=1, help="Exit with 1 unless each corrected rate's interval reaches this."),
     ] = None,
-    criterion: Annotated[str, typer.Option(help="What --gate looks at; overall: all criteria passed.")] = "overall",
+    criterion: Annotated[
+        str, typer.Option(help="What --gate looks at; overall: all criteria passed; win_rate: of pairs.")
+    ] = "overall",
     dry_run: DryRun = False,
 ) -> None:
     """Have the judge grade contenders' answers; rates are corrected for the errors that calibration found."""

@@ -11,7 +11,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.examples import Side
 from tunesmith.core.record import Record
 
-__all__ = ["Choice", "HumanLabel", "RatingItem", "RatingPlan", "RatingRound", "Won"]
+__all__ = ["Choice", "Preferred", "RatingItem", "RatingPlan", "RatingRound", "Won"]
 
 Choice = Literal["left", "right", "tie"]
 Won = Literal["a", "b", "tie"]
@@ -84,8 +84,8 @@ class RatingRound(Record, frozen=True, kw_only=True):
     """Comparisons left out, since one of the two has no answer."""
 
 
-class HumanLabel(Record, frozen=True, kw_only=True):
-    """What people said of one contender's answer, for a judge to be held against."""
+class Preferred(Record, frozen=True, kw_only=True):
+    """Whether people preferred one contender's answer to another's. It says nothing of whether either is any good."""
 
     example: str
     contender: str

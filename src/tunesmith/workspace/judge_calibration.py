@@ -1,51 +1,50 @@
-"""`judge calibrate`: a judge beside people's labels, under attack, and with pairs turned round."""
+"""`judge calibrate`: a judge beside what people said of single answers and of pairs, under attack, turned round."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Sequence
-from functools import partial
-from itertools import combinations
 from pathlib import Path
 
-from tunesmith.core.codec import digest
-from tunesmith.core.errors import NothingToMeasure
-from tunesmith.core.estimates import Estimate, or_reason
+from msgspec.structs import replace
+
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Rejected
-from tunesmith.core.judging import Attacks, Calibration, Corrected, HumanLabel, Judge, Position
+from tunesmith.core.judged_pairs import PairCalibration
+from tunesmith.core.judging import Calibration, Corrected, HumanLabel, Judge
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
-from tunesmith.evaluation.judge.asking import Judged, Pair
-from tunesmith.evaluation.judge.attacks import KINDS, attacked, drawn
-from tunesmith.evaluation.judge.biases import Attacked, Compared, attacks_of, length_bias, position_of, self_preference
-from tunesmith.evaluation.judge.calibration import Labelled, agreed, label_key, rates_by_criterion, rates_of
-from tunesmith.evaluation.judge.gate import Gate, may_gate
-from tunesmith.evaluation.judge.reading import Better
+from tunesmith.evaluation.judge.gate import Gate, all_of, may_choose, may_gate
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.judge_bench import LabelBench
 from tunesmith.workspace.judge_labels import read_labels, review_labels
+from tunesmith.workspace.judge_pairs import PairBench
 from tunesmith.workspace.judge_rates import corrected_run, newest_calibration
 from tunesmith.workspace.judging import JudgeCost, Panel
 
 __all__ = ["CalibrationReport", "calibrate", "calibrate_on"]
 
-AS_REFERENCE = "the answer is the reference, which the judge is shown"
-GONE = "the example is not there any more"
-DISPUTED = "people disagree, and no side has more"
 DRY = "--dry-run asks nothing"
+NO_LABELS = "ratings say which answer is preferred, not whether one is good: give --labels or --reviews"
 
 
 class CalibrationReport(Record, frozen=True, kw_only=True):
     judge: Judge
     kappa: Estimate | None = None
+    """By labels of single answers, as the two below."""
     true_positive_rate: Estimate | None = None
     true_negative_rate: Estimate | None = None
     corrected: dict[str, dict[str, Corrected]] = {}
     """The newest `judge run` of this very judge, corrected by this calibration: by contender and criterion."""
     reasons: dict[str, str] = {}
     calibration: Calibration | None = None
+    pairs: PairCalibration | None = None
+    """By ratings of pairs, with --ratings."""
     gate: Gate
+    """Of what was measured: by labels, by ratings, or by both."""
     gates: dict[str, Gate] = {}
     """By criterion: which of them the judge may decide by."""
+    pair_gates: dict[str, Gate] = {}
+    """By two contenders, `tuned against prompt`: between which of them the judge may decide."""
     cost: JudgeCost
     usd: float | None = None
     """What this command spent."""
@@ -58,203 +57,115 @@ def calibrate(
     *,
     labels: Path | None = None,
     reviews: bool = False,
+    ratings: bool = False,
     dry_run: bool = False,
     before: Callable[[JudgeCost], None] = lambda cost: None,
     progress: Progress = quiet,
 ) -> CalibrationReport:
-    """Measure the judge on the labels of a file, and on what reviews say with ``reviews`` (or where no file is given).
+    """Measure the judge on the labels of a file, on what reviews say with ``reviews``, and with ``ratings`` on pairs
+    that people compared blind; where none of them is named, on what reviews say.
 
     Args:
         before: Told the cost before anything is asked.
 
     Raises:
         TunesmithError: The labels cannot be read, or judging would cost more than may be spent.
-        NothingToMeasure: There are no labels.
+        NothingToMeasure: There are no labels, or no ratings.
     """
     panel = Panel(home)
     read = read_labels(home, labels, panel.judge.names) if labels is not None else None
-    found = [*(read.labels if read else ()), *(review_labels(home) if reviews or read is None else ())]
+    found: list[HumanLabel] | None = None
+    if read is not None or reviews or not ratings:
+        said = review_labels(home) if reviews or read is None else []
+        found = [*(read.labels if read else ()), *said]
     return calibrate_on(
-        home, found, panel=panel, rejected=tuple(read.rejected) if read else (), dry_run=dry_run, before=before,
-        progress=progress,
+        home, found, panel=panel, ratings=ratings, rejected=tuple(read.rejected) if read else (), dry_run=dry_run,
+        before=before, progress=progress,
     )  # fmt: skip
 
 
 def calibrate_on(
     home: Home,
-    labels: Sequence[HumanLabel],
+    labels: Sequence[HumanLabel] | None,
     *,
     panel: Panel | None = None,
+    ratings: bool = False,
     rejected: tuple[Rejected, ...] = (),
     dry_run: bool = False,
     before: Callable[[JudgeCost], None] = lambda cost: None,
     progress: Progress = quiet,
 ) -> CalibrationReport:
-    """Measure the judge on ``labels``, wherever they come from.
+    """Measure the judge on ``labels``, wherever they come from, and with ``ratings`` on pairs that people compared.
+
+    Args:
+        labels: None: on ratings alone.
 
     Raises:
         NothingToMeasure: None of them can be used.
     """
     panel = panel or Panel(home)
-    bench = _Bench(home, panel, labels)
-    cost = panel.cost([*bench.items, *bench.pairs], more=bench.attacks_at_most)
+    bench = LabelBench(home, panel, labels) if labels is not None else None
+    pairs = PairBench(home, panel) if ratings else None
+    cost = panel.cost(
+        [*(bench.asked if bench else ()), *(pairs.pairs if pairs else ())],
+        more=(bench.attacks_at_most if bench else 0) + (pairs.attacks_at_most if pairs else 0),
+    )
+    frame = CalibrationReport(
+        judge=panel.judge,
+        gate=may_gate(panel.judge, newest_calibration(home), home.settings.judge),
+        cost=cost,
+        rejected=rejected,
+        dry_run=dry_run,
+        reasons=dict.fromkeys(("kappa", "true_positive_rate", "true_negative_rate", "corrected"), DRY),
+    )
     if dry_run:
-        gate = may_gate(panel.judge, newest_calibration(home), home.settings.judge)
-        return CalibrationReport(
-            judge=panel.judge, gate=gate, cost=cost, rejected=rejected, dry_run=True,
-            reasons=dict.fromkeys(("kappa", "true_positive_rate", "true_negative_rate", "corrected"), DRY),
-        )  # fmt: skip
+        return frame
     before(cost)
     panel.afford(cost)
+    made, compared = None, None
     with home.alone("judge"):
-        made = bench.calibration(progress)
-        home.store.write_ledger("judge_calibration", {"judge": panel.judge.hash, "labels": made.labels_hash})
-        home.save("calibration", "judge", made, {"task": home.task.hash, "judge": panel.judge.hash})
-    config, corrected = home.settings.judge, corrected_run(home, panel.judge, made)
-    reasons = made.rates.reasons | made.reasons
-    return CalibrationReport(
-        judge=panel.judge,
+        if bench is not None:
+            made = bench.calibration(progress)
+            _keep(home, "judge", made)
+        if pairs is not None:
+            compared = pairs.calibration(progress)
+            _keep(home, "pairs", compared)
+    return replace(_by_pairs(home, _by_labels(home, frame, made), compared), usd=panel.spent_usd)
+
+
+def _keep(home: Home, name: str, made: Calibration | PairCalibration) -> None:
+    home.store.write_ledger("judge_calibration", {"judge": made.judge.hash, "labels": made.labels_hash})
+    home.save("calibration", name, made, {"task": home.task.hash, "judge": made.judge.hash})
+
+
+def _by_labels(home: Home, report: CalibrationReport, made: Calibration | None) -> CalibrationReport:
+    """The report with what labels of single answers say of the judge."""
+    if made is None:
+        return replace(report, reasons=dict.fromkeys(report.reasons, NO_LABELS))
+    corrected, reasons = corrected_run(home, made.judge, made), made.rates.reasons | made.reasons
+    if not corrected:
+        reasons = reasons | {"corrected": "this judge has judged no contender: `tunesmith judge run`"}
+    config = home.settings.judge
+    return replace(
+        report,
         kappa=made.rates.kappa,
         true_positive_rate=made.rates.true_positive_rate,
         true_negative_rate=made.rates.true_negative_rate,
         corrected=corrected,
-        reasons=reasons
-        if corrected
-        else reasons | {"corrected": "this judge has judged no contender: `tunesmith judge run`"},
+        reasons=reasons,
         calibration=made,
-        gate=may_gate(panel.judge, made, config),
-        gates={name: may_gate(panel.judge, made, config, name) for name in made.criteria},
-        cost=cost,
-        usd=panel.spent_usd,
-        rejected=rejected,
+        gate=may_gate(made.judge, made, config),
+        gates={name: may_gate(made.judge, made, config, name) for name in made.criteria},
     )
 
 
-class _Bench:
-    """The labels that can be used, and what the judge is asked about them."""
-
-    def __init__(self, home: Home, panel: Panel, labels: Sequence[HumanLabel]) -> None:
-        self.home, self.panel, self.config = home, panel, home.settings.judge
-        self.by_id = {e.id: e for e in (*home.store.removed(), *home.examples())}
-        self.set_aside: dict[str, int] = {}
-        kept, disputed = agreed(labels)
-        self.labels = [label for label in kept if self._usable(label)]
-        if disputed:
-            self.set_aside[DISPUTED] = disputed
-        if not self.labels:
-            why = "".join(f"; {count}: {reason}" for reason, count in self.set_aside.items())
-            raise NothingToMeasure(
-                f"There is no label to calibrate a judge on{why}.",
-                "give answers that people labelled: `tunesmith judge calibrate --labels FILE`; see docs/judge.md",
-            )
-        answers = {label_key(label): label for label in self.labels}
-        self.items = [self._item(label) for label in answers.values()]
-        self.pairs, self._people = self._paired()
-
-    @property
-    def attacks_at_most(self) -> int:
-        failed = {label_key(label) for label in self.labels if not label.passes}
-        return min(self.config.attacks, len(failed)) * len(KINDS)
-
-    def calibration(self, progress: Progress) -> Calibration:
-        verdicts = self.panel.verdicts(self.items, progress)
-        by_answer = {(v.example, v.said): v for v in verdicts}
-        labelled = [Labelled(label, by_answer[label_key(label)], self._group(label.example)) for label in self.labels]
-        reasons: dict[str, str] = {}
-        measured = partial(or_reason, reasons)
-
-        names = sorted((*label_key(label), label.criterion, label.passes) for label in self.labels)
-        labels_hash = digest(names)
-        position = self._position(progress)
-        if position is None:
-            reasons["position"] = "no example has two labelled answers, or judge.pairs is 0"
-        return Calibration(
-            judge=self.panel.judge,
-            rates=rates_of(labelled, seed=self.config.seed),
-            criteria=rates_by_criterion(labelled, self.panel.judge.names, seed=self.config.seed),
-            position=position,
-            length_bias=measured("length_bias", lambda: length_bias(labelled)),
-            self_preference=measured("self_preference", lambda: self_preference(labelled, self.panel.name)),
-            attacks=self._attacks(labelled, progress),
-            labels_hash=labels_hash,
-            earlier=len(self._earlier(labels_hash)),
-            set_aside=self.set_aside,
-            reasons=reasons,
-        )
-
-    def _usable(self, label: HumanLabel) -> bool:
-        example = self.by_id.get(label.example)
-        why = GONE if example is None else None
-        if example is not None and self.config.reference and label.text.strip() == example.completion.strip():
-            why = AS_REFERENCE
-        if why is not None:
-            self.set_aside[why] = self.set_aside.get(why, 0) + 1
-        return why is None
-
-    def _item(self, label: HumanLabel) -> Judged:
-        return Judged(self.by_id[label.example], label.text, label.contender)
-
-    def _group(self, example: str) -> str:
-        return self.by_id[example].group or example
-
-    def _earlier(self, labels_hash: str) -> set[str]:
-        """Other judges that were measured on these labels."""
-        entries = self.home.store.ledger("judge_calibration")
-        return {e.detail["judge"] for e in entries if e.detail["labels"] == labels_hash} - {self.panel.judge.hash}
-
-    # Attacks.
-
-    def _attacks(self, labelled: Sequence[Labelled], progress: Progress) -> Attacks | None:
-        """Write orders into answers that both failed by a criterion, and see which pass by it now."""
-        failed: dict[tuple[str, str], tuple[Judged, set[str]]] = {}
-        for pair in labelled:
-            if not pair.label.passes and pair.judged is False:
-                failed.setdefault(label_key(pair.label), (self._item(pair.label), set()))[1].add(pair.label.criterion)
-        chosen = drawn([item for item, _ in failed.values()], self.config.attacks, self.config.seed)
-        tried = [(item, kind, attacked(self.panel.judge, item, kind)) for item in chosen for kind in KINDS]
-        if not tried:
-            return None
-        verdicts = self.panel.verdicts([one for *_, one in tried], progress)
-        found = []
-        for (item, kind, _), verdict in zip(tried, verdicts, strict=True):
-            criteria = failed[item.example.id, digest(item.text)][1]
-            now = [verdict.passes(name) for name in criteria]
-            turned = None if None in now else any(now)
-            found.append(Attacked(kind, turned, self._group(item.example.id)))
-        return attacks_of(found)
-
-    # Pairs.
-
-    def _paired(self) -> tuple[list[Pair], list[Better | None]]:
-        """Pairs of labelled answers to one example in both orders, and which of the two people's labels prefer."""
-        by_example: dict[str, dict[str, dict[str, bool]]] = {}
-        for label in self.labels:
-            by_example.setdefault(label.example, {}).setdefault(label.text, {})[label.criterion] = label.passes
-        there = [
-            (self.by_id[i], one, other, _preferred(answers[one], answers[other]))
-            for i, answers in by_example.items()
-            for one, other in combinations(answers, 2)
-        ]
-        picked = random.Random(self.config.seed).sample(there, min(self.config.pairs, len(there)))
-        pairs = [Pair(example, one, other) for example, one, other, _ in picked]
-        return [order for pair in pairs for order in (pair, pair.turned)], [people for *_, people in picked]
-
-    def _position(self, progress: Progress) -> Position | None:
-        if not self.pairs:
-            return None
-        said = self.panel.compared(self.pairs, progress)
-        return position_of(
-            [
-                Compared(said[2 * n], said[2 * n + 1], people, self._group(self.pairs[2 * n].example.id))
-                for n, people in enumerate(self._people)
-            ]
-        )
-
-
-def _preferred(one: dict[str, bool], other: dict[str, bool]) -> Better | None:
-    """Which of two answers people passed by more of the criteria that both were labelled by."""
-    both = one.keys() & other.keys()
-    if not both:
-        return None
-    ahead = sum(one[name] - other[name] for name in both)
-    return "first" if ahead > 0 else "second" if ahead < 0 else "tie"
+def _by_pairs(home: Home, report: CalibrationReport, made: PairCalibration | None) -> CalibrationReport:
+    """The report with what ratings of pairs say of the judge."""
+    if made is None:
+        return report
+    gates = {
+        f"{rates.a} against {rates.b}": may_choose(made.judge, made, home.settings.judge, *rates.contenders)
+        for rates in made.rates
+    }
+    measured = [*([report.gate] if report.calibration else []), *gates.values()]
+    return replace(report, pairs=made, pair_gates=gates, gate=all_of(measured))

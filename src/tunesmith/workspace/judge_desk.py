@@ -10,13 +10,15 @@ from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example, Side
-from tunesmith.core.judging import OVERALL, Judge, Verdict
+from tunesmith.core.judging import OVERALL, Corrected, Judge, Verdict
 from tunesmith.core.progress import Progress
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import group_codes, mean_estimate, share_of
 from tunesmith.evaluation.judge.asking import Judged, Pair
 from tunesmith.evaluation.judge.biases import Compared
 from tunesmith.evaluation.judge.calibration import share
+from tunesmith.evaluation.judge.pairs import SCORES
+from tunesmith.evaluation.judge.win_rate import Contest
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
@@ -42,7 +44,7 @@ class JudgedContender(Record, frozen=True, kw_only=True):
 
 
 class WinRate(Record, frozen=True, kw_only=True):
-    """A contender against another, each pair of answers judged in both orders. Not corrected for errors."""
+    """A contender against another, each pair of answers judged in both orders: the judge's opinion, errors and all."""
 
     a: str
     b: str
@@ -67,6 +69,8 @@ class JudgeRun(Record, frozen=True, kw_only=True):
     examples: int
     contenders: dict[str, JudgedContender]
     wins: tuple[WinRate, ...] = ()
+    preferred: dict[str, Corrected] = {}
+    """By contender: its win rate against the rival as most people would give it, by what was known at the run."""
     sample: int | None = None
     seed: int = 0
 
@@ -87,6 +91,8 @@ class Desk:
             raise UnknownName.among("contender that is judged", against, self.records)
         self._side, self._sample, self._seed = on, sample, seed
         self._answers: dict[str, dict[str, Answer]] = {}
+        self.contests: dict[str, dict[str, Contest]] = {}
+        """What was compared, by contender and example; filled by `win_rate`."""
 
     def cost(self) -> JudgeCost:
         """Of judging what is answered."""
@@ -166,9 +172,13 @@ class Desk:
             for n, pair in enumerate(pairs)
         ]
         read = [(c.better, c.group) for c in found if c.better is not None]
-        scores = [{"first": 1.0, "second": 0.0}.get(better, 0.5) for better, _ in read] + [0.5] * len(identical)
-        groups = [group for _, group in read] + identical
+        scores = [SCORES[better] for better, _ in read] + [0.5] * len(identical)
+        groups = [group for _, group in read] + list(identical.values())
         contradicting = sum(c.better == "tie" and "tie" not in (c.straight, c.turned) for c in found)
+        self.contests[name] = {
+            pair.example.id: Contest(c.group, None if c.better is None else SCORES[c.better])
+            for pair, c in zip(pairs, found, strict=True)
+        } | {example: Contest(group, 0.5, identical=True) for example, group in identical.items()}
         return WinRate(
             a=name,
             b=self.against or "",
@@ -181,9 +191,11 @@ class Desk:
             unreadable=len(found) - len(read),
         )
 
-    def _pairs_of(self, name: str) -> tuple[list[Pair], list[str]]:
-        """Pairs of different answers of ``name`` and its rival; and the groups of those that are the same text."""
+    def _pairs_of(self, name: str) -> tuple[list[Pair], dict[str, str]]:
+        """Pairs of different answers of ``name`` and its rival; and the groups of those that are the same text, by
+        example."""
         other = {item.example.id: item.text for item in self.items_of(self.against or "")}
         both = [(item, other[item.example.id]) for item in self.items_of(name) if item.example.id in other]
-        pairs = [Pair(item.example, item.text, text) for item, text in both if item.text != text]
-        return pairs, [item.example.group or item.example.id for item, text in both if item.text == text]
+        pairs = [Pair(item.example, item.text, text) for item, text in both if item.text.strip() != text.strip()]
+        same = [item.example for item, text in both if item.text.strip() == text.strip()]
+        return pairs, {example.id: example.group or example.id for example in same}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +9,9 @@ from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Rejected
 from tunesmith.core.judging import OVERALL, HumanLabel
+from tunesmith.data.readers.json_lines import json_lines
+from tunesmith.data.readers.rows import Fault, Row, RowFault
+from tunesmith.data.readers.source import open_source
 from tunesmith.workspace.home import Home
 
 __all__ = ["Labels", "read_labels", "review_labels"]
@@ -27,10 +29,6 @@ class Labels(NamedTuple):
     rejected: list[Rejected]
 
 
-class _Bad(Exception):
-    """A row that cannot be used: the problem and the mend."""
-
-
 def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
     """Labels from a file of JSON lines; rows that cannot be used are told, never dropped silently.
 
@@ -40,18 +38,13 @@ def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
     Raises:
         TunesmithError: The file cannot be read, or holds no row.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise TunesmithError(f"{path} cannot be read: {error}.", f"give a file of lines {FORM}") from error
     reader, found, rejected = _Reader(home, criteria), [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            found.append(reader.label(line))
-        except _Bad as bad:
-            rejected.append(Rejected(file=path.name, line=number, problem=bad.args[0], mend=bad.args[1]))
+    with open_source(path, "jsonl") as file:
+        for row in json_lines(file):
+            try:
+                found.append(reader.label(row))
+            except RowFault as fault:
+                rejected.append(Rejected(file=path.name, line=row.line, problem=fault.problem, mend=fault.mend))
     if not found:
         why = f": {rejected[0].problem} (line {rejected[0].line})" if rejected else ""
         mend = rejected[0].mend if rejected else f"write lines {FORM}"
@@ -91,22 +84,20 @@ class _Reader:
             self._made.setdefault(entry.name, {})[entry.hash] = home.load(entry, Contender)
         self._answers: dict[str, dict[str, Answer]] = {}
 
-    def label(self, line: str) -> HumanLabel:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            raise _Bad("it is no JSON", f"write {FORM}") from None
-        if not isinstance(row, dict):
-            raise _Bad("it is no JSON object", f"write {FORM}")
+    def label(self, read: Row | Fault) -> HumanLabel:
+        if isinstance(read, Fault):
+            raise RowFault(read.problem, read.mend)
+        row = read.content
         if unknown := [key for key in row if key not in KEYS]:
-            raise _Bad(f"there is no key {unknown[0][:40]!r}", f"use {', '.join(KEYS)}")
+            raise RowFault(f"there is no key {unknown[0][:40]!r}", f"use {', '.join(KEYS)}")
         criterion = row.get("criterion", OVERALL)
         if criterion not in self.names:
-            raise _Bad(f"{str(criterion)[:40]!r} is no criterion", f"use one of {', '.join(self.names)}")
+            raise RowFault(f"{str(criterion)[:40]!r} is no criterion", f"use one of {', '.join(self.names)}")
         passes = row.get("label")
         said = passes if isinstance(passes, bool) else PASSES.get(str(passes).strip().lower())
         if said is None:
-            raise _Bad(f"the label {str(passes)[:40]!r} is neither pass nor fail", 'write "label": "pass" or "fail"')
+            problem = f"the label {str(passes)[:40]!r} is neither pass nor fail"
+            raise RowFault(problem, 'write "label": "pass" or "fail"')
         example = self._example(row.get("example"))
         text, model = self._text(row, example)
         return HumanLabel(
@@ -122,7 +113,7 @@ class _Reader:
     def _example(self, prefix: Any) -> str:
         found = [i for i in self._ids if isinstance(prefix, str) and len(prefix) >= 4 and i.startswith(prefix)]
         if len(found) != 1:
-            raise _Bad(
+            raise RowFault(
                 f"{len(found)} examples begin with {str(prefix)[:40]!r}",
                 "give an example's id, as `tunesmith evaluate --json` lists them under `correct`",
             )
@@ -135,14 +126,12 @@ class _Reader:
         models = {record.model for record in records.values()}
         model = models.pop() if len(models) == 1 else None
         if isinstance(text, str):
-            if any("\ud800" <= character <= "\udfff" for character in text):
-                raise _Bad("its text holds half a character", "write the file as UTF-8")
             return text, model
         if not isinstance(name, str):
-            raise _Bad("it has neither text nor contender", f"write {FORM}")
+            raise RowFault("it has neither text nor contender", f"write {FORM}")
         said = {answer.text for record in records if (answer := self._answer(record, example)) is not None}
         if len(said) != 1:
-            raise _Bad(
+            raise RowFault(
                 f"contender {name[:40]!r} gave {len(said)} answers to example {example}",
                 'give the answer that was labelled: "text"',
             )

@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec.structs import replace
 
-from tunesmith.core.errors import UnknownName
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Estimate, Standing
 from tunesmith.core.examples import Rejected, Side
+from tunesmith.core.judged_pairs import WIN_RATE, PairCalibration
 from tunesmith.core.judging import OVERALL, Calibration, Corrected, HumanLabel, Judge, Verdict
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
-from tunesmith.evaluation.judge.gate import Gate, may_gate
+from tunesmith.evaluation.judge.gate import Gate, all_of, may_gate
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import Desk, JudgeRun
 from tunesmith.workspace.judge_labels import Labels, read_labels
+from tunesmith.workspace.judge_pairs import newest_pairs
 from tunesmith.workspace.judge_rates import corrected_by, newest_calibration, powered
+from tunesmith.workspace.judge_wins import preferred_rates, win_gates
 from tunesmith.workspace.judging import JudgeCost, Panel
 from tunesmith.workspace.looks import look
 
 __all__ = ["JudgeReport", "judge_run"]
+
+C = TypeVar("C", Calibration, PairCalibration)
 
 
 class JudgeReport(Record, frozen=True, kw_only=True):
@@ -35,8 +41,12 @@ class JudgeReport(Record, frozen=True, kw_only=True):
     """By contender and criterion: the pass rate as people would give it."""
     prediction_powered: dict[str, dict[str, Corrected]] = {}
     """The same where --labels has enough labels of the contender's own answers."""
+    preferred: dict[str, Corrected] = {}
+    """By contender, with --against: its win rate as most people would give it."""
     reasons: dict[str, str] = {}
     gate: Gate
+    win_gates: dict[str, Gate] = {}
+    """By contender, with --against: whether the judge may decide between it and its rival."""
     standing: dict[str, Standing] = {}
     """By contender, with --gate: where its corrected rate stands to the bar. Empty where the judge may not gate."""
     verdicts: dict[str, tuple[Verdict, ...]] = {}
@@ -69,23 +79,31 @@ def judge_run(
     Args:
         against: A contender that each other one is compared with, in both orders.
         labels: People's labels of these contenders' answers, for prediction-powered inference.
-        bar: What the corrected pass rate by ``criterion`` shall reach.
+        bar: What the corrected pass rate by ``criterion`` shall reach; by `win_rate`, the corrected win rate.
 
     Raises:
         TunesmithError: A name is not known, or judging would cost more than may be spent.
     """
     panel = Panel(home)
-    if criterion not in (*panel.judge.names, OVERALL):
-        raise UnknownName.among("criterion", criterion, (*panel.judge.names, OVERALL))
+    if criterion not in (known := (*panel.judge.names, OVERALL, WIN_RATE)):
+        raise UnknownName.among("criterion", criterion, known)
+    if criterion == WIN_RATE and against is None:
+        raise TunesmithError(
+            "A win rate is one of pairs, and no rival is named.", "name a rival: `tunesmith judge run --against NAME`"
+        )
     read = read_labels(home, labels, panel.judge.names) if labels is not None else Labels([], [])
     desk = Desk(home, panel, names, on, sample, seed, against)
     newest = newest_calibration(home)
-    gate = may_gate(panel.judge, newest, home.settings.judge, criterion)
+    pairs = newest_pairs(home)
+    gates = win_gates(desk, pairs)
+    by = OVERALL if criterion == WIN_RATE else criterion
+    graded = may_gate(panel.judge, newest, home.settings.judge, by)
+    gate = all_of(list(gates.values())) if criterion == WIN_RATE else graded
     if dry_run:
         desk.answer(progress, ask=False)
         return JudgeReport(
-            judge=panel.judge, gate=gate, cost=desk.cost(), rejected=tuple(read.rejected), dry_run=True,
-            unanswered=desk.unanswered,
+            judge=panel.judge, gate=gate, win_gates=gates, cost=desk.cost(), rejected=tuple(read.rejected),
+            dry_run=True, unanswered=desk.unanswered,
         )  # fmt: skip
     with home.alone("judge"):
         desk.answer(progress, ask=True)
@@ -94,13 +112,20 @@ def judge_run(
         panel.afford(cost)
         looks = look(home, desk.answering.split, desk.records) if on == "test" else 0
         verdicts = {name: panel.verdicts(desk.items_of(name), progress) for name in desk.records}
+        reasons: dict[str, str] = {}
         run = desk.run(verdicts, progress)
+        run = replace(run, preferred=preferred_rates(desk, _own(pairs, run.judge), reasons))
         home.save("judged", "judge", run, {"task": home.task.hash, "split": run.split, "judge": panel.judge.hash})
-    mine = newest if newest is not None and newest.judge == run.judge else None
-    report = _report(desk, run, verdicts, read.labels, gate, mine, cost)
-    found = {name: _best(report, name, criterion) for name in run.contenders}
+    report = _report(desk, run, verdicts, read.labels, graded, _own(newest, run.judge), cost)
+    if criterion == WIN_RATE:
+        found = {name: run.preferred.get(name) for name in desk.rivals}
+    else:
+        found = {name: _best(report, name, criterion) for name in run.contenders}
     return replace(
         report,
+        reasons=report.reasons | reasons,
+        gate=gate,
+        win_gates=gates,
         standing=_standing(found, bar) if bar is not None and gate.may else {},
         usd=panel.spent_usd,
         test_looks=looks,
@@ -109,7 +134,7 @@ def judge_run(
 
 
 def _report(
-    desk: Desk, run: JudgeRun, verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel], gate: Gate,
+    desk: Desk, run: JudgeRun, verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel], graded: Gate,
     mine: Calibration | None, cost: JudgeCost,
 ) -> JudgeReport:  # fmt: skip
     """The run beside what ``mine``, the calibration of this very judge, makes of it, where there is one."""
@@ -121,11 +146,17 @@ def _report(
         run=run,
         corrected=corrected_by(run, mine) if mine else {},
         prediction_powered=powered(desk.examples, verdicts, labels),
-        reasons=mine.rates.reasons if mine else {"corrected": gate.because[0]},
-        gate=gate,
+        preferred=run.preferred,
+        reasons=mine.rates.reasons if mine else {"corrected": graded.because[0]},
+        gate=graded,
         verdicts={name: tuple(said) for name, said in verdicts.items()},
         cost=cost,
     )
+
+
+def _own(calibration: C | None, judge: Judge) -> C | None:
+    """The calibration, where it is that of this very judge."""
+    return calibration if calibration is not None and calibration.judge == judge else None
 
 
 def _best(report: JudgeReport, name: str, criterion: str) -> Corrected | None:

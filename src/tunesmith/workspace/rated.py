@@ -15,12 +15,12 @@ from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer
 from tunesmith.core.examples import Example
 from tunesmith.core.preferences import Preference
-from tunesmith.core.ratings import HumanLabel, RatingItem, RatingRound, Won
+from tunesmith.core.ratings import Preferred, RatingItem, RatingRound, Won
 from tunesmith.core.store import Derived, Rating
 from tunesmith.evaluation.rating.results import Rated, RaterSeen, labels, raters_seen, won
 from tunesmith.workspace.home import Home
 
-__all__ = ["UNBLINDED", "Round", "Shown", "newest_round", "rated_pairs", "rating_labels"]
+__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels"]
 
 UNBLINDED = "rating_unblinded"
 """Kind of the ledger's entry: from then on nobody rates in the round."""
@@ -118,9 +118,9 @@ def newest_round(home: Home) -> Round | None:
     return Round(home, found[-1]) if found else None
 
 
-def rating_labels(home: Home) -> list[HumanLabel]:
+def rating_labels(home: Home) -> list[Preferred]:
     """What people said of contenders' answers, in all rounds that have ended."""
-    return [label for made in _ended(home) for label in labels(made.made, made.rated, made.left_out)]
+    return [label for made in ended_rounds(home) for label in labels(made.made, made.rated, made.left_out)]
 
 
 def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Preference], int]:
@@ -130,7 +130,7 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
     """
     found: list[Preference] = []
     disputed = 0
-    rounds = _ended(home)
+    rounds = ended_rounds(home)
     successors = home.store.changes.successors() if rounds else {}
     for made in rounds:
         for rated in made.rated:
@@ -164,6 +164,7 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
     return found, disputed
 
 
-def _ended(home: Home) -> list[Round]:
+def ended_rounds(home: Home) -> list[Round]:
+    """Those whose choices will not change any more, oldest first."""
     rounds = [Round(home, entry) for entry in home.index("rating", "round")]
     return [made for made in {made.hash: made for made in rounds}.values() if made.ended]

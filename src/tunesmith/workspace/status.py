@@ -22,8 +22,10 @@ from tunesmith.workspace.decide import decision_inputs
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.judge_standing import judge_standing
 from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.rated import newest_round
 from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.retrieval import RetrievalReport, retrieval_inputs
 from tunesmith.workspace.search import search_of
@@ -67,10 +69,15 @@ class _Walk:
             ("baselines", self._baselines, "tunesmith baseline"),
             ("tuning", self._tuning, "tunesmith tune"),
             ("evaluation", self._evaluation, "tunesmith evaluate --on test"),
+            ("ratings", self._ratings, "tunesmith rate next --rater NAME"),
+            ("judge", self._judge, "tunesmith judge calibrate --labels FILE"),
             ("decision", self._decision, "tunesmith decide"),
             ("dossier", self._dossier, "tunesmith report"),
         ):
-            state, because = look()
+            found = look()
+            if found is None:  # a station off the road, where nobody has been
+                continue
+            state, because = found
             waiting = next((s for s in walked if s.state != "done" and s.name in NEEDS[name]), None)
             if state == "ready" and waiting is not None:
                 state, because = "missing", f"waits for {waiting.name}"
@@ -179,6 +186,22 @@ class _Walk:
             return "stale", f"{changed} changed since"
         return "done", f"{len(found[0].contenders)} contenders on {found[0].examples} test examples"
 
+    def _ratings(self) -> tuple[State, str] | None:
+        made = newest_round(self.home)
+        if made is None:
+            return None
+        given = sum(r.choice is not None and not r.attention for r in made.ratings)
+        said = f"{given} ratings of {len(made.made.items)} comparisons on {made.made.side}"
+        if not made.ended:
+            return "ready", f"the round is open: {said}, {made.waiting} more are wanted"
+        return "done", f"{said}; the round has ended"
+
+    def _judge(self) -> tuple[State, str] | None:
+        found = judge_standing(self.home)
+        if found is None:
+            return None
+        return ("stale" if found.changed else "done" if found.calibrated else "ready"), found.in_words
+
     def _decision(self) -> tuple[State, str]:
         found = self.home.latest("decision", "decision", Decision)
         if found is None:
@@ -233,6 +256,8 @@ NEEDS = {
     "baselines": ("split",),
     "tuning": ("checks", "split", "baselines"),
     "evaluation": ("baselines",),
+    "ratings": (),
+    "judge": (),
     "decision": ("task", "evaluation"),
     "dossier": ("decision",),
 }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tunesmith.core.decisions import Decision
     from tunesmith.core.examples import Example, Side
     from tunesmith.core.forgetting import Forgetting
-    from tunesmith.core.ratings import HumanLabel
+    from tunesmith.core.ratings import Preferred
     from tunesmith.core.runs import Run
     from tunesmith.tuning.range_test import RangeTest
     from tunesmith.workspace.adapters import AdapterComparison, AdapterEntry
@@ -363,7 +363,8 @@ class Workspace:
     def calibrate_judge(
         self, labels: str | Path | None = None, *, progress: Progress = quiet, **options: Any
     ) -> CalibrationReport:
-        """Measure the judge on people's labels of answers. Options: reviews, dry_run, before."""
+        """Measure the judge on people's labels of answers and on ratings. Options: reviews, ratings, dry_run,
+        before."""
         from tunesmith.workspace.judge_calibration import calibrate
 
         return calibrate(self.home, labels=Path(labels) if labels else None, progress=progress, **options)
@@ -382,7 +383,7 @@ class Workspace:
 
         return RateDesk(self.home, named(rater))
 
-    def rating_labels(self) -> list[HumanLabel]:
+    def rating_labels(self) -> list[Preferred]:
         """What people said of contenders' answers, in all rounds of ratings that have ended."""
         from tunesmith.workspace.rated import rating_labels
 

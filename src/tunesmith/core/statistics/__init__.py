@@ -26,9 +26,12 @@ from tunesmith.core.statistics.judged import (
     Corrected,
     PredictionPowered,
     Share,
+    Ties,
     prediction_powered,
     rogan_gladen,
+    score_share,
     share_of,
+    with_halves,
 )
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
 from tunesmith.core.statistics.power import (
@@ -56,6 +59,7 @@ __all__ = [
     "ResampledDifference",
     "Share",
     "Tally",
+    "Ties",
     "best_of",
     "bootstrap_interval",
     "bradley_terry",
@@ -82,6 +86,7 @@ __all__ = [
     "raw_agreement",
     "resampled_difference",
     "rogan_gladen",
+    "score_share",
     "share_of",
     "smallest_difference_seen",
     "smallest_loss_seen",
@@ -91,4 +96,5 @@ __all__ = [
     "tally_interval",
     "wilson_interval",
     "wilson_size",
+    "with_halves",
 ]

@@ -4,6 +4,8 @@
 wherever they come from. `prediction_powered` needs labels drawn at random from the very examples that are judged, asks
 nothing else of the judge, and is never much worse than the labels alone. Neither helps where the judge errs otherwise
 on the examples judged than on those with labels: draw both from one source.
+
+Both take scores too, such as who is preferred in a pair: 1 for the first, 0 for the second, one half for a tie.
 """
 
 from __future__ import annotations
@@ -18,7 +20,17 @@ from tunesmith.core.statistics.groups import design_effect
 from tunesmith.core.statistics.intervals import Z95, Interval, student, wilson_interval
 from tunesmith.core.statistics.tally import FloatArray, IntArray, mean_tally
 
-__all__ = ["Corrected", "PredictionPowered", "Share", "prediction_powered", "rogan_gladen", "share_of"]
+__all__ = [
+    "Corrected",
+    "PredictionPowered",
+    "Share",
+    "Ties",
+    "prediction_powered",
+    "rogan_gladen",
+    "score_share",
+    "share_of",
+    "with_halves",
+]
 
 
 class Share(NamedTuple):
@@ -26,6 +38,15 @@ class Share(NamedTuple):
 
     value: float
     n: float
+
+
+class Ties(NamedTuple):
+    """What people call a tie, of pairs that are compared."""
+
+    share: Share
+    """Of all pairs that people compared."""
+    judged: Share
+    """The judge's mean score on them: one half where it prefers neither side."""
 
 
 class Corrected(NamedTuple):
@@ -72,10 +93,47 @@ def share_of(values: FloatArray, groups: IntArray | None = None) -> Share:
     return Share(tally.value(), len(values) / effect)
 
 
-def rogan_gladen(judged: Share, *, true_positive: Share, true_negative: Share) -> Corrected:
+def score_share(values: FloatArray, groups: IntArray | None = None) -> Share:
+    """The mean of scores from 0 to 1, shape (n,), and how many yes-or-no examples would be as certain.
+
+    Scores between the ends (ties) spread less than a share of yes and no with the same mean. Their spread is taken with
+    a 0 and a 1 more, so that nothing but ties is not taken for certainty; of yes and no alone it is that of `share_of`.
+
+    Raises:
+        NothingToMeasure: There are no values.
+    """
+    share = share_of(values, groups)
+    more = np.concatenate([np.asarray(values, float), [0.0, 1.0]])
+    centre = float(more.mean())
+    return Share(share.value, share.n * centre * (1 - centre) / float(more.var()))
+
+
+def with_halves(value: float, around: Interval, known: FloatArray, groups: IntArray) -> tuple[float, Interval]:
+    """The mean score of all examples, from that of those that are not known beforehand to be ties.
+
+    Args:
+        value: Mean of the others, with its interval ``around``.
+        known: Shape (n,), over all examples: 1 for a tie that is known (both answers are the same text), else 0.
+        groups: Shape (n,), from `group_codes`.
+    """
+    tied = share_of(known, groups)
+    mean = tied.value / 2 + (1 - tied.value) * value
+    wander = Z95 * abs(0.5 - value) * math.sqrt(tied.value * (1 - tied.value) / tied.n)
+    low = mean - math.hypot((1 - tied.value) * (value - around.low), wander)
+    high = mean + math.hypot((1 - tied.value) * (around.high - value), wander)
+    return mean, Interval(max(0.0, low), min(1.0, high))
+
+
+def rogan_gladen(judged: Share, *, true_positive: Share, true_negative: Share, ties: Ties | None = None) -> Corrected:
     """The rate that people would give, from the rate that a judge gives and its measured errors.
 
     value = (judged + true negative rate - 1) / (true positive rate + true negative rate - 1), kept within 0 and 1.
+
+    Of pairs, in which people prefer the first, the second or neither, the rate is the share that prefers the first, a
+    tie counting one half. The rates of the judge are its mean scores where people do prefer one; its mean score on
+    ties need not lie half way between, and what it is off, times the share of ties, is taken from what it gives. So
+    the share of ties may be another one than among the labels where the judge is fair to them, and no tie is dealt out
+    to the two classes, whose rates would then change with the shares that are asked for.
 
     The interval holds every rate that the three shares do not refute: Fieller's for a ratio, with the counts drawn
     towards one half as Agresti and Coull, and Lang and Reiczigel, do, so that rates of 0 and 1 have an error too. It
@@ -83,9 +141,10 @@ def rogan_gladen(judged: Share, *, true_positive: Share, true_negative: Share) -
 
     Args:
         judged: Share that the judge accepts, of the examples whose rate is asked for (without those with labels, or
-            with them where they were drawn at random).
+            with them where they were drawn at random). Of pairs: its mean score.
         true_positive: Share that the judge accepts of those that people accept.
-        true_negative: Share that the judge rejects of those that people reject.
+        true_negative: Share that the judge rejects of those that people reject. Of pairs: 1 less its mean score.
+        ties: Of pairs; None: people called none a tie.
 
     Raises:
         NothingToMeasure: A share is of no example: without labels of both classes the judge is not calibrated.
@@ -104,10 +163,13 @@ def rogan_gladen(judged: Share, *, true_positive: Share, true_negative: Share) -
             raise ValueError(f"a share is between 0 and 1, not {share.value}")
     youden = true_positive.value + true_negative.value - 1
     around = _youden_interval(true_positive, true_negative)
-    found = _fieller(judged, true_positive, true_negative) if around.low > 0 else None
+    found = _fieller(judged, true_positive, true_negative, ties) if around.low > 0 else None
     if found is None or youden <= 0:
         return Corrected(None, 0.0, 1.0, False, youden, *around)
-    value = min(1.0, max(0.0, (judged.value + true_negative.value - 1) / youden))
+    off = 0.0
+    if ties is not None:
+        off = ties.share.value * (ties.judged.value - (true_positive.value + 1 - true_negative.value) / 2)
+    value = min(1.0, max(0.0, (judged.value - off + true_negative.value - 1) / youden))
     return Corrected(value, min(value, found.low), max(value, found.high), True, youden, *around)
 
 
@@ -120,23 +182,30 @@ def _youden_interval(one: Share, other: Share) -> Interval:
     return Interval(sum_ - low, sum_ + high)
 
 
-def _fieller(judged: Share, true_positive: Share, true_negative: Share) -> Interval | None:
-    """All rates r with (p - r s - (1 - r) f)^2 <= z^2 (var p + r^2 var s + (1 - r)^2 var f), f the false positive rate;
-    None where they are unbounded. Where no possible rate is among them, as uncertain a range at the nearest end."""
+def _fieller(judged: Share, true_positive: Share, true_negative: Share, ties: Ties | None) -> Interval | None:
+    """All rates r with (p - r s - (1 - r) f - h (m - (s + f) / 2))^2 <= z^2 times its variance, where f is the false
+    positive rate, h the share of ties and m the mean score on them; None where they are unbounded. Where no possible
+    rate is among them, as uncertain a range at the nearest end."""
     p, p_var = _drawn(judged, Z95**2)
     s, s_var = _drawn(true_positive, 2)
     t, f_var = _drawn(true_negative, 2)
     f, z2 = 1 - t, Z95**2
-    # a r^2 - 2 b r + c <= 0
+    half, off, rest = 0.0, 0.0, p_var
+    if ties is not None and ties.share.value > 0:
+        h, h_var = _drawn(ties.share, 2)
+        m, m_var = _drawn(ties.judged, 2)
+        half, off = h / 2, h * (m - (s + f) / 2)
+        rest += h * h * m_var + (m - (s + f) / 2) ** 2 * h_var
+    # the variance is rest + (r - half)^2 var s + (1 - r - half)^2 var f, so a r^2 - 2 b r + c <= 0
     a = (s - f) ** 2 - z2 * (s_var + f_var)
-    b = (p - f) * (s - f) - z2 * f_var
-    c = (p - f) ** 2 - z2 * (p_var + f_var)
+    b = (p - f - off) * (s - f) - z2 * (half * s_var + (1 - half) * f_var)
+    c = (p - f - off) ** 2 - z2 * (rest + half**2 * s_var + (1 - half) ** 2 * f_var)
     if a <= 0:
         return None
     root = math.sqrt(max(0.0, b * b - a * c))
-    low, high, half = (b - root) / a, (b + root) / a, root / a
+    low, high, wide = (b - root) / a, (b + root) / a, root / a
     if low > 1 or high < 0:
-        return Interval(max(0.0, 1 - half), 1.0) if low > 1 else Interval(0.0, min(1.0, half))
+        return Interval(max(0.0, 1 - wide), 1.0) if low > 1 else Interval(0.0, min(1.0, wide))
     return Interval(max(0.0, low), min(1.0, high))
 
 

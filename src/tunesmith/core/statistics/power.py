@@ -37,12 +37,15 @@ def examples_needed_for_bar(value: float, bar: float, power: float = 0.8) -> int
     return max(1, math.ceil((spread / (value - bar)) ** 2 - 1e-9))
 
 
-def examples_needed_for_difference(difference: float, discordant: float, power: float = 0.8) -> int | None:
+def examples_needed_for_difference(
+    difference: float, discordant: float, power: float = 0.8, quantile: float = Z95
+) -> int | None:  # fmt: skip
     """Test examples until a paired difference of two rates is seen by McNemar's test at the 5 % level.
 
     Args:
         difference: Share that only a gets right minus share that only b gets right.
         discordant: Share that just one of them gets right; at least the difference.
+        quantile: Of the test; Student's for one that uses his.
 
     Returns:
         A number of examples, or None where the difference is 0.
@@ -56,7 +59,7 @@ def examples_needed_for_difference(difference: float, discordant: float, power: 
         return None
     if not abs(difference) <= discordant <= 1:
         raise ValueError(f"discordant is between the difference {abs(difference)} and 1, not {discordant}")
-    spread = Z95 * math.sqrt(discordant) + _z(power) * math.sqrt(discordant - difference**2)
+    spread = quantile * math.sqrt(discordant) + _z(power) * math.sqrt(discordant - difference**2)
     return math.ceil((spread / difference) ** 2 - 1e-9)
 
 

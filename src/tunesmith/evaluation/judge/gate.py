@@ -1,14 +1,18 @@
-"""Whether a judge may decide anything: only one whose errors are known, and small enough, as it stands now."""
+"""Whether a judge may decide anything: only one whose errors are known, and small enough, as it stands now.
+
+Verdicts on single answers and on pairs are two things: a judge may be good at one of them alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from tunesmith.core.judging import OVERALL, Calibration, Judge, Rates
+from tunesmith.core.judged_pairs import PairCalibration, PairRates
+from tunesmith.core.judging import OVERALL, Attacks, Calibration, Judge, Rates
 from tunesmith.core.record import Record
 from tunesmith.evaluation.judge.config import JudgeConfig
 
-__all__ = ["Gate", "may_gate"]
+__all__ = ["Gate", "all_of", "may_choose", "may_gate"]
 
 MOST_UNREADABLE = 0.05
 """Share of labelled answers that may have no verdict: which ones those are is hardly chance."""
@@ -35,10 +39,41 @@ def may_gate(judge: Judge, calibration: Calibration | None, config: JudgeConfig,
     rates = calibration.criteria.get(criterion)
     if rates is None:
         return Gate(may=False, because=(f"people labelled no answer by {criterion!r}",))
-    against = (*_errors(rates, config), *_attacks(calibration, config))
+    against = (*_errors(rates, config), *_attacks(calibration.attacks, config, "failed"))
     if against:
         return Gate(may=False, because=against)
     return Gate(may=True, because=(f"calibrated on {rates.labels} labels of {criterion!r}",))
+
+
+def may_choose(judge: Judge, calibration: PairCalibration | None, config: JudgeConfig, a: str, b: str) -> Gate:
+    """Whether verdicts of ``judge`` on pairs of the contenders ``a`` and ``b`` (hashes) may pass or stop anything.
+
+    Args:
+        calibration: The newest one by ratings, of whatever judge; None where there is none.
+    """
+    if calibration is None:
+        because = "it is not calibrated on pairs: `tunesmith judge calibrate --ratings`"
+        return Gate(may=False, because=(because,))
+    if changed := _changed(judge, calibration.judge):
+        said = f"its {' and '.join(changed)} changed since it was calibrated on pairs: calibrate it again"
+        return Gate(may=False, because=(said,))
+    rates = calibration.of(a, b)
+    if rates is None:
+        return Gate(
+            may=False,
+            because=("people compared no answers of these two contenders: `tunesmith rate plan prompt tuned`",),
+        )
+    against = (*_pair_errors(rates, config), *_attacks(calibration.attacks, config, "liked less"))
+    if against:
+        return Gate(may=False, because=against)
+    return Gate(may=True, because=(f"calibrated on {rates.pairs} compared pairs of {rates.a} and {rates.b}",))
+
+
+def all_of(gates: Sequence[Gate]) -> Gate:
+    """Whether all of them may; what stands against those that may not, else what speaks for each."""
+    against = [because for gate in gates if not gate.may for because in gate.because]
+    said = dict.fromkeys(against or [because for gate in gates for because in gate.because])
+    return Gate(may=bool(gates) and not against, because=tuple(said) or ("nothing is compared",))
 
 
 def _changed(now: Judge, then: Judge) -> list[str]:
@@ -55,19 +90,31 @@ def _errors(rates: Rates, config: JudgeConfig) -> Iterator[str]:
     for count, what in ((rates.positives, "passed"), (rates.negatives, "failed")):
         if count < least:
             yield f"only {count} labelled answers were {what} by people; {least} are needed (judge.labels_per_class)"
+    yield from _measured(rates, config, "labelled answers", rates.labels, "good answers from bad ones")
+
+
+def _pair_errors(rates: PairRates, config: JudgeConfig) -> Iterator[str]:
+    least = config.labels_per_class
+    for name, people in ((rates.a, "first"), (rates.b, "second")):
+        if (count := rates.said(people)) < least:
+            yield f"in only {count} pairs people prefer {name}; {least} are needed (judge.labels_per_class)"
+    tells = f"when {rates.a} is preferred and when {rates.b}"
+    yield from _measured(rates, config, "compared pairs", rates.pairs, tells)
+
+
+def _measured(rates: Rates | PairRates, config: JudgeConfig, what: str, read: int, tells: str) -> Iterator[str]:
     if rates.informedness is None or rates.informedness.low <= 0:
-        yield "it is uninformative: the labels do not show that it tells good answers from bad ones"
+        yield f"it is uninformative: what people said does not show that it tells {tells}"
     if rates.kappa is None or rates.kappa.value < config.least_kappa:
         found = "could not be measured" if rates.kappa is None else f"is {rates.kappa.value:.2f}"
         yield f"its kappa {found}; {config.least_kappa:g} is needed (judge.least_kappa)"
-    asked = rates.labels + rates.unreadable
+    asked = read + rates.unreadable
     if rates.unreadable > MOST_UNREADABLE * asked:
-        yield f"{rates.unreadable} of {asked} labelled answers have no verdict"
+        yield f"{rates.unreadable} of {asked} {what} have no verdict"
 
 
-def _attacks(calibration: Calibration, config: JudgeConfig) -> Iterator[str]:
-    found = calibration.attacks
+def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator[str]:
     if found is None or not found.tried:
-        yield "it was not attacked: no answer that people failed was failed by it, or judge.attacks is 0"
+        yield f"it was not attacked: no answer that people {worse} was {worse} by it, or judge.attacks is 0"
     elif found.turned > config.most_turned * found.tried:
         yield f"answers that give it orders turned it {found.turned} times of {found.tried} (judge.most_turned)"

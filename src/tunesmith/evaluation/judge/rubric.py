@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.judged_pairs import WIN_RATE
 from tunesmith.core.judging import OVERALL, Criterion, Judge
 from tunesmith.core.task import Task
 from tunesmith.evaluation.judge.config import JudgeConfig
@@ -22,14 +23,15 @@ def judge_for(task: Task, config: JudgeConfig, model: str, model_hash: str) -> J
     """The judge as the task and the settings say it now.
 
     Raises:
-        TunesmithError: There is no criterion, or one has a name that means all of them.
+        TunesmithError: There is no criterion, or one has a name that means something else.
     """
     names = tuple(dict.fromkeys((*task.criteria, *config.criteria)))
     if not names:
         raise TunesmithError("There is nothing to judge by.", "name criteria under judge.criteria in tunesmith.yaml")
-    if OVERALL in names:
+    means = {OVERALL: "an answer that passes all of them", WIN_RATE: "how often an answer is preferred to another"}
+    if taken := next((name for name in names if name in means), None):
         raise TunesmithError(
-            f"A criterion cannot be called {OVERALL!r}: that is an answer that passes all of them.",
+            f"A criterion cannot be called {taken!r}: that is {means[taken]}.",
             "give it another name in tunesmith.yaml",
         )
     known = _known()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.statistics import Z95, student
 from tunesmith.core.statistics.power import examples_needed_for_difference
 
 __all__ = ["examples_needed", "smallest_difference"]
@@ -21,7 +22,8 @@ def examples_needed(difference: float, *, ties: float, per_example: int, alike: 
     """Examples until a difference in preference is seen at the 5 % level, two-sided.
 
     With one rater each it is the sign test's, or McNemar's, sum; m raters whose choices correlate by r divide it by
-    m / (1 + (m - 1) r).
+    m / (1 + (m - 1) r). The quantile is Student's for so many examples, as in the interval of the results: with few of
+    them it takes some more.
 
     Args:
         difference: Share that prefers a minus share that prefers b; in the open interval from 0 to 1 less ``ties``.
@@ -34,17 +36,25 @@ def examples_needed(difference: float, *, ties: float, per_example: int, alike: 
     Source: R. J. Connor, Biometrics 43 (1987) 207-211; design effect: L. Kish, Survey Sampling (1965), section 5.4.
 
     >>> examples_needed(0.2, ties=0.3, per_example=1, alike=0.5)
-    135
+    137
     >>> examples_needed(0.2, ties=0.3, per_example=2, alike=0.5)
-    102
+    104
     """
     if not 0 < difference <= 1 - ties:
         raise TunesmithError(
             f"With {ties:.0%} ties, one contender can be preferred by {1 - ties:.2f} more at most, not {difference:g}.",
             "give a --difference above 0 and below that, or fewer --ties",
         )
-    alone = examples_needed_for_difference(difference, 1 - ties, power) or 0
-    return max(LEAST, math.ceil(alone * (1 + (per_example - 1) * alike) / per_example - 1e-9))
+    effect = (1 + (per_example - 1) * alike) / per_example
+
+    def at(quantile: float) -> int:
+        alone = examples_needed_for_difference(difference, 1 - ties, power, quantile) or 0
+        return max(LEAST, math.ceil(alone * effect - 1e-9))
+
+    examples = at(Z95)
+    while examples < at(student(examples - 1)):  # the quantile falls as the examples grow
+        examples += 1
+    return examples
 
 
 def smallest_difference(

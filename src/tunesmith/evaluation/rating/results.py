@@ -13,7 +13,7 @@ import numpy as np
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Estimate
-from tunesmith.core.ratings import HumanLabel, RatingItem, RatingRound, Won
+from tunesmith.core.ratings import Preferred, RatingItem, RatingRound, Won
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import bradley_terry, group_codes, mean_estimate
 from tunesmith.core.store import Rating
@@ -151,7 +151,7 @@ def strengths(
     )
 
 
-def labels(made: RatingRound, rated: Sequence[Rated], out: frozenset[str]) -> list[HumanLabel]:
+def labels(made: RatingRound, rated: Sequence[Rated], out: frozenset[str]) -> list[Preferred]:
     """Two of each comparison that somebody rated: one from the side of each contender."""
     found = []
     for kept in (_without(r, out) for r in rated):
@@ -161,7 +161,7 @@ def labels(made: RatingRound, rated: Sequence[Rated], out: frozenset[str]) -> li
         which = _majority(kept.said)
         for own, other in SIDES:
             found.append(
-                HumanLabel(
+                Preferred(
                     example=item.example,
                     contender=made.contenders[getattr(item, own)],
                     against=made.contenders[getattr(item, other)],
