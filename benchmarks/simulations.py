@@ -16,6 +16,7 @@ import numpy as np
 
 from benchmarks import _simulations_intervals as intervals
 from benchmarks import _simulations_judges as judges
+from benchmarks import _simulations_slices as slices
 from benchmarks import _simulations_tests as tests
 from benchmarks._simulations_intervals import Cell
 
@@ -64,7 +65,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     print("| what | cells | times | mean | lowest | highest | bar | reached |\n|---|---|---|---|---|---|---|---|")
     missed = 0
-    for make in (_intervals, _tests, _judges):
+    for make in (_intervals, _tests, _judges, _slices):
         for result in make(np.random.default_rng(options.seed), options.times):
             print(result.row(), flush=True)
             missed += result.reached() == "NO"
@@ -115,6 +116,19 @@ def _tests(random: np.random.Generator, times: int) -> Sequence[Result]:
         Result("... of McNemar on the same answers", [alarms]),
         Result("beside: power of an unpaired test", [unpaired]),
         Result("... of McNemar on the same answers", [paired]),
+    ]
+
+
+def _slices(random: np.random.Generator, times: int) -> Sequence[Result]:
+    false, nothing, found, naive = slices.many_slices(random, max(100, times // 4))
+    return [
+        Result("false alarms of one slice", slices.one_slice(random, times // 2), most=0.06),
+        Result("... in groups", slices.one_slice_in_groups(random, times // 2), most=0.06),
+        Result("beside: ... the groups forgotten", slices.one_slice_in_groups(random, times // 4, known=False)),
+        Result("false discoveries among 41 slices", false, most=0.05),
+        Result("something found among 40 slices where nothing is", nothing, most=0.05),
+        Result("beside: ... without the correction", naive),
+        Result("a slice that fails more is found", found),
     ]
 
 

@@ -24,6 +24,7 @@ ROAD = (
     "tuning",
     "forgetting",
     "evaluation",
+    "errors",
     "judge",
     "decision",
     "dossier",

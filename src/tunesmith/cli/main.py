@@ -38,6 +38,8 @@ VERBS = (
     "tune",
     "forgetting",
     "evaluate",
+    "errors",
+    "rounds",
     "judge",
     "rate",
     "cost",

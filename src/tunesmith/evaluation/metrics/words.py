@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["words"]
+__all__ = ["UNSPACED", "words"]
 
 ASCII_WORD = re.compile(r"[a-z0-9]+")
 UNSPACED = re.compile(  # scripts written without spaces: each letter is a word
