@@ -223,7 +223,8 @@ def _report(
     )
     if not shown:
         return report
-    apart = disagreements(found.task, [e.id for e in found.examples], there.answers) if len(every) > 1 else None
+    looking = {n: given for n, given in there.answers.items() if there.scores[n].kind != "constant"}
+    apart = disagreements(found.task, [e.id for e in found.examples], looking) if len(looking) > 1 else None
     return replace(
         report,
         clusters=tuple(_clusters(found, around)),

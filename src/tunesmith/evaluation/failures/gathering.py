@@ -24,6 +24,8 @@ from tunesmith.evaluation.failures.slicing import NEAREST, Tagged
 __all__ = ["Support", "disagreements", "queue", "usual"]
 
 FEWEST_TO_GATHER, MOST_TO_GATHER = 10, 200
+FEWEST_BEYOND = 2
+"""Failures beyond the average that a slice must have to be proposed, unless it is shown to be worse."""
 MOST_PROPOSED = 12
 SHOWN = 5
 MIXED_UP = 0.5
@@ -94,7 +96,7 @@ def queue(
         there = members[key] & outcomes.measured
         failing = there & outcomes.failing
         excess = _excess(outcomes, there)
-        if failing.any() and excess > 0.5:
+        if excess >= FEWEST_BEYOND or (one.worse and failing.any()):
             made = _proposal(outcomes, one, there, excess, support.get(key), kinds, disagree)
             proposals.append((made, frozenset(np.flatnonzero(failing).tolist())))
     proposals.sort(key=lambda p: (not p[0].found, -p[0].excess, p[0].by, p[0].value))

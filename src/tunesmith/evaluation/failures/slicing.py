@@ -18,7 +18,8 @@ from tunesmith.evaluation.metrics.labels import NONE
 
 __all__ = ["NEAREST", "Tagged", "quarters", "tagged", "tags_of"]
 
-NEAREST = "cosine to nearest train prompt"
+NEAREST = "cosine to train"
+"""Of a prompt and the nearest train prompt."""
 MOST_VALUES = 100
 """Values of one kind that become slices; beyond, the rarest are left out and told."""
 
