@@ -178,6 +178,32 @@ def test_with_one_class_alone_nothing_is_found_and_nothing_breaks(tmp_path):
     assert "nothing fails" in typed("-C", workspace.home.root, "errors").out
 
 
+def test_prompts_of_any_script_and_length_are_looked_at(desk):
+    nasty = [
+        "long " * 20_000,
+        "החזר כספי בבקשה על הנעליים",
+        "\u200bre\u200bfund\u200b",
+        "؟؟؟",
+        "返品したい" * 40,
+        "\U0001f642" * 500,
+    ]
+    path = desk.home.root / "nasty.jsonl"
+    draw = random.Random(4)
+    rows = [(text, "billing") for text in nasty] + [(sentence(WORDS["shipping"], draw), "shipping") for _ in range(9)]
+    path.write_text("".join(json.dumps({"prompt": text, "completion": label}) + "\n" for text, label in rows))
+    desk.add(path, side="validation")
+    desk.split(anyway=True)
+    desk.baseline(["constant", "classifier"])
+    ended = typed("-C", desk.home.root, "errors", "classifier", "--against", "constant", "--json")
+    assert ended.status == 0, ended.err
+    report = ended.json
+    assert report["examples"] == len(split_of(desk).validation) == len(rows)
+    assert report["same_for_all"]["file"] == "nasty.jsonl"
+    assert slices_of(report)["label topic", "billing"]["n"] == len(nasty)
+    assert all(cluster["name"] for cluster in report["clusters"])
+    assert typed("-C", desk.home.root, "errors", "classifier").status == 0
+
+
 def test_what_was_named_by_words_of_prompts_goes_when_one_is_erased(desk):
     report = desk.errors("classifier")
     name = report.clusters[0].name

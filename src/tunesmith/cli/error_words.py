@@ -133,7 +133,7 @@ def _moves(versus: Versus) -> Iterator[str]:
         yield f"  of {len(versus.slices)} slices none is shown to gain or lose (false-discovery rate 5 %)"
         return
     rows = [("slice", "n", "difference", "95 % interval", "q", "won", "lost", "")]
-    for s in found:
+    for s in found[:KINDS]:
         interval = f"[{s.compared.low:+.2f}, {s.compared.high:+.2f}]"
         counts = str(s.compared.wins), str(s.compared.losses)
         verdict = "gains" if s.compared.difference > 0 else "loses"
@@ -141,6 +141,8 @@ def _moves(versus: Versus) -> Iterator[str]:
         rows.append((name, str(s.compared.n), f"{s.compared.difference:+.2f}", interval, f"{s.q_value:.2g}", *counts,
                      verdict))  # fmt: skip
     yield plain_table(rows)
+    if len(found) > KINDS:
+        yield f"  and {len(found) - KINDS} more slices"
 
 
 def _queue(report: ErrorReport) -> Iterator[str]:

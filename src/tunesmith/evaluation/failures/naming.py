@@ -55,7 +55,7 @@ def named(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> st
     """The words that set ``texts`` apart from ``others``, those that do so most first.
 
     A word counts once a text, so that a long text is not heard more often; it must stand in two of them, or in the only
-    one.
+    one. Numbers and single letters tell nothing.
 
     >>> named([["refund", "please"], ["refund", "twice"]], [["please", "hello"]])
     'refund'
@@ -65,9 +65,14 @@ def named(texts: Sequence[Sequence[str]], others: Sequence[Sequence[str]]) -> st
 
 def name_of(mine: Counter[str], theirs: Counter[str], texts: int) -> str:
     """The same from how many texts hold each word."""
-    enough = min(2, texts)
-    told = sorted((-z, word) for word, z in log_odds(mine, theirs).items() if mine[word] >= enough and z > 0)
+    apart, enough = log_odds(mine, theirs), min(2, texts)
+    told = sorted((-z, word) for word, z in apart.items() if z > 0 and mine[word] >= enough and _tells(word))
     return ", ".join(word for _, word in told[:WORDS_IN_A_NAME]) or NAMELESS
+
+
+def _tells(word: str) -> bool:
+    """Whether it says something by itself: more than a number or one letter of a script that spells."""
+    return not word.isdecimal() and (len(word) > 1 or bool(UNSPACED.match(word)) or not word.isalpha())
 
 
 def presence(texts: Sequence[Sequence[str]]) -> Counter[str]:
