@@ -63,5 +63,5 @@ def _took(cost: RoundCost) -> str:
     parts += [f"{cost.answer_seconds:.1f} s of answering"] if cost.answer_seconds is not None else []
     parts += [f"{cost.usd:.2f} USD"] if cost.usd is not None else []
     parts += [f"{cost.tuning_seconds:.0f} s of tuning"] if cost.tuning_seconds is not None else []
-    parts += [f"{cost.reviews} reviews"] if cost.reviews else []
+    parts += [f"{cost.reviews} {'review' if cost.reviews == 1 else 'reviews'}"] if cost.reviews else []
     return ", ".join(parts)

@@ -223,10 +223,13 @@ class _Book:
 
     def _read(self, scored: ContenderScore, examples: Sequence[Example]) -> list[Answer]:
         """Its answers as the task reads them now."""
+        given = self._given(scored)
+        return [self._as_now(given[e.id]) for e in examples if e.id in given]
+
+    def _given(self, scored: ContenderScore) -> dict[str, Answer]:
         if scored.contender not in self._answers:
             self._answers[scored.contender] = self.home.store.answers(scored.contender)
-        given = self._answers[scored.contender]
-        return [self._as_now(given[e.id]) for e in examples if e.id in given]
+        return self._answers[scored.contender]
 
     def _as_now(self, answer: Answer) -> Answer:
         if answer.finish_reason == "error":
@@ -241,9 +244,8 @@ class _Book:
         new: list[Answer] = []
         for scored in now.contenders.values():
             rows = rows_of_evaluation(now) - (old_rows if scored.contender in known else frozenset())
-            if rows:
-                there = [self.examples[i] for i in sorted(rows) if i in self.examples]
-                new += self._read(scored, there)
+            given = self._given(scored) if rows else {}
+            new += [given[i] for i in sorted(rows) if i in given]
         runs = {c.run for c in now.contenders.values() if c.run and c.contender not in known}
         return RoundCost(
             answers=len(new),
