@@ -16,7 +16,7 @@ OTHERS = 8
 """Slices told beside those that were found."""
 KINDS = 12
 UNTOLD = 6
-WIDEST = 48
+WIDEST = 56
 WORDS = {
     "no_answer": "no answer",
     "invalid": "cannot be read",

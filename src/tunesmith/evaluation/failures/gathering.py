@@ -32,8 +32,8 @@ MIXED_UP = 0.5
 """Share of a label's failures that one other label takes, from which on the two are mixed up."""
 SAME_FAILURES = 0.8
 """Proposals whose failures overlap so much (of the smaller) are one: the first stands for both."""
-GATHERED_BY = ("category", "edge case", "source", "language", "turns", "cluster", NEAREST)
-"""Kinds of slices that say what examples to look for, beside labels, values and lengths."""
+GATHERED_BY = ("category", "edge case", "source", "language", "turns", "cluster")
+"""Kinds of slices that say what examples to look for, beside labels and values."""
 
 
 class Support(NamedTuple):
@@ -108,9 +108,10 @@ def queue(
 
 
 def _proposes(one: Slice) -> bool:
-    """Whether the slice says what to look for, and does not do better than the rest."""
-    telling = one.by.startswith(("label ", "value ")) or one.by.endswith("length") or one.by in GATHERED_BY
-    return telling and one.n > 0 and (one.difference is None or one.difference < 0)
+    """Whether the slice says what to look for, and does worse than the rest; a quarter of all must be shown to."""
+    telling = one.by.startswith(("label ", "value ")) or one.by in GATHERED_BY
+    quarter = one.by.endswith("length") or one.by == NEAREST
+    return one.worse if quarter else telling and one.difference is not None and one.difference < 0
 
 
 def _excess(outcomes: Outcomes, there: BoolArray) -> float:
