@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks import _simulations_intervals as intervals
 from benchmarks import _simulations_judges as judges
 from benchmarks import _simulations_ratings as ratings
+from benchmarks import _simulations_slices as slices
 from benchmarks import _simulations_tests as tests
 from benchmarks._simulations_intervals import Cell
 
@@ -120,6 +121,19 @@ def _tests(random: np.random.Generator, times: int) -> Sequence[Result]:
     ]
 
 
+def _slices(random: np.random.Generator, times: int) -> Sequence[Result]:
+    false, nothing, found, naive = slices.many_slices(random, max(100, times // 4))
+    return [
+        Result("false alarms of one slice", slices.one_slice(random, times // 2), most=0.06),
+        Result("... in groups", slices.one_slice_in_groups(random, times // 2), most=0.06),
+        Result("beside: ... the groups forgotten", slices.one_slice_in_groups(random, times // 4, known=False)),
+        Result("false discoveries among 41 slices", false, most=0.05),
+        Result("something found among 40 slices where nothing is", nothing, most=0.05),
+        Result("beside: ... without the correction", naive),
+        Result("a slice that fails more is found", found),
+    ]
+
+
 def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
     powered, worth = judges.powered(random, times // 2)
     leaky, safe = judges.split_cells(random, max(100, times // 4))
@@ -160,6 +174,7 @@ def _ratings(random: np.random.Generator, times: int) -> Sequence[Result]:
 PARTS: dict[str, Callable[[np.random.Generator, int], Sequence[Result]]] = {
     "intervals": _intervals,
     "tests": _tests,
+    "slices": _slices,
     "judges": _judges,
     "ratings": _ratings,
 }

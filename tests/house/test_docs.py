@@ -25,6 +25,7 @@ ROAD = (
     "tuning",
     "forgetting",
     "evaluation",
+    "errors",
     "judge",
     "decision",
     "dossier",

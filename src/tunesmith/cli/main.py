@@ -39,6 +39,8 @@ VERBS = (
     "tune",
     "forgetting",
     "evaluate",
+    "errors",
+    "rounds",
     "judge",
     "rate",
     "cost",

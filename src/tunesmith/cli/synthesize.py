@@ -17,11 +17,14 @@ def synthesize(
     ],
     count: Annotated[int, typer.Option(min=1, help="New examples wanted.")],
     seed: Annotated[int, typer.Option(help="Draws what is asked for.")] = 0,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Ask for what `tunesmith errors` proposes to gather.")
+    ] = False,
 ) -> None:
     """Have a teacher model write new examples where there are few. They wait for review; nothing is learnt before."""
     workspace = open_workspace()
     with progress("writing") as told:
-        report = workspace.synthesize(teacher=teacher, count=count, seed=seed, progress=told)
+        report = workspace.synthesize(teacher=teacher, count=count, seed=seed, errors=errors, progress=told)
     lines = [f"{report.teacher} wrote {report.made} new examples of {report.wanted}; {report.queued} wait for review"]
     lines += [f"  refused: {count} {reason}" for reason, count in report.refused.items()]
     if report.usd is not None:

@@ -20,7 +20,7 @@ from tunesmith.core.task import Task
 from tunesmith.data.duplicates import Shingled
 from tunesmith.models.neighbours import nearest
 
-__all__ = ["Draft", "Want", "ask", "constraint_of", "near_copies", "read_draft", "wants"]
+__all__ = ["Draft", "Target", "Want", "ask", "constraint_of", "near_copies", "read_draft", "wants", "wants_at"]
 
 SHOWN = 3
 """Examples in each request: the seed and its nearest."""
@@ -33,6 +33,17 @@ class Want(NamedTuple):
     """Shown to the teacher, and the lineage of what it writes."""
     label: tuple[str, str] | None = None
     """A label field and the value that the new example shall have: one that few train examples have."""
+
+
+class Target(NamedTuple):
+    """Something that new examples are wanted of."""
+
+    rows: tuple[int, ...]
+    """Train rows to begin from, the best first."""
+    weight: float
+    """How many are wanted of it beside other targets."""
+    label: tuple[str, str] | None = None
+    """A label field and the value that they shall have."""
 
 
 class Draft(NamedTuple):
@@ -70,11 +81,36 @@ def wants(train: Sequence[Example], vectors: Any, task: Task, count: int, seed: 
         rows = by_label[labels[pick]]
         row = min(rows, key=lambda i: (taken[i], -lonely[i], i))
         taken[row] += 1
-        others, _ = nearest(np.asarray(vectors)[[row]], np.asarray(vectors), SHOWN)
-        shown = [row, *(int(i) for i in others[0] if int(i) != row)][:SHOWN]
         wanted = (field.name, str(labels[pick])) if field and labels[pick] is not None else None
-        found.append(Want(tuple(train[i] for i in shown), wanted))
+        found.append(_want(train, vectors, row, wanted))
     return found
+
+
+def wants_at(train: Sequence[Example], vectors: Any, targets: Sequence[Target], count: int, seed: int) -> list[Want]:
+    """``count`` requests at these targets, in proportion to their weights, each of their rows in turn.
+
+    Args:
+        train: The train side.
+        vectors: Embeddings of its prompts, shape (n, d).
+        targets: At least one, each with at least one row.
+    """
+    weights = np.array([target.weight for target in targets], dtype=np.float64)
+    picks = np.random.default_rng(seed).choice(len(targets), size=count, p=weights / weights.sum())
+    taken: Counter[int] = Counter()
+    found = []
+    for pick in picks:
+        target = targets[pick]
+        row = min(target.rows, key=lambda i: (taken[i], target.rows.index(i)))
+        taken[row] += 1
+        found.append(_want(train, vectors, row, target.label))
+    return found
+
+
+def _want(train: Sequence[Example], vectors: Any, row: int, label: tuple[str, str] | None) -> Want:
+    """A request that shows the row and its nearest."""
+    others, _ = nearest(np.asarray(vectors)[[row]], np.asarray(vectors), SHOWN)
+    shown = [row, *(int(i) for i in others[0] if int(i) != row)][:SHOWN]
+    return Want(tuple(train[i] for i in shown), label)
 
 
 def ask(want: Want, task: Task) -> tuple[Message, ...]:

@@ -19,7 +19,6 @@ from tunesmith.decision.dossier import (
     DossierMaterial,
     Duel,
     ForgottenPart,
-    Iteration,
     Look,
     Reproduce,
     SplitPart,
@@ -31,6 +30,7 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
+from tunesmith.workspace.dossier_rounds import failures, iterations
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
@@ -44,8 +44,12 @@ DUELS = 6
 """Examples won, and as many lost, that the dossier shows."""
 
 
-def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
-    """All that the dossier is made of. The same records and date give the same material."""
+def gather(home: Home, decision: Decision, date: str, until: str | None = None) -> DossierMaterial:
+    """All that the dossier is made of. The same records and date give the same material.
+
+    Args:
+        until: Rounds and error analyses after this moment are left out: when the dossier was written that is proved.
+    """
     evaluation, split = newest_evaluation(home), current_split(home)
     examples = {e.id: e for e in home.examples()}
     run = _run(home, evaluation)
@@ -74,7 +78,8 @@ def gather(home: Home, decision: Decision, date: str) -> DossierMaterial:
         forgotten=_forgotten(home, evaluation),
         looks=_looks(home, split),
         overrides=overrides(home),
-        iterations=_iterations(home),
+        iterations=iterations(home, until),
+        failures=failures(home, evaluation.side, until),
         reproduce=_reproduce(home, split, run),
         version=__version__,
     )
@@ -216,24 +221,6 @@ def _looks(home: Home, split: Split) -> tuple[Look, ...]:
         Look(when=e.at[:16].replace("T", " "), contenders=tuple(e.detail["contenders"]))
         for e in looks_at_test(home, split)
     )
-
-
-def _iterations(home: Home) -> tuple[Iteration, ...]:
-    """Each evaluation on validation: which contender led then."""
-    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
-    rounds = []
-    for number, entry in enumerate(home.index("evaluation", "validation"), start=1):
-        scored = {n: c for n, c in home.load(entry, Evaluation).contenders.items() if metric in c.metrics}
-        if not scored:
-            continue
-        best = max(scored, key=lambda n: scored[n].metrics[metric].value)
-        change = f"round {number}: {', '.join(scored)}"
-        rounds.append(
-            Iteration(
-                when=entry.at[:16].replace("T", " "), change=change, contender=best, result=scored[best].metrics[metric]
-            )
-        )
-    return tuple(rounds)
 
 
 def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:

@@ -22,14 +22,19 @@ from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store.erasing import ERASED, redacted
 from tunesmith.data.quotes import Quotes, pieces
+from tunesmith.workspace.errors import without_names
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.show import example_id
 from tunesmith.workspace.snapshots import Tombstone
 
 __all__ = ["EraseReport", "erase"]
 
-WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "report")
+WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "errors", "report")
 """Verbs that write what rows say for as long as they run: none may be at work meanwhile."""
+
+
+NAMED = 'class="named-by-words"'
+"""What a dossier's list of failures bears."""
 
 
 class EraseReport(Record, frozen=True, kw_only=True):
@@ -111,7 +116,7 @@ class _Erasing:
         at = datetime.now(UTC).isoformat(timespec="seconds")
         snapshots = [p.stem for p in self._files("snapshots", ".jsonl") if self._bury(p, at)]
         rejected = sum(self._drop_rejected(p) for p in self._files("rejected", ".jsonl"))
-        dossiers = [p for p in self._files("dossiers", ".html") if self.quotes(html.unescape(_read(p)))]
+        dossiers = [p for p in self._files("dossiers", ".html") if self._quoting(html.unescape(_read(p)))]
         records = [p for p in self._files(".", ".json") if self._redact(p)]
         for path in [*dossiers, *self._leftovers()]:
             path.unlink()
@@ -140,6 +145,10 @@ class _Erasing:
         locks = self.home.inside / "locks"
         return sorted(p for p in found if not p.name.startswith(".") and locks not in p.parents)
 
+    def _quoting(self, dossier: str) -> bool:
+        """Whether a dossier quotes the rows, or names failures by words that prompts have in common."""
+        return NAMED in dossier or self.quotes(dossier)
+
     def _bury(self, path: Path, at: str) -> bool:
         """Put tombstones into a snapshot's file; its name, the hash of ids (and times), stays true."""
         lines = path.read_bytes().splitlines(keepends=True)
@@ -167,7 +176,8 @@ class _Erasing:
             read = json.loads(path.read_bytes())
         except ValueError:
             return False
-        made = redacted(self._without_findings(read), self.quotes)
+        named = without_names(read) if path.parent.name == "errors" else read
+        made = redacted(self._without_findings(named), self.quotes)
         if made == read:
             return False
         write_whole(path, codec.canonical(made))

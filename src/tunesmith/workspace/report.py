@@ -72,7 +72,7 @@ def verify_report(home: Home) -> Report:
         problems.append("what the decision rests on has changed since; write it anew with `tunesmith report`")
     elif decide(home) != made[0]:
         problems.append("the rules give another decision from the same records")
-    elif digest_bytes(render(gather(home, made[0], written.date)).encode()) != written.hash:
+    elif digest_bytes(render(gather(home, made[0], written.date, entry.at)).encode()) != written.hash:
         problems.append("the records give another dossier")
     return Report(
         dossier=str(path), hash=written.hash, date=written.date, verified=not problems, problems=tuple(problems)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
@@ -14,11 +15,22 @@ from tunesmith.core.examples import Example, Message, Origin
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.store import Queued
-from tunesmith.data.synthesis import Draft, Want, ask, constraint_of, near_copies, read_draft, wants
+from tunesmith.data.synthesis import (
+    Draft,
+    Target,
+    Want,
+    ask,
+    constraint_of,
+    near_copies,
+    read_draft,
+    wants,
+    wants_at,
+)
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.reply import Reply
 from tunesmith.models.spending import SpendingCapReached
 from tunesmith.workspace.answering import Answering, open_at
+from tunesmith.workspace.error_targets import gathering_targets, proposed
 from tunesmith.workspace.home import Home
 
 __all__ = ["SynthesisReport", "latest_time", "synthesize"]
@@ -52,32 +64,48 @@ class SynthesisReport(Record, frozen=True, kw_only=True):
     """Why fewer were made than wanted."""
 
 
-def synthesize(home: Home, *, teacher: str, count: int, seed: int = 0, progress: Progress = quiet) -> SynthesisReport:
+def synthesize(
+    home: Home, *, teacher: str, count: int, seed: int = 0, errors: bool = False, progress: Progress = quiet
+) -> SynthesisReport:
     """Ask ``teacher`` until ``count`` new examples are there, the budget ends or too many replies were refused.
 
     The teacher is shown train examples only. A reply that is a near-duplicate of any example, test rows included, is
     refused, so nothing of the test comes back by this way.
 
+    Args:
+        errors: Ask for what the newest error analysis on validation proposes to gather, not where train is thin.
+
     Raises:
-        TunesmithError: There is no train side, or the teacher is not here or not reachable.
+        TunesmithError: There is no train side, or the teacher is not here or not reachable; or no error analysis.
     """
     if count < 1:
         raise TunesmithError(f"{count} new examples cannot be made.", "ask for at least one: --count 20")
+    proposals = proposed(home) if errors else []
     answering = Answering(home)
     with home.alone("synthesize"):
         desk = _Desk(home, answering, teacher, count)
         model = open_at(home.settings.teacher, teacher, home.settings.budget.usd)
-        vectors = open_embedder(home.settings.model.embedder).embed([e.prompt for e in answering.known.train])
+        embedder, train = open_embedder(home.settings.model.embedder), answering.known.train
+        vectors = embedder.embed([e.prompt for e in train])
+        targets = gathering_targets(home, proposals, train, vectors, embedder)
         try:
             for round_ in range(ROUNDS):
                 if desk.missing:
-                    batch = wants(answering.known.train, vectors, home.task, desk.missing, seed + 1000 * round_)
+                    batch = _batch(home, train, vectors, targets, desk.missing, seed + 1000 * round_)
                     desk.take(batch, model.answers(_requests(home, batch, seed + 1000 * round_)), progress)
         except SpendingCapReached as reached:
             desk.stopped = reached.problem
         finally:
             desk.keep()
     return desk.report()
+
+
+def _batch(
+    home: Home, train: Sequence[Example], vectors: Any, targets: Sequence[Target], count: int, seed: int
+) -> list[Want]:
+    if targets:
+        return wants_at(train, vectors, targets, count, seed)
+    return wants(train, vectors, home.task, count, seed)
 
 
 class _Desk:

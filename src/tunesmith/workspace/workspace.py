@@ -12,6 +12,7 @@ from tunesmith.workspace.home import Home
 if TYPE_CHECKING:
     from tunesmith.core.decisions import Decision
     from tunesmith.core.examples import Example, Side
+    from tunesmith.core.failures import ErrorReport
     from tunesmith.core.forgetting import Forgetting
     from tunesmith.core.ratings import Preferred
     from tunesmith.core.runs import Run
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.retrieval import RetrievalReport
     from tunesmith.workspace.review import ReviewDesk
+    from tunesmith.workspace.rounds import Rounds
     from tunesmith.workspace.search import Found
     from tunesmith.workspace.select import Selection
     from tunesmith.workspace.show import Provenance
@@ -199,11 +201,13 @@ class Workspace:
 
         return ReviewDesk(self.home, named(by))
 
-    def synthesize(self, *, teacher: str, count: int, seed: int = 0, progress: Progress = quiet) -> SynthesisReport:
-        """Have a teacher model write new examples where there are few; they wait for review."""
+    def synthesize(
+        self, *, teacher: str, count: int, seed: int = 0, errors: bool = False, progress: Progress = quiet
+    ) -> SynthesisReport:
+        """Have a teacher model write new examples where there are few, or where `errors` says; they wait for review."""
         from tunesmith.workspace.synthesize import synthesize
 
-        return synthesize(self.home, teacher=teacher, count=count, seed=seed, progress=progress)
+        return synthesize(self.home, teacher=teacher, count=count, seed=seed, errors=errors, progress=progress)
 
     def split(self, **settings: Any) -> SplitReport:
         """Freeze a leakage-safe split. Settings: test, validation, by, by_time, train_per_label, seed, unreviewed,
@@ -344,6 +348,18 @@ class Workspace:
             self.home, contenders, on=on, sample=sample, seed=seed, repeat=repeat, trust_code=trust_code,
             progress=progress,
         )  # fmt: skip
+
+    def errors(self, contender: str | None = None, *, progress: Progress = quiet, **options: Any) -> ErrorReport:
+        """Where a contender fails, and what to add to the data. Options: against, on, anyway, review."""
+        from tunesmith.workspace.errors import errors
+
+        return errors(self.home, contender, progress=progress, **options)
+
+    def rounds(self, *, on: Side = "validation") -> Rounds:
+        """The evaluations on a side as iterations: what changed from one to the next, and what it bought."""
+        from tunesmith.workspace.rounds import rounds
+
+        return rounds(self.home, on=on)
 
     def cross_validate(
         self, contenders: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,

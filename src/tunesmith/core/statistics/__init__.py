@@ -3,7 +3,7 @@
 from tunesmith.core.statistics.agreement import cohen_kappa, krippendorff_alpha, raw_agreement
 from tunesmith.core.statistics.bootstrap import bootstrap_interval
 from tunesmith.core.statistics.bradley_terry import bradley_terry
-from tunesmith.core.statistics.corrections import best_of, holm, optimism
+from tunesmith.core.statistics.corrections import benjamini_hochberg, best_of, holm, optimism
 from tunesmith.core.statistics.curves import PowerLaw, fit_power_law
 from tunesmith.core.statistics.effects import (
     OddsRatio,
@@ -33,7 +33,15 @@ from tunesmith.core.statistics.judged import (
     share_of,
     with_halves,
 )
+from tunesmith.core.statistics.log_odds import log_odds
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
+from tunesmith.core.statistics.parts import (
+    Beside,
+    beside_rest,
+    fisher_mid_p,
+    least_fisher_mid_p,
+    part_p_values,
+)
 from tunesmith.core.statistics.power import (
     examples_needed_for_bar,
     examples_needed_for_difference,
@@ -49,6 +57,7 @@ from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally, mean_ta
 
 __all__ = [
     "Z95",
+    "Beside",
     "Corrected",
     "FloatArray",
     "IntArray",
@@ -60,6 +69,8 @@ __all__ = [
     "Share",
     "Tally",
     "Ties",
+    "benjamini_hochberg",
+    "beside_rest",
     "best_of",
     "bootstrap_interval",
     "bradley_terry",
@@ -72,15 +83,19 @@ __all__ = [
     "discordant_odds_ratio",
     "examples_needed_for_bar",
     "examples_needed_for_difference",
+    "fisher_mid_p",
     "fit_power_law",
     "group_codes",
     "holm",
     "krippendorff_alpha",
+    "least_fisher_mid_p",
+    "log_odds",
     "mcnemar",
     "mean_estimate",
     "mean_tally",
     "optimism",
     "paired_interval",
+    "part_p_values",
     "phi",
     "prediction_powered",
     "raw_agreement",

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunesmith.core.statistics.tally import FloatArray, IntArray, Tally
 
-__all__ = ["best_of", "holm", "optimism"]
+__all__ = ["benjamini_hochberg", "best_of", "holm", "optimism"]
 
 RESAMPLES, AT_ONCE = 2000, 250
 
@@ -30,6 +30,27 @@ def holm(p_values: Sequence[float]) -> list[float]:
     for rank, i in enumerate(order):
         largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
         adjusted[i] = largest
+    return adjusted
+
+
+def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
+    """Benjamini and Hochberg's step-up q-values, in the order given: of what lies at or below 0.05, 5 % is false.
+
+    That holds on average, where the p-values are independent or depend on one another positively, as those of parts
+    that share examples do. Among many contrasts it finds far more than `holm`, which allows no false one at all.
+
+    Source: Y. Benjamini, Y. Hochberg, J. R. Statist. Soc. B 57 (1995) 289-300; the dependence: Y. Benjamini,
+    D. Yekutieli, Ann. Statist. 29 (2001) 1165-1188.
+
+    >>> benjamini_hochberg([0.01, 0.04, 0.03, 0.005])
+    [0.02, 0.04, 0.04, 0.02]
+    """
+    order = sorted(range(len(p_values)), key=p_values.__getitem__, reverse=True)
+    adjusted = [0.0] * len(p_values)
+    smallest = 1.0
+    for above, i in enumerate(order):
+        smallest = min(smallest, p_values[i] * len(p_values) / (len(p_values) - above))
+        adjusted[i] = smallest
     return adjusted
 
 

@@ -9,6 +9,7 @@ from msgspec import field
 from tunesmith.core.decisions import Decision
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Side
+from tunesmith.core.failures import ErrorReport
 from tunesmith.core.findings import Finding
 from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.record import Record
@@ -206,6 +207,8 @@ class DossierMaterial(Record, frozen=True, kw_only=True):
     overrides: tuple[str, ...] = ()
     """Guards that were passed by a flag, each in words."""
     iterations: tuple[Iteration, ...] = ()
+    failures: ErrorReport | None = None
+    """Where the contender that was looked at fails."""
     reproduce: Reproduce | None = None
     version: str = ""
     """Version of Tunesmith."""
