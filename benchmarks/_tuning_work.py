@@ -53,7 +53,7 @@ def learn(file: str) -> dict[str, Any]:
             return make_batch(rows[first : first + config.batch_size], shared, config.pack_tokens)
 
         if task["steps"] >= REHEARSED:
-            network.learn(max(map(at, range(task["steps"])), key=most_at_once))
+            network.learn(max(map(at, range(task["steps"])), key=lambda batch: batch.largest_pack))
         for step in range(task["steps"]):
             began = time.perf_counter()
             batch = at(step)
@@ -71,11 +71,6 @@ def learn(file: str) -> dict[str, Any]:
         "parameters": numbers, "resident": resident, "matrix_flops": rate,
         "dtype": str(network.causal.dtype).removeprefix("torch."),
     }  # fmt: skip
-
-
-def most_at_once(batch: Batch) -> int:
-    """Tokens of the largest pack."""
-    return max(sum(len(segment.ids) for segment in pack) for pack in batch.packs)
 
 
 def matrix_rate(network: Network, tokens: int) -> float:

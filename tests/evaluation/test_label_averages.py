@@ -4,9 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.desk import LABELS, asked
+from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.task import Field, Task
@@ -40,8 +40,7 @@ def theirs(name, true, said, labels):
     return of(true, said, labels=labels, average=how, zero_division=0)
 
 
-@given(ROWS, st.sampled_from(AVERAGES))
-@settings(max_examples=500, deadline=None)
+@beside(ROWS, st.sampled_from(AVERAGES))
 def test_averages_are_those_of_scikit_learn(rows, name):
     true, said = zip(*rows, strict=True)
     present = sorted({*true, *said} - {"no idea"})
@@ -53,16 +52,14 @@ def test_averages_are_those_of_scikit_learn(rows, name):
         assert found == pytest.approx(theirs(name, true, said, present))
 
 
-@given(SETS, st.sampled_from(AVERAGES))
-@settings(max_examples=300, deadline=None)
+@beside(SETS, st.sampled_from(AVERAGES))
 def test_averages_of_several_labels_at_once_are_those_of_scikit_learn(rows, name):
     true, said = (np.array([[label in row[side].split(", ") for label in LABELS] for row in rows]) for side in (0, 1))
     present = [i for i in range(len(LABELS)) if true[:, i].any() or said[:, i].any()]
     assert value(name, MANY, rows) == pytest.approx(theirs(name, true, said, present))
 
 
-@given(ROWS)
-@settings(max_examples=500, deadline=None)
+@beside(ROWS)
 def test_mcc_is_that_of_scikit_learn(rows):
     from sklearn.metrics import matthews_corrcoef
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.desk import TEXT, asked
+from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.evaluation.metrics import metric
@@ -35,8 +35,7 @@ def text(seed, tokens):
     return TokenVectors(vectors, np.array([False, *[True] * tokens, False]))
 
 
-@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12))
-@settings(max_examples=300, deadline=None)
+@beside(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 12))
 def test_matching_is_that_of_the_published_algorithm(seed, one, other):
     expected, said = text(seed, one), text(seed + 1, other)
     precision, recall, f1 = match(expected, said)

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.desk import TEXT, asked
+from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.task import Field, Task
@@ -47,8 +48,7 @@ def measured(name, *rows):
 # Words
 
 
-@given(LATIN)
-@settings(deadline=None)
+@beside(LATIN)
 def test_words_of_latin_text_are_rouge_scores(text):
     from rouge_score.tokenize import tokenize
 
@@ -87,8 +87,7 @@ def test_words_of_other_scripts(text, found):
 # ROUGE-L
 
 
-@given(LATIN, LATIN, st.sampled_from([1, 2]))
-@settings(max_examples=300, deadline=None)
+@beside(LATIN, LATIN, st.sampled_from([1, 2]))
 def test_rouge_1_and_2_are_rouge_scores_on_latin_text(expected, said, n):
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -96,8 +95,7 @@ def test_rouge_1_and_2_are_rouge_scores_on_latin_text(expected, said, n):
     assert text_rouge_n(expected, said, n) == pytest.approx(theirs)
 
 
-@given(TEXTS, TEXTS, st.sampled_from([1, 2]))
-@settings(deadline=None)
+@beside(TEXTS, TEXTS, st.sampled_from([1, 2]))
 def test_rouge_1_and_2_of_nasty_texts_stay_in_range_and_know_no_sides(one, other, n):
     value = text_rouge_n(one, other, n)
     assert 0 <= value <= 1
@@ -118,8 +116,7 @@ def test_the_length_ratio_is_of_all_words_worked_by_hand():
     assert measured("length_ratio", ("one", "a b " * 50)).value == 10.0
 
 
-@given(LATIN, LATIN)
-@settings(max_examples=200, deadline=None)
+@beside(LATIN, LATIN)
 def test_rouge_l_is_rouge_scores_on_latin_text(expected, said):
     from rouge_score.rouge_scorer import RougeScorer
 
@@ -132,8 +129,7 @@ def test_rouge_l_worked_by_hand():
     assert text_rouge_l("the cat sat on the mat", "the cat on a mat") == pytest.approx(8 / 11)
 
 
-@given(TEXTS, TEXTS)
-@settings(deadline=None)
+@beside(TEXTS, TEXTS)
 def test_rouge_l_of_nasty_texts_stays_in_range_and_knows_no_sides(one, other):
     value = text_rouge_l(one, other)
     assert 0 <= value <= 1
@@ -141,8 +137,7 @@ def test_rouge_l_of_nasty_texts_stays_in_range_and_knows_no_sides(one, other):
     assert text_rouge_l(one, one) == (1.0 if words(one) else 0.0)
 
 
-@given(st.lists(st.sampled_from("abcd"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12))
-@settings(deadline=None)
+@beside(st.lists(st.sampled_from("abcd"), max_size=12), st.lists(st.sampled_from("abcd"), max_size=12))
 def test_the_common_subsequence_is_that_of_the_plain_table(one, other):
     table = [[0] * (len(other) + 1) for _ in range(len(one) + 1)]
     for i, a in enumerate(one):

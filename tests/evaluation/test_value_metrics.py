@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.desk import answer
+from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.examples import Example, Message
@@ -61,8 +62,7 @@ def test_values_that_only_look_alike_do_not_overlap():
 TEXT = st.text("ab ", min_size=1, max_size=12)
 
 
-@given(TEXT.filter(str.strip), st.data())
-@settings(max_examples=300, deadline=None)
+@beside(TEXT.filter(str.strip), st.data())
 def test_overlap_is_that_of_all_places_compared_by_hand(prompt, data):
     one, other = (data.draw(st.text("ab", min_size=1, max_size=4)) for _ in range(2))
     places = [
@@ -107,8 +107,7 @@ WORDS = ["book", "one", "table", "for", "two", "people", "this", "evening", "ple
 SPANS = st.none() | st.tuples(st.integers(0, 8), st.integers(1, 4)).map(lambda at: (at[0], min(9, sum(at))))
 
 
-@given(st.lists(st.tuples(SPANS, SPANS), min_size=1, max_size=12))
-@settings(max_examples=300, deadline=None)
+@beside(st.lists(st.tuples(SPANS, SPANS), min_size=1, max_size=12))
 def test_spans_are_scored_as_nervaluate_does(rows):
     nervaluate = pytest.importorskip("nervaluate")
 

@@ -27,7 +27,7 @@ from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import pull, pulled_folder
 
-__all__ = ["Embedder", "Ngrams", "SentenceModel", "TokenVectors", "open_embedder"]
+__all__ = ["Embedder", "Ngrams", "SentenceModel", "TokenVectors", "by_length", "open_embedder"]
 
 Vectors = NDArray[np.float32]
 BATCH_TOKENS = 2048  # padded tokens in one batch; on two cores larger ones were no faster
@@ -95,7 +95,7 @@ class SentenceModel:
         from tokenizers import Tokenizer
         from transformers import BertConfig, BertModel
 
-        self.name, self.hash = name, hash
+        self.name, self.hash, self.layer = name, hash, "last"
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.enable_truncation(max_tokens)  # the file's own limit may be lower than the model's
         self._tokenizer.no_padding()
@@ -113,7 +113,7 @@ class SentenceModel:
         new = [text for text in dict.fromkeys(texts) if text not in vector]
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch(new)]
         done = 0
-        for batch in _by_length([len(ids) for ids in tokens]):
+        for batch in by_length([len(ids) for ids in tokens]):
             vector |= zip((new[i] for i in batch), self._forward([tokens[i] for i in batch]), strict=True)
             done += len(batch)
             progress(done, len(new), "embedding")
@@ -137,7 +137,7 @@ class SentenceModel:
 
         encodings = self._tokenizer.encode_batch(list(texts))
         found: dict[int, TokenVectors] = {}
-        for batch in _by_length([len(encoding.ids) for encoding in encodings]):
+        for batch in by_length([len(encoding.ids) for encoding in encodings]):
             with torch.inference_mode():
                 states_BTD, _ = self._states([encodings[i].ids for i in batch])
                 unit: Any = torch.nn.functional.normalize(states_BTD, dim=-1)
@@ -203,7 +203,7 @@ def _codes(word: str) -> tuple[int, ...]:
     return tuple(xxh64_intdigest(feature.encode()) for feature in (word, *grams))
 
 
-def _by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
+def by_length(lengths: Sequence[int]) -> Iterator[list[int]]:
     """Indices in batches of similar length, longest first, so that little is padding and memory peaks at once."""
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: -lengths[i]):

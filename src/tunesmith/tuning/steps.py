@@ -73,8 +73,8 @@ class Steps:
         )
 
     def at_once(self, step: int) -> int:
-        """Tokens of the step's largest pack: what it takes in memory."""
-        return max(sum(len(s.ids) for s in pack) for batch in self.at(step).batches for pack in batch.packs)
+        """Tokens of the step's largest pack."""
+        return max(batch.largest_pack for batch in self.at(step).batches)
 
     def counts(self, steps: int) -> MixtureCounts | None:
         """What the first ``steps`` steps hold of general examples; None without a mixture."""

@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.task import Field, Task
+from tunesmith.evaluation.metrics.meaning import with_encoder
 from tunesmith.evaluation.metrics.registry import Metric, Subject, metric
 
 __all__ = ["Named", "default_names", "find", "names"]
@@ -43,12 +44,14 @@ def default_names(task: Task) -> tuple[str, ...]:
 
 
 def find(task: Task, name: str) -> Named:
-    """The metric called ``name``.
+    """The metric called ``name``; ``NAME:ENCODER`` is one that compares texts by another encoder.
 
     Raises:
         UnknownName: No metric of this task has that name; lists the near ones.
+        TunesmithError: The metric takes no encoder.
     """
     known = names(task)
+    name, colon, encoder = name.partition(":")
     if name not in known:
         raise UnknownName.among(f"metric of task {task.name!r} named", name, known)
-    return known[name]
+    return Named(with_encoder(known[name].metric, encoder), known[name].field) if colon else known[name]
