@@ -8,10 +8,13 @@ import sqlite3
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.workspace.answered import again, answered, answered_desk, finished_run
 
 from tunesmith import Workspace
+from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.report import Report
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +129,11 @@ def test_a_score_changed_in_its_record_is_named_and_so_is_the_record(desk):
     (where,) = places(found, "record")
     assert path.stem in where
     changed = next(d for d in found["differences"] if d["what"] == "evaluation")
-    assert (changed["where"], changed["shown"], changed["found"]) == ("prompt.metrics.accuracy.value", "0.9", "0.517241")
+    assert (changed["where"], changed["shown"], changed["found"]) == (
+        "prompt.metrics.accuracy.value",
+        "0.9",
+        "0.517241",
+    )
     assert places(found, "decision")
 
 
@@ -229,3 +236,31 @@ def test_a_workspace_without_a_dossier_says_how_to_write_one(tmp_path):
     assert ended.status == 2
     assert "write one with `tunesmith report`" in ended.err
     assert Path(bare.home.root).is_dir()
+
+
+def test_a_dossier_of_an_earlier_release_is_proved_as_far_as_it_went(desk):
+    found = desk.home.latest("evaluation", "test", Evaluation)
+    assert found is not None
+    made, entry = found
+    older = replace(
+        made,
+        contenders={name: replace(c, edge_cases={}, reliability={}) for name, c in made.contenders.items()},
+        comparisons=tuple(replace(c, odds_ratio=None, least_seen=None, cohen_h=None) for c in made.comparisons),
+    )
+    kept = {name: value for name, value in entry.inputs.items() if name != "answers"}
+    desk.home.save("evaluation", "test", older, kept)
+    desk.report()
+    status, told = verify(desk)
+    assert (status, told["differences"]) == (1, [])
+    (line,) = told["unproved"]
+    assert "an earlier release evaluated, and kept no hash of the answers" in line
+
+
+def test_a_page_that_another_release_wrote_is_proved_but_for_its_layout(desk):
+    written, entry = desk.home.latest("report", "dossier", Report)
+    desk.home.save("report", "dossier", replace(written, version="0.0.9"), entry.inputs)
+    status, told = verify(desk)
+    assert (status, told["differences"]) == (1, [])
+    (line,) = told["unproved"]
+    assert "Tunesmith 0.0.9 wrote it" in line
+    assert any("still give the same recommendation" in line for line in told["proved"])

@@ -131,7 +131,7 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     exports: tuple[HandedOn, ...] = ()
     """Of that run."""
     retrieves: bool = False
-    """Whether its prompts show documents."""
+    """Whether a tuned one learnt with retrieved examples or documents in its prompts."""
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""

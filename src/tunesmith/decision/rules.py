@@ -13,7 +13,7 @@
 | `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet | `tune` |
 | `beyond` | a tuned contender meets the bar, its gain is shown, but it is beyond a limit | `stop` |
-| `short` | tuned beats the best simpler one but not the bar, asked without documents that help | `add_retrieval` |
+| `short` | tuned beats the best simpler one, not the bar, and looks nothing up, though that helps | `add_retrieval` |
 | `short` | tuned is shown to beat the best simpler contender, but not to meet the bar | `gather_more` |
 | `open` | tuned is not shown to be better, but some contender may reach the bar | `gather_more` |
 | `hopeless` | tuned is not shown to be better, every contender misses the bar, too few train examples | `mend_data` |
@@ -251,16 +251,16 @@ def _short(case: Case) -> Outcome | None:
         return Outcome(
             "add_retrieval",
             [
-                Because(f"{lead}it is not shown that it meets the bar, and it is asked without the documents.", see),
+                Because(f"{lead}it is not shown that it meets the bar, and its prompts look nothing up.", see),
                 Because(
                     f"On {helps.n:,} validation examples {helps.a} is {number(helps.difference)} higher than {helps.b} "
-                    f"(95 % interval {number(helps.low)} to {number(helps.high)}), so what the documents say helps. "
-                    "Tune with them in the prompts: `tuning: {retrieved_documents: 1}` in tunesmith.yaml, then "
-                    "`tunesmith tune`.",
+                    f"(95 % interval {number(helps.low)} to {number(helps.high)}), so what it looks up helps. Tune "
+                    "with that in the prompts: `tuning: {retrieved_examples: 2, retrieved_documents: 1}` in "
+                    "tunesmith.yaml, then `tunesmith tune`.",
                     ("validation#contenders",),
                 ),
             ],
-            "Set `tuning: {retrieved_documents: 1}` in tunesmith.yaml, then run `tunesmith tune`.",
+            "Set `tuning: {retrieved_examples: 2, retrieved_documents: 1}` in tunesmith.yaml, then `tunesmith tune`.",
         )
     if short := shortfall(tuned, case.bar):
         train = f"{case.facts.train:,} are there now{_curve_says(case)}"

@@ -165,7 +165,7 @@ def _contender(
         run=c.run,
         forgetting=current_forgetting(home, run) if run else None,
         exports=handed_on(home, run) if run else (),
-        retrieves=bool(run and retrieved(run.config)[1]),
+        retrieves=bool(run and any(retrieved(run.config))),
     )
 
 

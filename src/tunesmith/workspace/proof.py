@@ -69,9 +69,14 @@ class Proof:
     def differs(self, what: str, where: str, shown: Any = "", found: Any = "") -> None:
         self.differences.append(Difference(what=what, where=where, shown=_text(shown), found=_text(found)))
 
-    def agree(self, what: str, where: str, shown: Any, found: Any) -> bool:
-        """Whether two figures are equal; each one that is not becomes a difference."""
+    def agree(self, what: str, where: str, shown: Any, found: Any, *, of_all: bool = True) -> bool:
+        """Whether two figures are equal; each one that is not becomes a difference.
+
+        Args:
+            of_all: What is found must be shown; else only what is shown must be found.
+        """
         apart = list(_apart(complete(shown), complete(found), where))
+        apart = [place for place in apart if of_all or place[1] not in (None, {}, [])]
         for place, one, other in apart[:MOST_TOLD]:
             self.differs(what, place, one, other)
         if len(apart) > MOST_TOLD:
@@ -135,6 +140,7 @@ def prove_evaluation(
         proof.unproved.append(f"All scores: {error.problem}")
         return
     examples = {e.id: e for e in home.examples()}
+    of_all = ANSWERS in entry.inputs  # an earlier release measured less
     records = {e.hash: e for e in home.index("contender")}
     given: dict[str, dict[str, Answer]] = {}
     scored = 0
@@ -150,12 +156,12 @@ def prove_evaluation(
         record = home.load(records[told.contender], Contender)
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
         fields = FROM_ANSWERS + (FROM_SETTINGS if settled else ())
-        if proof.agree("evaluation", name, _figures(told, fields), _figures(again, fields)):
+        if proof.agree("evaluation", name, _figures(told, fields), _figures(again, fields), of_all=of_all):
             scored += len(rows)
     _answers_unchanged(proof, entry, evaluation, given)
     if scored:
         proof.proved.append(f"the figures of {len(given)} contenders follow from {scored:,} saved answers")
-    _compared_again(home, proof, evaluation, given, examples)
+    _compared_again(home, proof, evaluation, given, examples, of_all)
     _looks(home, proof, evaluation, entry, split)
 
 
@@ -204,7 +210,7 @@ def _answers_unchanged(
 
 def _compared_again(
     home: Home, proof: Proof, evaluation: Evaluation, given: Mapping[str, Mapping[str, Answer]],
-    examples: Mapping[str, Example],
+    examples: Mapping[str, Example], of_all: bool,
 ) -> None:  # fmt: skip
     told = [c for c in evaluation.comparisons if c.a in given and c.b in given]
     if not told:
@@ -223,7 +229,7 @@ def _compared_again(
     except NothingToMeasure as nothing:
         proof.unproved.append(f"The comparisons: {nothing.problem}")
         return
-    if proof.agree("evaluation", "comparisons", _by_pair(told), _by_pair(again)):
+    if proof.agree("evaluation", "comparisons", _by_pair(told), _by_pair(again), of_all=of_all):
         proof.proved.append(f"{len(told)} comparisons follow from the same answers")
 
 
