@@ -3,24 +3,33 @@
 import json
 import math
 
+from msgspec.structs import replace
+
+from tunesmith.core.decisions import Reach
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.findings import Finding
+from tunesmith.core.judging import Corrected
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Certificate, Near
 from tunesmith.core.task import Field, Task
-from tunesmith.decision import Bar, ContenderFacts, CostsConfig, Facts, Figures, cost, decide
+from tunesmith.decision import Bar, ContenderFacts, CostsConfig, DecisionConfig, Facts, Figures, cost, decide
 from tunesmith.decision.dossier import (
     ContenderPart,
+    CurvePart,
     DataPart,
     DossierMaterial,
     Duel,
+    HandedPart,
     Iteration,
+    JudgedRow,
+    JudgePart,
     Look,
     Reproduce,
     SplitPart,
     TextPair,
     TuningPart,
 )
+from tunesmith.decision.facts import HandedOn, Judged, Preferred, Rated, Source
 
 CATEGORIES = ("returns", "complaint", "product", "shipping", "billing", "account", "other")
 TASK = Task(
@@ -232,9 +241,41 @@ def cost_sheets():
     return (cost(figures["tuned"], PRICES, RUN, 976, against=untuned[0]), *untuned)
 
 
+RATED = Rated(
+    side="test",
+    raters=3,
+    rates=(Preferred(a="tuned", b="retrieval", win_rate=Estimate(value=0.71, low=0.64, high=0.77, n=180),
+                     wins=108, ties=40, losses=32),),
+)  # fmt: skip
+CORRECTED = Corrected(value=0.81, low=0.72, high=0.9, n=180, labels=120, informative=True, method="rogan_gladen")
+JUDGED = Judged(
+    may=True, because=("calibrated on 120 labels of 'overall'",), criterion="overall", model="big-judge",
+    rates={"tuned": CORRECTED},
+)  # fmt: skip
+EXPORTS = (
+    HandedOn(to="adapter", passed=True, loader="PEFT", difference=2e-6, limit=1e-4),
+    HandedOn(to="gguf (merged)", passed=False, because=("log-probabilities differ by 0.3 nats",), loader="llama.cpp",
+             difference=0.3, limit=0.02),
+)  # fmt: skip
+REACH = Reach(contender="classifier", metric="all_correct", value=0.75, now=712, examples=4100, low=2900, high=None)
+SOURCES = {
+    name: Source(kind=kind, hash=f"{place:016x}", path=f".tunesmith/{kind}/{place:016x}.json")
+    for place, (name, kind) in enumerate(
+        {"evaluation": "evaluation", "split": "split", "check": "check", "curve": "curve", "judged": "judged",
+         "calibration": "calibration", "rating": "rating", "run:run-1": "run", "export:run-1": "export",
+         "settings": "settings", "store": "store"}.items()
+    )
+}  # fmt: skip
+
+
 def desk_material():
     """Everything a dossier can hold."""
-    facts = desk_facts()
+    facts = replace(
+        desk_facts(), sources=SOURCES, rated=RATED, judged=JUDGED, reach=REACH,
+        contenders=tuple(
+            replace(c, run="run-1", exports=EXPORTS) if c.kind == "tuned" else c for c in desk_facts().contenders
+        ),
+    )  # fmt: skip
     sheets = cost_sheets()
     sides = {"train": 0.73, "validation": 0.09, "test": 0.18}
     sizes = dict(zip(CATEGORIES, (152, 138, 149, 160, 147, 136, 94), strict=True))
@@ -286,6 +327,20 @@ def desk_material():
             ),
         ),
         tuning=TuningPart(run=RUN, base_model="smollm2-135m", machine="2 cores, no GPU"),
+        judge=JudgePart(
+            judged=JUDGED, rows=(JudgedRow(contender="tuned", raw=estimate(0.77, 0.7, 0.83), corrected=CORRECTED),),
+            labels=120, kappa=estimate(0.68, 0.55, 0.8, 120), true_positive_rate=estimate(0.91, 0.82, 0.96, 60),
+            true_negative_rate=estimate(0.86, 0.75, 0.93, 60), attacks=(1, 50),
+        ),
+        rated=RATED,
+        curve=CurvePart(
+            contender="classifier", metric="all_correct",
+            points=((178, 0.14, 0.11, 0.17), (356, 0.19, 0.16, 0.22), (712, 0.24, 0.24, 0.24)),
+            says="classifier reaches all_correct 0.240 with 712 train examples: gather more.", reach=REACH,
+        ),
+        handed_on=(HandedPart(run="run-1", exports=EXPORTS),),
+        cautions=("macro_f1 of category rests on few examples of other: its interval is rough.",),
+        asked=DecisionConfig().model_dump(),
         looks=(Look(when="22 November 2026, 14:02", contenders=tuple(row[0] for row in MEASURED), note="first look"),),
         iterations=(
             Iteration(when="20 November", change="plain instructions", contender="prompt",

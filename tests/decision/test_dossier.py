@@ -9,6 +9,9 @@ from tunesmith.core.decisions import Decision
 from tunesmith.core.findings import Finding
 from tunesmith.core.splits import Certificate, TimeOrder
 from tunesmith.decision.dossier import DataPart, DossierMaterial, SplitPart, render
+from tunesmith.decision.dossier.differences import differing
+from tunesmith.decision.dossier.links import NUMBERS, SECTIONS
+from tunesmith.decision.facts import Judged
 
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>{{ 7*7 }}</style></td>"
@@ -100,6 +103,7 @@ def test_the_recommendation_and_every_reason_come_before_all_evidence(material, 
     [
         ("ship:few_shot", "Ship few_shot"),
         ("tune", "Fine-tune a model"),
+        ("add_retrieval", "Look things up first: add retrieval"),
         ("mend_data", "Mend the data first"),
         ("gather_more", "Not yet: gather more"),
         ("too_early", "Too early to decide"),
@@ -132,6 +136,70 @@ def test_figures_of_each_part_are_told(page):
         "Holm's correction",
     ):
         assert words in page.said, words
+
+
+def test_the_first_page_answers_what_a_manager_asks(page):
+    said = page.said.partition(" Why ")[0]
+    for words in (
+        "What was asked The simplest way to do this task with all_correct",
+        "Is the bar met? Yes, by tuned. tuned reaches 0.83; the true figure lies between 0.77 and 0.88 in 95 of 100",
+        "What it costs tuned costs $3.64 a month to run.",
+        "What may go wrong Handed on as gguf (merged) of run-1, the model does not say what was measured.",
+        "The statistics carry one caution: macro_f1 of category rests on few examples",
+        "What is not known Not measured: what the tuned model forgot.",
+        "Next step It can be handed on again by tunesmith export run-1 --to adapter",
+    ):
+        assert words in said, words
+
+
+def test_what_is_not_known_is_said_and_never_made_up(material):
+    poor = replace(material, rated=None, judge=None, handed_on=(), costs=(), cautions=())
+    said = Page(render(poor)).said.partition(" Why ")[0]
+    for words in ("what the tuned model forgot", "whether it says the same when it is deployed", "rated blind",
+                  "No costs were worked out."):  # fmt: skip
+        assert words in said, words
+
+
+def test_sections_stand_in_the_order_of_their_numbers(html):
+    there = re.findall(r'<section id="([a-z]+)"', html)
+    assert there == [name for name, _ in SECTIONS]
+
+
+def test_each_reason_is_linked_to_what_proves_it_and_the_files_are_listed(html, material):
+    why = html.partition('<section class="why"')[2].partition("</section>")[0]
+    assert why.count("<li") == why.count('<span class="see">') == len(material.decision.because) - 1
+    assert f'<a href="#contrasts" data-at="{NUMBERS["contrasts"]}">Differences</a>' in why
+    listed = html.partition("Where the figures of each reason stand")[2]
+    assert all(e.path in listed and e.part in listed for e in material.decision.evidence)
+
+
+def test_opinions_curve_parity_and_cautions_are_told(page):
+    for words in (
+        "3 people compared answers to test examples side by side",
+        "tuned over retrieval 0.71 0.64 to 0.77 108 40 32 tuned is preferred",
+        "calibrated The judge big-judge may count",
+        "tuned 0.77 0.81 0.72 to 0.90 180",
+        "turned by orders in answers 1 of 50",
+        "By this curve 0.75 takes about 4,100 train examples; 95 % of refits say 2,900 to more than can be told",
+        "run-1 adapter PEFT 2e-06 0.0001 the same",
+        "not the same log-probabilities differ by 0.3 nats",
+        "macro_f1 of category rests on few examples of other",
+    ):
+        assert words in page.said, words
+
+
+def test_a_judge_that_may_not_decide_shows_no_rate(slim, material):
+    silent = Judged(may=False, because=("it is not calibrated",), criterion="overall", model="big-judge")
+    said = Page(render(replace(slim, judge=replace(material.judge, judged=silent)))).said
+    assert "decides nothing What the judge big-judge says is its opinion" in said
+    assert "as people would pass" not in said
+
+
+def test_two_pages_are_compared_by_what_a_reader_sees(html):
+    changed = html.replace("0.83", "0.93", 1)
+    (found,) = differing(changed, html)
+    assert (found.shown, found.found) == ("0.93", "0.83")
+    assert list(differing(html, html)) == []
 
 
 def test_right_and_wrong_fields_of_an_example_are_marked(slim):
@@ -185,7 +253,7 @@ def test_guards_that_were_passed_stand_in_sight(slim, page):
 
 
 def test_commands_in_a_reason_stand_as_code_and_a_lone_backtick_stays(slim):
-    decision = replace(slim.decision, because=("Run `tunesmith tune` & <wait>.", "A ` alone."))
+    decision = replace(slim.decision, because=("Run `tunesmith tune` & <wait>.", "A ` alone."), evidence=())
     html = render(replace(slim, decision=decision))
     assert '<p class="lead" dir="auto">Run <code>tunesmith tune</code> &amp; &lt;wait&gt;.</p>' in html
     assert '<li dir="auto">A ` alone.</li>' in html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -35,9 +36,16 @@ MEASURED = """<script>addEventListener("load", () => {
 })</script>"""
 
 
-@pytest.mark.parametrize("width", [360, 1280])
-def test_nothing_sticks_out_and_nothing_is_asked_for(tmp_path, width):
+A4 = 673
+"""Pixels between the margins of the printed page."""
+
+
+@pytest.mark.parametrize(("width", "paper"), [(390, False), (1280, False), (A4, True)])
+def test_nothing_sticks_out_and_nothing_is_asked_for(tmp_path, width, paper):
     html = render(desk_material())
+    if paper:
+        assert "@media print" in html
+        html = html.replace("@media print", "@media all")
     # the page forbids scripts; the one that measures it is let in here alone
     open_page = html.replace("default-src 'none';", "default-src 'none'; script-src 'unsafe-inline';")
     assert open_page != html
@@ -52,9 +60,13 @@ def test_nothing_sticks_out_and_nothing_is_asked_for(tmp_path, width):
     assert int(words[5]) > 0
 
 
-def test_it_prints(tmp_path):
+def test_it_prints_with_the_first_page_for_itself(tmp_path):
     page, printed = tmp_path / "dossier.html", tmp_path / "dossier.pdf"
     page.write_text(render(desk_material()), encoding="utf-8")
     browse(tmp_path, f"--print-to-pdf={printed}", "--no-pdf-header-footer", page.as_uri())
     assert printed.read_bytes().startswith(b"%PDF")
     assert 20_000 < printed.stat().st_size < 5_000_000
+    pages = len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes()))
+    page.write_text(render(desk_material()).replace("break-before: page", "break-before: auto"), encoding="utf-8")
+    browse(tmp_path, f"--print-to-pdf={printed}", "--no-pdf-header-footer", page.as_uri())
+    assert 8 <= len(re.findall(rb"/Type\s*/Page\b", printed.read_bytes())) < pages

@@ -7,6 +7,7 @@ lines left out, and `...` inside a line for words left out. A block of ```sh is 
     <!-- exits 1 -->        the block's last command ends with this status; all others end with 0
     <!-- numbers vary -->   it shows a real model's answers: compared with the real model only, and numbers are masked
     <!-- not run: WHY -->   installation and the like; only commands in NOT_RUN may be left out
+    <!-- not settings: WHY --> YAML that is no part of tunesmith.yaml
 """
 
 from __future__ import annotations

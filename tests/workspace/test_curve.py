@@ -9,7 +9,7 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.workspace.curve import _parts
+from tunesmith.workspace.curve import CurvePoint, CurveReport, _parts, reach
 
 
 @pytest.fixture
@@ -64,3 +64,30 @@ def test_what_cannot_learn_in_parts_and_too_few_examples_are_refused(desk, tmp_p
     few.split()
     with pytest.raises(TunesmithError, match="no curve to draw"):
         few.curve(metric="accuracy")
+
+
+def test_the_curve_says_how_many_examples_the_bar_takes_and_is_kept(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.6})
+    told = tunesmith("-C", desk.home.root, "curve", "--draws", "4", "--json").json
+    found = told["reaches"]
+    assert (found["metric"], found["value"], found["now"]) == ("accuracy", 0.6, told["points"][-1]["examples"])
+    assert (found["examples"] is None) == (found["because"] is not None and "flattens" in found["because"])
+    if found["examples"] is not None and found["low"] is not None and found["high"] is not None:
+        assert found["low"] <= found["examples"] <= found["high"]
+    kept, entry = Workspace(desk.home.root).home.latest("curve", "classifier", CurveReport)
+    assert kept.reaches is not None
+    assert entry.inputs.keys() == {"task", "split", "embedder", "classifier"}
+
+
+def test_a_reach_is_that_of_the_law_the_points_lie_on():
+    # error(n) = 0.1 + 4 n^-0.5: 0.15 takes 80^2 = 6400 examples, 0.05 none
+    points = tuple(
+        CurvePoint(examples=n, value=v, lowest=v, highest=v, draws=2, values=(v, v))
+        for n in (400, 900, 1600, 2500)
+        for v in [1 - 0.1 - 4 * n**-0.5]
+    )
+    report = CurveReport(contender="classifier", metric="accuracy", validation=100, points=points, says="")
+    found = reach(report, 0.85)
+    assert (found.examples, found.low, found.high) == (6400, 6400, 6400)
+    never = reach(report, 0.95)
+    assert (never.examples, "never gets there" in never.because) == (None, True)

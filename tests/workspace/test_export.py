@@ -13,10 +13,12 @@ from tests.workspace.toy import write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.examples import Message
+from tunesmith.core.runs import Run
 from tunesmith.models.opening import open_model
 from tunesmith.models.template import Template
 from tunesmith.tuning.export import gguf, merged, ollama, peft_folder
 from tunesmith.tuning.export.vllm import max_lora_rank
+from tunesmith.workspace.sources import handed_on
 
 WAYS = [("adapter", "merged"), ("merged", "merged"), ("vllm", "merged")]
 WAYS += [(to, part) for to in ("gguf", "ollama") for part in ("merged", "adapter")]
@@ -116,6 +118,8 @@ def test_another_run_s_adapter_is_refused(desk, tmp_path, monkeypatch):
 def test_a_merged_model_without_its_adapter_is_refused(desk, tmp_path, monkeypatch):
     monkeypatch.setattr(merged, "merge", lambda base, *_: merged.load_base(base, "float32").eval())
     assert "the adapter is not applied" in refused(desk, tmp_path, "merged")
+    found = {e.to: e for e in handed_on(desk.home, desk.home.latest("run", "first", Run)[0])}
+    assert (found["merged"].passed, "not applied" in " ".join(found["merged"].because)) == (False, True)
 
 
 def test_query_rows_in_the_order_of_transformers_are_refused(desk, tmp_path, monkeypatch):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunesmith.cli.app import app, open_workspace, show
 from tunesmith.cli.progress import progress
+
+if TYPE_CHECKING:
+    from tunesmith.core.decisions import Reach
 
 
 @app.command()
@@ -27,4 +30,14 @@ def curve(
         for p in report.points
     ]
     lines += [f"  {g.examples:>7} expected        {g.value:.3f}" for g in report.expected]
-    show(report, "\n".join([*lines, report.says]))
+    show(report, "\n".join([*lines, report.says, *_reached(report.reaches)]))
+
+
+def _reached(found: Reach | None) -> list[str]:
+    if found is None:
+        return []
+    if found.examples is None:
+        return [f"the bar of {found.value:g} is not reached by it: {found.because}"]
+    low, high = (f"{end:,}" if end is not None else "more than can be told" for end in (found.low, found.high))
+    refits = f"95 % of refits: {low} to {high}"
+    return [f"the bar of {found.value:g} takes about {found.examples:,} train examples by it ({refits})"]

@@ -12,12 +12,22 @@ from tunesmith.core.codec import complete
 
 @app.command()
 def decide(
-    gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 unless a contender meets the bar.")] = False,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Exit with 1 unless a contender may be shipped; with --against, if it is worse."),
+    ] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(help="An earlier decision's hash, or `previous`: is what it shipped better than what is now?"),
+    ] = None,
 ) -> None:
-    """Say what the evidence supports: which contender to ship, tune, gather more, or stop."""
+    """Say what the evidence supports: which contender to ship, tune, add retrieval, gather more, or stop."""
     workspace = open_workspace()
     decision = workspace.decide()
+    held = workspace.regression(decision, against) if against else None
     report = workspace.report()
-    lines = [decision.recommendation, *(f"  - {reason}" for reason in decision.because), f"Dossier: {report.dossier}"]
-    show(complete(decision) | {"dossier": report.dossier}, "\n".join(lines))
-    raise typer.Exit(1 if gate and not decision.passed else 0)
+    lines = [decision.recommendation, *(f"  - {reason}" for reason in decision.because)]
+    lines += [f"Against decision {held.decision or '(none)'}: {held.because}"] if held else []
+    lines += [f"Next: {decision.next}", f"Dossier: {report.dossier}"]
+    show(complete(decision) | {"dossier": report.dossier, "against": complete(held)}, "\n".join(lines))
+    raise typer.Exit(1 if gate and (not decision.passed or (held is not None and held.worse)) else 0)

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunesmith.cli.app import app, open_workspace, show
+from tunesmith.core.errors import TunesmithError
+
+if TYPE_CHECKING:
+    from tunesmith.workspace.report import Report
 
 
 @app.command()
 def report(
-    verify: Annotated[bool, typer.Option("--verify", help="Prove the newest dossier again from the records.")] = False,
+    file: Annotated[Path | None, typer.Argument(help="With --verify: the dossier to prove. Default: newest.")] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Prove a dossier again from the records.")] = False,
 ) -> None:
     """Write the dossier, one self-contained HTML file. --verify exits with 1 if it does not follow from the records."""
-    written = open_workspace().report(verify=verify)
-    text = f"Dossier: {written.dossier}"
-    if verify:
-        text += (
-            "\nverified: it follows from the records"
-            if written.verified
-            else "\nNOT verified:\n  " + "\n  ".join(written.problems)
+    if file is not None and not verify:
+        raise TunesmithError(
+            f"A dossier is written into the workspace, not to {file}.",
+            f"prove that file with `tunesmith report --verify {file}`, or leave it out",
         )
-    show(written, text)
+    written = open_workspace().report(verify=verify, file=file)
+    lines = [f"Dossier: {written.dossier}", *(_found(written) if verify else [])]
+    show(written, "\n".join(lines))
     raise typer.Exit(1 if verify and not written.verified else 0)
+
+
+def _found(written: Report) -> list[str]:
+    lines = ["verified: it follows from the records" if written.verified else "NOT verified:"]
+    lines += [f"  {difference.in_words}" for difference in written.differences]
+    lines += [f"  not proved: {what}" for what in written.unproved]
+    return lines + [f"  proved: {what}" for what in written.proved]

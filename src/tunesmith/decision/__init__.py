@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.decision.config import BarConfig, CostsConfig
+from tunesmith.decision.config import BarConfig, CostsConfig, DecisionConfig
 from tunesmith.decision.costs import CostSheet, Figures, cost
 from tunesmith.decision.decide import decide
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
@@ -18,6 +18,7 @@ __all__ = [
     "ContenderFacts",
     "CostSheet",
     "CostsConfig",
+    "DecisionConfig",
     "DossierMaterial",
     "Facts",
     "Figures",

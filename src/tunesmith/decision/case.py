@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison
+from tunesmith.decision.config import DecisionConfig
 from tunesmith.decision.facts import COMPLEXITY, Bar, ContenderFacts, Facts
-from tunesmith.decision.forgetting import Kept, within
+from tunesmith.decision.held import Held, beyond_limits, unproved
 from tunesmith.decision.words import is_shown
 
 __all__ = ["PROMPTED", "Case", "sort_facts"]
@@ -21,12 +22,26 @@ class Case(NamedTuple):
 
     facts: Facts
     bar: Bar
+    rules: DecisionConfig
+    """What the rules ask for."""
     simpler: tuple[ContenderFacts, ...]
     """Untuned contenders, best first."""
     tuned: tuple[ContenderFacts, ...]
     """Tuned contenders: those that were compared with others first, the best of them at the head."""
     unmeasured: tuple[ContenderFacts, ...] = ()
     """Contenders that the bar's metric could not be measured of."""
+
+    # Who is compared with whom.
+
+    @property
+    def rivals(self) -> tuple[ContenderFacts, ...]:
+        """Untuned contenders within the limits of cost and time, best first: a tuned one has to beat these."""
+        return tuple(c for c in self.simpler if not self.limited(c))
+
+    @property
+    def rival(self) -> ContenderFacts:
+        """The best untuned contender, within the limits if one is. There must be one."""
+        return next(iter(self.rivals), self.simpler[0])
 
     @property
     def gain(self) -> Comparison | None:
@@ -40,25 +55,32 @@ class Case(NamedTuple):
         return next((turned for c in self.facts.comparisons if (turned := self._turned(c, tuned))), None)
 
     def _turned(self, comparison: Comparison, tuned: ContenderFacts) -> Comparison | None:
-        pair = (tuned.name, self.simpler[0].name)
+        pair = (tuned.name, self.rival.name)
         if comparison.metric != self.bar.metric:
             return None
         if (comparison.a, comparison.b) == pair:
             return comparison
         return _swapped(comparison) if (comparison.b, comparison.a) == pair else None
 
+    # What comes before tuning.
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Kinds that `decision.before_tuning` names and that were not measured, in its order."""
+        return tuple(kind for kind in self.rules.before_tuning if kind not in {c.kind for c in self.simpler})
+
     @property
     def prompted(self) -> bool:
-        """Whether the plain ways to use a model were measured."""
+        """Whether what is tried first was measured: all that the settings name, else one plain way to use a model."""
+        if self.rules.before_tuning:
+            return bool(self.simpler) and not self.untried
         return any(c.kind in PROMPTED for c in self.simpler)
 
-    def fits(self, contender: ContenderFacts) -> bool:
-        """Whether ``contender`` may be shipped: it pays and, if tuned, forgot no more than is allowed."""
-        return self.pays(contender) and (contender.kind != "tuned" or self.kept(contender) == "within")
+    # Who may be shipped.
 
-    def kept(self, tuned: ContenderFacts) -> Kept:
-        """Whether ``tuned`` is shown to have lost no more general items than allowed."""
-        return within(tuned.forgetting, self.facts.most_items_lost)
+    def fits(self, contender: ContenderFacts) -> bool:
+        """Whether ``contender`` may be shipped: it pays, is within the limits, and nothing is left to prove."""
+        return self.pays(contender) and not self.limited(contender) and not self.owed(contender)
 
     def pays(self, contender: ContenderFacts) -> bool:
         """Whether ``contender`` meets the bar and, if tuned, is shown to be worth it."""
@@ -66,17 +88,30 @@ class Case(NamedTuple):
             return False
         if contender.kind != "tuned":
             return True
+        if self.simpler and not self.rivals:  # no simpler contender could be shipped, so there is none to beat
+            return self.prompted
         gain = self.gain_of(contender)
-        return self.prompted and gain is not None and is_shown(gain)
+        return self.prompted and gain is not None and is_shown(gain, self.rules.least_gain)
+
+    def limited(self, contender: ContenderFacts) -> list[Held]:
+        """The limits that ``contender`` is shown to pass."""
+        return list(beyond_limits(contender, self.facts, self.rules))
+
+    def owed(self, contender: ContenderFacts) -> list[Held]:
+        """What has yet to be proved of ``contender``, or was proved to be wrong, what it forgot first."""
+        return list(unproved(contender, self.facts, self.rules))
 
     @property
     def fit(self) -> tuple[ContenderFacts, ...]:
         return tuple(c for c in (*self.simpler, *self.tuned) if self.fits(c))
 
     @property
-    def forgetful(self) -> ContenderFacts | None:
-        """The best tuned contender that what it forgot, or that this was not measured, keeps from being shipped."""
-        return next((c for c in self.tuned if self.pays(c) and self.kept(c) != "within"), None)
+    def held_back(self) -> tuple[ContenderFacts, Held] | None:
+        """The simplest contender that would be shipped but for what it owes, and the first of that."""
+        for contender in (*self.simpler, *self.tuned):
+            if self.pays(contender) and not self.limited(contender) and (owed := self.owed(contender)):
+                return contender, owed[0]
+        return None
 
     @property
     def worth_telling(self) -> list[ContenderFacts]:
@@ -85,7 +120,7 @@ class Case(NamedTuple):
         return told + [c for c in self.fit if c not in told]
 
 
-def sort_facts(facts: Facts) -> Case:
+def sort_facts(facts: Facts, rules: DecisionConfig) -> Case:
     """Sort the facts, or say what is missing.
 
     Raises:
@@ -118,6 +153,7 @@ def sort_facts(facts: Facts) -> Case:
     return Case(
         facts,
         bar,
+        rules,
         simpler=tuple(c for c in ranked if c.kind != "tuned"),
         tuned=tuple(sorted((c for c in ranked if c.kind == "tuned"), key=lambda c: c.name not in compared)),
         unmeasured=tuple(c for c in facts.contenders if c not in measured),

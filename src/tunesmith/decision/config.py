@@ -1,17 +1,19 @@
-"""What people write in `tunesmith.yaml` about the quality bar and about money."""
+"""What people write in `tunesmith.yaml` about the quality bar, the rules that decide, and money."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from tunesmith.core.config import Config
 
-__all__ = ["BarConfig", "CostsConfig"]
+__all__ = ["BarConfig", "CostsConfig", "DecisionConfig"]
 
 PERCENT_METRICS = ("chrf", "bleu")  # the field reports these two from 0 to 100; all others are shares of 1
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Untuned = Literal["constant", "classifier", "prompt", "few_shot", "retrieval"]
 
 
 class BarConfig(Config):
@@ -38,6 +40,40 @@ class BarConfig(Config):
     @classmethod
     def _all_in_range(cls, also: dict[str, float]) -> dict[str, float]:
         return {metric: _possible(metric, value) for metric, value in also.items()}
+
+
+class DecisionConfig(Config):
+    """What the rules ask for before a contender is shipped or tuning is advised; docs/decision.md lists them."""
+
+    before_tuning: tuple[Untuned, ...] = ()
+    """What is tried first: contenders that must be measured before tuning is advised or a tuned one is shipped, such as
+    [prompt, few_shot, retrieval]. Empty: one of these three."""
+    minimum_train: int = Field(100, ge=1)
+    """Train examples from which on tuning can be judged. With fewer, gathering comes first."""
+    met_by: Literal["lower_end", "value"] = "lower_end"
+    """The risk that is taken on the bar. lower_end: the whole 95 % interval must reach it. value: the measured value
+    must, which falls short of the truth about every second time."""
+    least_gain: Amount = 0.0
+    """What a tuned contender must gain on the bar's metric over the best simpler one to be worth its upkeep. The lower
+    end of the paired 95 % interval must be above 0 and reach it."""
+    most_usd_per_thousand: Amount | None = None
+    """Most that a thousand answers of a shipped contender may cost. A price that is not known does not pass."""
+    most_latency_seconds: Amount | None = None
+    """Longest median time of an answer that a shipped contender may take, measured as it ran here."""
+    forgetting: Literal["told", "required"] = "told"
+    """required: a tuned contender is shipped only if what it forgot was measured. How much it may lose is
+    forgetting.most_items_lost."""
+    parity: Literal["told", "required"] = "told"
+    """required: a tuned contender is shipped only if `export` has proved that its model says the same when it is
+    handed on. With either, one whose exports all failed is not shipped."""
+    least_pass_rate: Share | None = None
+    """Share of its answers that people would pass, by a judge, which a shipped contender must reach as it must the bar.
+    The rate is corrected for the judge's errors; a judge that may not gate leaves it not shown."""
+    pass_rate_criterion: str = "overall"
+    """Criterion of that pass rate: one of the task's, or overall."""
+    least_preference: Share | None = None
+    """Win rate in blind ratings, a tie counting one half, that the lower end of a tuned contender's interval must reach
+    against each simpler contender it was rated with, and one at least. 0.5 is no preference."""
 
 
 class CostsConfig(Config):

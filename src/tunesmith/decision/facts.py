@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import field
 
+from tunesmith.core.decisions import Reach
 from tunesmith.core.estimates import Comparison, Estimate, Standing
 from tunesmith.core.examples import Side
 from tunesmith.core.forgetting import Forgetting
+from tunesmith.core.judging import Corrected
 from tunesmith.core.record import Record
 
-__all__ = ["COMPLEXITY", "Bar", "ContenderFacts", "Facts"]
+__all__ = ["COMPLEXITY", "Bar", "ContenderFacts", "Facts", "HandedOn", "Judged", "Preferred", "Rated", "Source"]
 
 COMPLEXITY = ("constant", "classifier", "prompt", "few_shot", "retrieval", "tuned")
 """Kinds of contender, simplest first: simpler ones win ties, as they are cheaper to keep running."""
@@ -24,6 +26,8 @@ class Bar(Record, frozen=True, kw_only=True):
     value: float
     also: dict[str, float] = field(default_factory=dict)
     """Further metrics that must reach their value too."""
+    by: Literal["lower_end", "value"] = "lower_end"
+    """What must reach a value: the lower end of the 95 % interval, or the measured value."""
 
     @property
     def asked(self) -> dict[str, float]:
@@ -33,11 +37,76 @@ class Bar(Record, frozen=True, kw_only=True):
     def standing(self, metrics: dict[str, Estimate]) -> Standing:
         """Met when every metric asked for is, missed when one is missed, and not shown when one was not measured."""
         each = {
-            metrics[metric].against(value) if metric in metrics else "not_shown" for metric, value in self.asked.items()
+            self.of(metrics[metric], value) if metric in metrics else "not_shown"
+            for metric, value in self.asked.items()
         }
         if "missed" in each:
             return "missed"
         return "not_shown" if "not_shown" in each else "met"
+
+    def of(self, found: Estimate, value: float) -> Standing:
+        """One measured figure against what is asked of it."""
+        if self.by == "value":
+            return "met" if found.value >= value else "missed"
+        return found.against(value)
+
+
+class Source(Record, frozen=True, kw_only=True):
+    """Where facts of one kind were taken from."""
+
+    kind: str
+    name: str = ""
+    hash: str = ""
+    path: str = ""
+    """File, from the workspace's folder."""
+
+
+class HandedOn(Record, frozen=True, kw_only=True):
+    """An export of a run, loaded again by its target's loader and compared: the newest for each target."""
+
+    to: str
+    passed: bool
+    because: tuple[str, ...] = ()
+    """What differed."""
+    loader: str = ""
+    difference: float | None = None
+    """Largest difference of a log-probability, in nats."""
+    limit: float | None = None
+    """What counts as noise."""
+
+
+class Judged(Record, frozen=True, kw_only=True):
+    """What the newest run of a judge says of the contenders, and whether it may decide anything."""
+
+    may: bool
+    because: tuple[str, ...]
+    """What stands against it, or what speaks for it."""
+    criterion: str
+    model: str = ""
+    rates: dict[str, Corrected] = field(default_factory=dict)
+    """By contender: pass rates corrected for the judge's errors. Empty where it may not decide."""
+
+
+class Preferred(Record, frozen=True, kw_only=True):
+    """How often people preferred contender ``a`` to ``b`` in blind ratings, a tie counting one half."""
+
+    a: str
+    b: str
+    win_rate: Estimate
+    wins: int
+    ties: int
+    losses: int
+
+
+class Rated(Record, frozen=True, kw_only=True):
+    """The newest round of blind ratings."""
+
+    side: Side
+    raters: int
+    """People whose ratings count."""
+    rates: tuple[Preferred, ...] = ()
+    because: str = ""
+    """Why it decides nothing; empty where it counts."""
 
 
 class ContenderFacts(Record, frozen=True, kw_only=True):
@@ -59,6 +128,10 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     """The tuning run behind it."""
     forgetting: Forgetting | None = None
     """What that run forgot, where it was measured."""
+    exports: tuple[HandedOn, ...] = ()
+    """Of that run."""
+    retrieves: bool = False
+    """Whether a tuned one learnt with retrieved examples or documents in its prompts."""
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""
@@ -100,6 +173,18 @@ class Facts(Record, frozen=True, kw_only=True):
     """Largest share of the general items that a tuned contender may lose and still be shipped."""
     overrides: tuple[str, ...] = ()
     """Guards that were passed by a flag."""
+    documents: int = 0
+    """Documents that retrieval may search."""
+    retrieval_gain: Comparison | None = None
+    """Retrieval against the best of prompt and few_shot, on validation, where choices are made."""
+    reach: Reach | None = None
+    """How many train examples the learning curve says the bar takes."""
+    reach_because: str | None = None
+    """Why there is no such estimate."""
+    judged: Judged | None = None
+    rated: Rated | None = None
+    sources: dict[str, Source] = field(default_factory=dict)
+    """Where facts were taken from, by the name that the rules call it."""
     costs: dict[str, Any] = field(default_factory=dict)
     """Cost sheets as plain data; kept in the decision as they are."""
     inputs: dict[str, str] = field(default_factory=dict)

@@ -78,6 +78,11 @@ STANDINGS: dict[Standing, str] = {
     "missed": "the whole interval stays below the bar of {bar}, which is missed",
     "not_shown": "the interval has the bar of {bar} inside it, so it is not shown that the bar is met",
 }
+BY_VALUE: dict[Standing, str] = {
+    "met": "the measured value reaches the bar of {bar}, which counts as met",
+    "missed": "the measured value is below the bar of {bar}, which is missed",
+}
+"""The same where the risk is taken that chance helped (decision.met_by: value)."""
 
 
 def number(value: float, beside: float | None = None) -> str:
@@ -134,11 +139,12 @@ def metric_words(metric: str) -> str:
 def bar_line(bar: Bar, side: str, examples: int) -> str:
     """What was asked for, and on what it was measured."""
     words = metric_words(bar.metric)
+    risk = ", where the measured value counts and not the lower end of its interval" if bar.by == "value" else ""
     also = "".join(f", and {metric} at least {bar_number(value)}" for metric, value in bar.also.items())
     meaning = f" ({words})" if words else ""
     return (
         f"The bar, set beforehand, is {bar.metric}{meaning} of at least {bar_number(bar.value)}{also}, "
-        f"measured on {examples:,} {side} examples."
+        f"measured on {examples:,} {side} examples{risk}."
     )
 
 
@@ -150,7 +156,8 @@ def contender_line(contender: ContenderFacts, bar: Bar) -> str:
         if found is None:
             parts.append(f"{metric} was not measured, so it is not shown that it reaches {bar_number(value)}")
         else:
-            standing = STANDINGS[found.against(value)].format(bar=bar_number(value))
+            words = BY_VALUE if bar.by == "value" else STANDINGS
+            standing = words[bar.of(found, value)].format(bar=bar_number(value))
             parts.append(f"{metric} is {_measured(found, value)}: {standing}")
     return f"{contender.name}: {'; '.join(parts)}.{_power(contender, bar)}"
 
@@ -165,13 +172,14 @@ def shortfall(contender: ContenderFacts, bar: Bar) -> str:
     return listed(below) if below else ""
 
 
-def gain_line(gain: Comparison) -> str:
-    """A paired difference and whether it is shown."""
+def gain_line(gain: Comparison, least: float = 0.0) -> str:
+    """A paired difference and whether it is shown to be a gain, of ``least`` or more."""
     higher = "higher" if gain.difference >= 0 else "lower"
     holm = gain.p_holm is not None
     p = gain.p_holm if gain.p_holm is not None else gain.p_value
     chance = "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
-    shown = "the gain is shown" if is_shown(gain) else "a gain is not shown"
+    enough = f" of {number(least)}" if least else ""
+    shown = f"the gain{enough} is shown" if is_shown(gain, least) else f"a gain{enough} is not shown"
     return (
         f"On the same {gain.n:,} examples {gain.a} is {number(abs(gain.difference))} {higher} than {gain.b} "
         f"(95 % interval {_side_of_zero(gain.low)} to {_side_of_zero(gain.high)}, {chance}"
@@ -180,9 +188,11 @@ def gain_line(gain: Comparison) -> str:
     )
 
 
-def is_shown(gain: Comparison) -> bool:
-    """Whether ``a`` is better than ``b`` beyond chance: paired interval above zero and, corrected, p at most 0.05."""
-    return gain.low > 0 and (gain.p_holm if gain.p_holm is not None else gain.p_value) <= SIGNIFICANT
+def is_shown(gain: Comparison, least: float = 0.0) -> bool:
+    """Whether ``a`` is better than ``b`` beyond chance, by ``least`` at the least: paired interval above zero (and
+    reaching that) and, corrected, p at most 0.05."""
+    p = gain.p_holm if gain.p_holm is not None else gain.p_value
+    return gain.low > 0 and gain.low >= least and p <= SIGNIFICANT
 
 
 def _measured(estimate: Estimate, bar: float) -> str:

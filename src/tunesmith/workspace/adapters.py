@@ -243,7 +243,8 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
     tags, now = _tags(home), _now(home)
     found, decided = _evaluations(home), _decided(home)
     for run in wanted:
-        made = [_exported(home, e) for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash]
+        of_it = (e for e in home.index("export", run.name) if e.inputs.get("run") == run.adapter_hash)
+        made = [export for e in of_it if (export := _exported(home, e)).path is not None]  # a failed one left nothing
         mine = {side: metrics for side, by in found.items() if (metrics := by.get(run.adapter_hash)) is not None}
         yield AdapterEntry(
             run=run.name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
+from tunesmith.core.store import Derived
 from tunesmith.decision.costs import CostSheet, Figures
 from tunesmith.decision.costs import cost as cost_sheet
 from tunesmith.workspace.evaluate import Evaluation, newest
@@ -12,7 +13,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.scoring import ContenderScore
 
-__all__ = ["CostReport", "cost", "newest_evaluation"]
+__all__ = ["CostReport", "cost", "evaluation_entry", "newest_evaluation"]
 
 
 RIGHT = ("all_correct", "accuracy", "exact_match")
@@ -42,12 +43,17 @@ def cost(home: Home) -> CostReport:
 
 def newest_evaluation(home: Home) -> Evaluation:
     """That on test, if there is one for the present split; else that on validation."""
+    return evaluation_entry(home)[0]
+
+
+def evaluation_entry(home: Home) -> tuple[Evaluation, Derived]:
+    """The same, and where it stands in the index."""
     split = home.index("split", "split")
     now = split[-1].hash if split else ""
     for side in ("test", "validation"):
         found = newest(home, side)
         if found is not None and found[1].inputs.get("split") == now and found[1].inputs["task"] == home.task.hash:
-            return found[0]
+            return found
     raise TunesmithError(
         "Nothing was evaluated yet on the task and split as they are now.", "begin with `tunesmith baseline`"
     )

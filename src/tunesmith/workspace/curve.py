@@ -11,6 +11,8 @@ from msgspec.structs import replace
 
 from tunesmith.contenders import Known, contender_kind, open_contender
 from tunesmith.contenders.kind import Predicting
+from tunesmith.core.codec import digest
+from tunesmith.core.decisions import Reach
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.examples import Example
 from tunesmith.core.progress import Progress, quiet
@@ -21,7 +23,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
 
-__all__ = ["CurvePoint", "CurveReport", "Gain", "curve"]
+__all__ = ["CurvePoint", "CurveReport", "Gain", "curve", "curve_inputs", "reach"]
 
 SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 FEWEST = 10
@@ -29,6 +31,8 @@ LEARNERS = ("classifier",)
 WORTH = 0.01
 """A gain below this is called none: a point of a rate, less than most test sets can show."""
 REFITS = 500
+FARTHEST = 20
+"""Times the present train side: what a curve says of more than that is a guess, and is not told."""
 
 
 class CurvePoint(Record, frozen=True, kw_only=True):
@@ -41,6 +45,8 @@ class CurvePoint(Record, frozen=True, kw_only=True):
     highest: float
     """Over the draws: how much it matters which examples one happens to have."""
     draws: int
+    values: tuple[float, ...] = ()
+    """Of each draw."""
 
 
 class Gain(Record, frozen=True, kw_only=True):
@@ -68,6 +74,9 @@ class CurveReport(Record, frozen=True, kw_only=True):
     """With two and four times the train examples; empty where no curve could be fitted."""
     says: str
     """The answer in words."""
+    reaches: Reach | None = None
+    """How many train examples the quality bar takes, where the curve is of the bar's metric."""
+    seed: int = 0
 
 
 def curve(
@@ -95,14 +104,65 @@ def curve(
         measured.setdefault(size, []).append(_reached(answering, contender, part, watched, metric))
         progress(done, len(sizes) * draws, f"{len(part)} examples")
     points = tuple(
-        CurvePoint(examples=size, value=fmean(found), lowest=min(found), highest=max(found), draws=len(found))
+        CurvePoint(
+            examples=size, value=fmean(found), lowest=min(found), highest=max(found), draws=len(found),
+            values=tuple(found),
+        )
         for size, found in sorted(measured.items())
-    )
-    expected = tuple(_gain(measured, factor * sizes[-1], seed) for factor in (2, 4))
-    return CurveReport(
-        contender=contender, metric=metric, validation=len(watched), points=points, expected=expected,
-        says=_in_words(contender, metric, points, expected),
     )  # fmt: skip
+    expected = tuple(_gain(measured, factor * sizes[-1], seed) for factor in (2, 4))
+    report = CurveReport(
+        contender=contender, metric=metric, validation=len(watched), points=points, expected=expected,
+        says=_in_words(contender, metric, points, expected), seed=seed,
+    )  # fmt: skip
+    bar = home.settings.bar
+    if bar is not None and bar.metric == metric:
+        report = replace(report, reaches=reach(report, bar.value))
+    home.save("curve", contender, report, curve_inputs(home, answering))
+    return report
+
+
+def curve_inputs(home: Home, answering: Answering) -> dict[str, str]:
+    """What a curve is measured from, as it is now."""
+    settings = home.settings
+    return {
+        "task": home.task.hash,
+        "split": answering.split.hash,
+        "embedder": digest(settings.model.embedder),
+        "classifier": digest(settings.contenders.classifier.model_dump(mode="json")),
+    }
+
+
+def reach(report: CurveReport, value: float) -> Reach:
+    """How many train examples the curve says that ``value`` takes, with 95 % of refits on draws taken at random."""
+    now = report.points[-1].examples
+    asked = Reach(contender=report.contender, metric=report.metric, value=value, now=now)
+    if report.metric.rpartition(".")[2] in ("chrf", "bleu") or not all(p.values for p in report.points):
+        return replace(asked, because="the curve is not of a share of what is right, or an earlier release drew it")
+    sizes = [p.examples for p in report.points]
+    drawn = np.random.default_rng(report.seed)
+
+    def needed(values: Sequence[float]) -> float:
+        return fit_power_law(sizes, [1 - found for found in values]).examples(1 - value)
+
+    told = needed([p.value for p in report.points])
+    draws = ([fmean(drawn.choice(p.values, len(p.values))) for p in report.points] for _ in range(REFITS))
+    refits = sorted(needed(values) for values in draws)
+    low, high = (refits[round(share * (REFITS - 1))] for share in (0.025, 0.975))
+    if told > FARTHEST * now:
+        never = "never gets there" if np.isinf(told) else f"gets there only beyond {FARTHEST} times as many examples"
+        low_end = _whole(low, now)
+        return replace(asked, low=low_end, because=f"the curve flattens: by it, {report.contender} {never}")
+    rough = "it is drawn from few parts of the train side, and goes beyond what was measured" if told > now else None
+    return replace(asked, examples=_whole(told, now), low=_whole(low, now), high=_whole(high, now), because=rough)
+
+
+def _whole(examples: float, now: int) -> int | None:
+    """To two digits, which is more than a curve knows; None beyond what is told."""
+    if examples > FARTHEST * now:
+        return None
+    step: int = 10 ** max(0, len(str(int(examples))) - 2)
+    return int(step * round(examples / step))
 
 
 def _sizes(train: int) -> list[int]:

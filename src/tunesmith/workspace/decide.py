@@ -4,34 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
-from tunesmith.core.decisions import Decision
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.decisions import Decision, Reach
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.runs import Run
 from tunesmith.decision import decide as judge
+from tunesmith.decision.config import DecisionConfig
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
+from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.cost import cost, newest_evaluation
-from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
+from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
+from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
+from tunesmith.workspace.sources import export_entries, handed_on, sources
 from tunesmith.workspace.split import inputs as split_inputs
 
-__all__ = ["decide", "decision_inputs"]
+__all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
 
 
 def decide(home: Home) -> Decision:
     """Judge the newest evaluation (test before validation) and keep the decision."""
-    decision = judge(_facts(home))
+    decision = judged_now(home)
     home.save("decision", "decision", decision, decision.inputs)
     return decision
+
+
+def judged_now(home: Home) -> Decision:
+    """The decision that the records give now, not kept."""
+    return judge(_facts(home), home.settings.decision)
 
 
 def decision_inputs(home: Home) -> dict[str, str]:
@@ -45,21 +57,30 @@ def decision_inputs(home: Home) -> dict[str, str]:
         inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
     allowed = home.settings.forgetting.most_items_lost
     inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
-    inputs |= _forgetting_inputs(home)
+    rules = home.settings.decision
+    inputs |= {"decision": digest(rules.model_dump(mode="json"))} if rules != DecisionConfig() else {}
+    curves = home.index("curve", "classifier")
+    inputs |= {"curve": curves[-1].hash} if curves else {}
+    inputs |= opinion_inputs(home)
+    inputs |= _run_inputs(home)
     tuned = home.index("contender", "tuned")
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
     return inputs
 
 
-def _forgetting_inputs(home: Home) -> dict[str, str]:
-    """The record of what each run forgot that a contender of the newest evaluation rests on."""
+def _run_inputs(home: Home) -> dict[str, str]:
+    """What each run forgot, and what came of handing it on, of those that a measured contender rests on."""
     try:
         evaluation = newest_evaluation(home)
     except TunesmithError:
         return {}
-    entries = {run: forgetting_entry(home, found) for run, found in _runs(home, evaluation).items()}
-    return {f"forgetting {run}": entry.hash for run, entry in entries.items() if entry is not None}
+    inputs: dict[str, str] = {}
+    for name, run in _runs(home, evaluation).items():
+        forgot, exports = forgetting_entry(home, run), export_entries(home, run)
+        inputs |= {f"forgetting {name}": forgot.hash} if forgot else {}
+        inputs |= {f"exports of {name}": digest([e.hash for e in exports])} if exports else {}
+    return inputs
 
 
 def _runs(home: Home, evaluation: Evaluation) -> dict[str, Run]:
@@ -76,26 +97,21 @@ def _facts(home: Home) -> Facts:
     checked = home.latest("check", "check", CheckReport)
     if checked is not None and checked[1].inputs != checking_inputs(home, examples):
         checked = None  # it looked at other examples
-    tuned = _newest_tuned(home, answering)
-    forgotten = {name: current_forgetting(home, run) for name, run in _runs(home, evaluation).items()}
-    bar = home.settings.bar
+    tuned, runs = _newest_tuned(home, answering), _runs(home, evaluation)
+    verdicts = judged(home, evaluation)
+    graded = pass_rates(home, verdicts)
+    contenders = tuple(
+        _contender(home, name, evaluation, runs, graded.get(name, {}))
+        for name, c in evaluation.contenders.items()
+        if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
+    )
+    reached, reach_because = _reach(home, answering)
+    found = sources(home, runs)
+    if checked is None:
+        found.pop("check", None)
     return Facts(
-        bar=Bar(metric=bar.metric, value=bar.value, also=bar.also) if bar else None,
-        contenders=tuple(
-            ContenderFacts(
-                name=name,
-                kind=c.kind,
-                metrics=c.metrics,
-                usd_per_thousand=c.usd_per_thousand,
-                latency_seconds=c.latency_seconds,
-                failed=c.failed,
-                examples_to_show=c.examples_to_show,
-                run=c.run,
-                forgetting=forgotten.get(c.run or ""),
-            )
-            for name, c in evaluation.contenders.items()
-            if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
-        ),
+        bar=_bar(home),
+        contenders=contenders,
         comparisons=evaluation.comparisons,
         side=evaluation.side,
         examples=evaluation.examples,
@@ -111,9 +127,86 @@ def _facts(home: Home) -> Facts:
         evaluation_warnings=evaluation.warnings,
         most_items_lost=home.settings.forgetting.most_items_lost,
         overrides=overrides(home),
+        documents=len(home.documents()),
+        retrieval_gain=_retrieval_gain(home, contenders),
+        reach=reached,
+        reach_because=reach_because,
+        judged=verdicts,
+        rated=rated(home, evaluation),
+        sources=found,
         costs=complete(sheets),
         inputs=decision_inputs(home),
     )
+
+
+def _bar(home: Home) -> Bar | None:
+    """The bar with what `decision` adds to it."""
+    bar, rules = home.settings.bar, home.settings.decision
+    if bar is None:
+        return None
+    least = rules.least_pass_rate
+    also = bar.also | ({pass_rate_name(rules.pass_rate_criterion): least} if least is not None else {})
+    return Bar(metric=bar.metric, value=bar.value, also=also, by=rules.met_by)
+
+
+def _contender(
+    home: Home, name: str, evaluation: Evaluation, runs: dict[str, Run], graded: dict[str, Estimate]
+) -> ContenderFacts:
+    c = evaluation.contenders[name]
+    run = runs.get(c.run or "")
+    return ContenderFacts(
+        name=name,
+        kind=c.kind,
+        metrics=c.metrics | graded,
+        usd_per_thousand=c.usd_per_thousand,
+        latency_seconds=c.latency_seconds,
+        failed=c.failed,
+        examples_to_show=c.examples_to_show,
+        run=c.run,
+        forgetting=current_forgetting(home, run) if run else None,
+        exports=handed_on(home, run) if run else (),
+        retrieves=bool(run and any(retrieved(run.config))),
+    )
+
+
+def _reach(home: Home, answering: Answering) -> tuple[Reach | None, str | None]:
+    """What the learning curve says of the bar; or why nothing can be said."""
+    bar, found = home.settings.bar, home.latest("curve", "classifier", CurveReport)
+    if bar is None or found is None:
+        return None, "no learning curve was measured (`tunesmith curve`)"
+    report, entry = found
+    if report.metric != bar.metric:
+        return None, f"the learning curve is of {report.metric} (`tunesmith curve`)"
+    if changed := changed_since(entry, curve_inputs(home, answering)):
+        return None, f"{changed} changed since the learning curve was measured (`tunesmith curve`)"
+    return reach(report, bar.value), None
+
+
+def _retrieval_gain(home: Home, contenders: tuple[ContenderFacts, ...]) -> Comparison | None:
+    """Retrieval against the best of prompt and few_shot on validation; asked only where it could be tuned with."""
+    if not home.documents() or not any(c.kind == "tuned" and not c.retrieves for c in contenders):
+        return None
+    bar, found = home.settings.bar, newest(home, "validation")
+    if bar is None or found is None or found[1].inputs.get("task") != home.task.hash:
+        return None
+    scored = {n: c for n, c in found[0].contenders.items() if bar.metric in c.metrics}
+    plain = [n for n in ("prompt", "few_shot") if n in scored]
+    if "retrieval" not in scored or not plain:
+        return None
+    best = max(plain, key=lambda n: scored[n].metrics[bar.metric].value)
+    said = {n: home.store.answers(scored[n].contender) for n in ("retrieval", best)}
+    rows = [e for e in home.examples() if e.id in scored[best].correct]
+    if any(e.id not in given for e in rows for given in said.values()):
+        return None
+    settings = home.settings.evaluation
+    answers = {n: [given[e.id] for e in rows] for n, given in said.items()}
+    try:
+        return contrasts(
+            home.task, rows, answers, [("retrieval", best)], bar.metric, resamples=settings.resamples,
+            seed=settings.seed,
+        )[0]  # fmt: skip
+    except NothingToMeasure:
+        return None
 
 
 def _newest_tuned(home: Home, answering: Answering) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 from tunesmith import __version__
 from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.decisions import Decision
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
@@ -30,11 +31,13 @@ from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
+from tunesmith.workspace.dossier_beside import curve_part, handed_parts, judge_part
 from tunesmith.workspace.dossier_rounds import failures, iterations
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
+from tunesmith.workspace.opinions import judged, pass_rates, rated
 from tunesmith.workspace.scoring import ContenderScore
 from tunesmith.workspace.search import search_of
 
@@ -52,7 +55,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
     """
     evaluation, split = newest_evaluation(home), current_split(home)
     examples = {e.id: e for e in home.examples()}
-    run = _run(home, evaluation)
+    run, graded = _run(home, evaluation), pass_rates(home, judged(home, evaluation))
     return DossierMaterial(
         title=home.task.name,
         task=home.task,
@@ -60,7 +63,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         side=evaluation.side,
         examples=evaluation.examples,
         date=date,
-        contenders=tuple(_contender(home, n, c) for n, c in evaluation.contenders.items()),
+        contenders=tuple(_contender(home, n, c, graded.get(n, {})) for n, c in evaluation.contenders.items()),
         comparisons=evaluation.comparisons,
         duels=_duels(home, evaluation, examples),
         costs=tuple(cost(home).contenders.values()),
@@ -80,12 +83,18 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         overrides=overrides(home),
         iterations=iterations(home, until),
         failures=failures(home, evaluation.side, until),
+        judge=judge_part(home, evaluation),
+        rated=rated(home, evaluation),
+        curve=curve_part(home, decision),
+        handed_on=handed_parts(home, evaluation),
+        cautions=evaluation.warnings,
+        asked=home.settings.decision.model_dump(mode="json"),
         reproduce=_reproduce(home, split, run),
         version=__version__,
     )
 
 
-def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
+def _contender(home: Home, name: str, scored: ContenderScore, graded: dict[str, Estimate]) -> ContenderPart:
     record = _record(home, scored)
     settings: dict[str, Any] = dict(record.settings) if record else {}
     settings.pop("completion", None)
@@ -98,7 +107,7 @@ def _contender(home: Home, name: str, scored: ContenderScore) -> ContenderPart:
     return ContenderPart(
         name=name,
         kind=scored.kind,
-        metrics=scored.metrics,
+        metrics=scored.metrics | graded,
         novel=scored.novel,
         model=record.model if record else None,
         settings=settings,
@@ -139,7 +148,9 @@ def _duels(home: Home, evaluation: Evaluation, examples: Mapping[str, Example]) 
     for won in (True, False):
         ids = sorted(i for i, right in mine.correct.items() if right is won and theirs.correct.get(i) is (not won))
         duels += [
-            _duel(examples[i], said[one][i], said[other][i], one, other, won) for i in ids[:DUELS] if i in examples
+            _duel(examples[i], said[one][i], said[other][i], one, other, won)
+            for i in ids[:DUELS]
+            if i in examples and i in said[one] and i in said[other]
         ]
     return tuple(duels)
 

@@ -18,6 +18,7 @@ from tunesmith.core.store import Derived
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.cautions import cautions
 from tunesmith.evaluation.comparison import contrasts
+from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import chased, look
@@ -26,7 +27,7 @@ from tunesmith.workspace.prepared import named_contenders, prepared
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures
 
-__all__ = ["Evaluation", "certified", "evaluate", "newest", "rows_of"]
+__all__ = ["Evaluation", "certified", "evaluate", "newest", "novel_rows", "rows_of"]
 
 
 class Evaluation(Record, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ def evaluate(
                 records[name], answers[name] = record, {e.id: there[e.id] for e in examples}
         looks = look(home, split, records) if on == "test" else 0
         scores = {
-            n: contender_score(home, records[n], examples, answers[n], measured, _novel(split))
+            n: contender_score(home, records[n], examples, answers[n], measured, novel_rows(split))
             for n in _in_order(records)
         }
         comparisons = _compare(home, examples, answers, scores)
@@ -117,7 +118,7 @@ def evaluate(
             signatures=signatures(home, {m for scored in scores.values() for m in scored.metrics}),
             own_metrics=own,
         )
-        home.save("evaluation", on, made, _inputs(home, split, made))
+        home.save("evaluation", on, made, _inputs(home, split, made) | {ANSWERS: answers_hash(answers)})
     return made
 
 
@@ -158,7 +159,7 @@ def rows_of(home: Home, split: Split, on: Side, sample: int | None, seed: int) -
     return rows
 
 
-def _novel(split: Split) -> set[str] | None:
+def novel_rows(split: Split) -> set[str] | None:
     """Test rows with no twin outside the test set; None where no row has one."""
     twins = {s.near for s in split.set_aside if s.near is not None} | set(split.near_test)
     return set(split.test) - twins if twins & set(split.test) else None

@@ -109,7 +109,8 @@ def export(
                 run=entry.name, to=to, part=of_a_gguf, path=None, parity=parity,
                 adapter_hash=entry.adapter_hash, base_hash=entry.inputs["model"], dtype=number,
             )  # fmt: skip
-            if not parity.passed:
+            if not parity.passed:  # kept, so that the decision knows
+                home.save("export", entry.name, result, {"run": entry.adapter_hash, "model": entry.inputs["model"]})
                 return result
             if target.is_dir():
                 target.rmdir()  # empty, see _ask_free

@@ -15,7 +15,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.task import Field, Task
 from tunesmith.data.config import ChecksConfig, ReviewConfig, SplitConfig
-from tunesmith.decision.config import BarConfig, CostsConfig
+from tunesmith.decision.config import BarConfig, CostsConfig, DecisionConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.rating.config import RatingConfig
@@ -144,6 +144,8 @@ class Settings(Config):
     """The model that grades answers, and what it must prove before it may gate."""
     rating: RatingConfig = RatingConfig()
     """How people compare answers blind."""
+    decision: DecisionConfig = DecisionConfig()
+    """What must be shown before a contender is shipped, and what is tried before tuning."""
     costs: CostsConfig = CostsConfig()
     """What things cost and what an answer is worth; unset ones leave their sums unknown."""
     budget: BudgetConfig = BudgetConfig()

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tunesmith.workspace.planning import PlanReport
     from tunesmith.workspace.preferences import PreferenceReport
     from tunesmith.workspace.rate import RateDesk
+    from tunesmith.workspace.regression import Regression
     from tunesmith.workspace.report import Report
     from tunesmith.workspace.retrieval import RetrievalReport
     from tunesmith.workspace.review import ReviewDesk
@@ -417,11 +418,18 @@ class Workspace:
 
         return decide(self.home)
 
-    def report(self, verify: bool = False) -> Report:
-        """Write the dossier."""
-        from tunesmith.workspace.report import report, verify_report
+    def regression(self, decision: Decision, against: str = "previous") -> Regression:
+        """Whether what ``decision`` would ship is shown to be worse than what an earlier one shipped."""
+        from tunesmith.workspace.regression import regression
 
-        return verify_report(self.home) if verify else report(self.home)
+        return regression(self.home, decision, against)
+
+    def report(self, verify: bool = False, file: str | Path | None = None) -> Report:
+        """Write the dossier; or prove the newest, or that in ``file``, from the records."""
+        from tunesmith.workspace.report import report
+        from tunesmith.workspace.verify import verify_report
+
+        return verify_report(self.home, Path(file) if file else None) if verify else report(self.home)
 
     def adapters(self) -> list[AdapterEntry]:
         """The adapters that runs made, with their lineage, oldest first."""

@@ -26,6 +26,18 @@ class PowerLaw(NamedTuple):
         """Expected error with so many examples."""
         return float(self.floor + self.scale * examples**-self.exponent)
 
+    def examples(self, error: float) -> float:
+        """Examples from which on the error is expected to be no more than ``error``; infinite where it never is.
+
+        >>> round(PowerLaw(floor=0.1, scale=4.0, exponent=0.5).examples(0.15))
+        6400
+        """
+        if self.floor + self.scale <= error:
+            return 1.0
+        if error <= self.floor or self.scale <= 0:
+            return float("inf")
+        return float((self.scale / (error - self.floor)) ** (1 / self.exponent))
+
 
 def fit_power_law(sizes: Sequence[float], errors: Sequence[float]) -> PowerLaw:
     """The law with the least squares, its floor and scale not negative.

@@ -2,11 +2,15 @@
 
 from tunesmith.decision.dossier.material import (
     ContenderPart,
+    CurvePart,
     DataPart,
     DossierMaterial,
     Duel,
     ForgottenPart,
+    HandedPart,
     Iteration,
+    JudgedRow,
+    JudgePart,
     Look,
     Reproduce,
     SplitPart,
@@ -17,11 +21,15 @@ from tunesmith.decision.dossier.page import render
 
 __all__ = [
     "ContenderPart",
+    "CurvePart",
     "DataPart",
     "DossierMaterial",
     "Duel",
     "ForgottenPart",
+    "HandedPart",
     "Iteration",
+    "JudgePart",
+    "JudgedRow",
     "Look",
     "Reproduce",
     "SplitPart",

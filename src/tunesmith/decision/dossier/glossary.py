@@ -25,6 +25,12 @@ GLOSSARY = (
      "two averages."),
     ("p, Holm", "How often chance alone would make a difference this large. Holm's correction makes p stricter because "
      "several comparisons are made at once. Up to 0.05 counts as shown."),
+    ("Blind rating, win rate", "People compare two answers and do not know who wrote which. The win rate is how often "
+     "one is preferred, a tie counting one half; 0.5 is no preference."),
+    ("Judge, calibrated", "A model that grades answers. Calibrated means that its errors were measured on answers that "
+     "people graded, and that its rates are corrected for them. Without that it decides nothing."),
+    ("Learning curve", "What is reached with more and more train examples, and what that says of still more."),
+    ("Parity", "That a model handed to another program says the same there as the one that was measured."),
     ("Leak", "Test examples, or near copies of them, among the train examples. Figures then look too good."),
     ("Group", "Examples that belong together, such as those of one customer. A group stays on one side."),
     ("Set aside", "Rows left out because they came too near a test row, or, where time was asked for, are as "

@@ -6,26 +6,32 @@ from typing import Any, Literal
 
 from msgspec import field
 
-from tunesmith.core.decisions import Decision
+from tunesmith.core.decisions import Decision, Reach
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Side
 from tunesmith.core.failures import ErrorReport
 from tunesmith.core.findings import Finding
 from tunesmith.core.forgetting import Forgetting
+from tunesmith.core.judging import Corrected
 from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.search import Search
 from tunesmith.core.splits import Certificate
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
+from tunesmith.decision.facts import HandedOn, Judged, Rated
 
 __all__ = [
     "ContenderPart",
+    "CurvePart",
     "DataPart",
     "DossierMaterial",
     "Duel",
     "ForgottenPart",
+    "HandedPart",
     "Iteration",
+    "JudgePart",
+    "JudgedRow",
     "Look",
     "Reproduce",
     "SplitPart",
@@ -147,6 +153,50 @@ class ForgottenPart(Record, frozen=True, kw_only=True):
     found: Forgetting
 
 
+class JudgedRow(Record, frozen=True, kw_only=True):
+    """What a judge said of one contender."""
+
+    contender: str
+    raw: Estimate
+    """Share of answers that it passes, errors and all."""
+    corrected: Corrected | None = None
+    """The same as people would give it; None where the judge may not decide."""
+
+
+class JudgePart(Record, frozen=True, kw_only=True):
+    """A judge's run over the contenders, and how the judge stands to people's labels."""
+
+    judged: Judged
+    rows: tuple[JudgedRow, ...] = ()
+    labels: int = 0
+    """Labels of people that it was calibrated on."""
+    kappa: Estimate | None = None
+    true_positive_rate: Estimate | None = None
+    true_negative_rate: Estimate | None = None
+    attacks: tuple[int, int] | None = None
+    """Orders written into answers that turned it, of those that were tried."""
+
+
+class CurvePart(Record, frozen=True, kw_only=True):
+    """A learning curve: what was reached with parts of the train side."""
+
+    contender: str
+    metric: str
+    points: tuple[tuple[int, float, float, float], ...]
+    """Train examples; mean, lowest and highest over the draws."""
+    says: str
+    reach: Reach | None = None
+    because: str | None = None
+    """Why it says nothing of the bar."""
+
+
+class HandedPart(Record, frozen=True, kw_only=True):
+    """What came of handing a run's model on."""
+
+    run: str
+    exports: tuple[HandedOn, ...]
+
+
 class Look(Record, frozen=True, kw_only=True):
     """One time the test set was scored."""
 
@@ -209,6 +259,15 @@ class DossierMaterial(Record, frozen=True, kw_only=True):
     iterations: tuple[Iteration, ...] = ()
     failures: ErrorReport | None = None
     """Where the contender that was looked at fails."""
+    judge: JudgePart | None = None
+    rated: Rated | None = None
+    curve: CurvePart | None = None
+    handed_on: tuple[HandedPart, ...] = ()
+    """Of each run behind a measured contender, whether or not anything was exported."""
+    cautions: tuple[str, ...] = ()
+    """What makes the measured figures rougher, or kinder, than they look."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """The `decision` section of tunesmith.yaml."""
     reproduce: Reproduce | None = None
     version: str = ""
     """Version of Tunesmith."""

@@ -13,8 +13,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tunesmith.core import plots
 from tunesmith.decision.dossier import view
+from tunesmith.decision.dossier.brief import brief
 from tunesmith.decision.dossier.formats import FILTERS, clean, interval
 from tunesmith.decision.dossier.glossary import GLOSSARY
+from tunesmith.decision.dossier.links import NUMBERS, SECTIONS, reasons
 from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial
 from tunesmith.decision.facts import Bar
 from tunesmith.decision.words import KINDS, METRICS, bar_number, metric_words, number, usd
@@ -32,7 +34,7 @@ def render(material: DossierMaterial) -> str:
     bar = view.bar_of(material)
     contenders = view.ranked(material, bar)
     chosen = view.subject(material, contenders)
-    costs, reasons = view.cost_table(material.costs)
+    costs, cost_reasons = view.cost_table(material.costs)
     return _environment().get_template("dossier.html.jinja").render(
         m=material,
         bar=bar,
@@ -42,6 +44,10 @@ def render(material: DossierMaterial) -> str:
         kinds=KINDS,
         metrics=METRICS,
         headline=view.headline(material),
+        reasons=reasons(material.decision),
+        brief=brief(material, bar, chosen),
+        sections=dict(SECTIONS),
+        numbers=NUMBERS,
         contenders=contenders,
         subject=chosen,
         rival=_rival(contenders, chosen),
@@ -51,7 +57,7 @@ def render(material: DossierMaterial) -> str:
         duels=[(duel, view.duel_view(material.task, duel)) for duel in material.duels],
         forgotten=view.forgotten(material, bar),
         cost_rows=costs,
-        cost_reasons=reasons,
+        cost_reasons=cost_reasons,
         glossary=GLOSSARY,
         plots=_plots(material, bar, contenders, chosen),
     )  # fmt: skip

@@ -31,6 +31,7 @@ __all__ = [
 HEADLINES = {
     "ship": ("good", "Ship {name}"),
     "tune": ("go", "Fine-tune a model"),
+    "add_retrieval": ("go", "Look things up first: add retrieval"),
     "mend_data": ("wait", "Mend the data first"),
     "gather_more": ("wait", "Not yet: gather more"),
     "too_early": ("wait", "Too early to decide"),
@@ -78,7 +79,8 @@ def headline(material: DossierMaterial) -> Headline:
 
 def bar_of(material: DossierMaterial) -> Bar:
     bar = material.decision.quality_bar
-    return Bar(metric=bar["metric"], value=bar["value"], also=bar.get("also", {}))
+    by = bar.get("by", "lower_end")
+    return Bar(metric=bar["metric"], value=bar["value"], also=bar.get("also", {}), by=by)
 
 
 def ranked(material: DossierMaterial, bar: Bar) -> list[ContenderPart]:

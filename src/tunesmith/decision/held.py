@@ -1,0 +1,167 @@
+"""What keeps a contender that meets the bar from being shipped: limits that it passes, and proofs that it owes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from tunesmith.decision.config import DecisionConfig
+from tunesmith.decision.facts import ContenderFacts, Facts, HandedOn, Preferred
+from tunesmith.decision.forgetting import within
+from tunesmith.decision.words import listed, number, usd
+
+__all__ = ["Held", "beyond_limits", "preferences_of", "unproved"]
+
+
+class Held(NamedTuple):
+    kind: Literal["limit", "forgot", "unproved"]
+    text: str
+    """What it is, to stand after "NAME meets the bar, but"."""
+    next: str
+    """What to do, as a sentence."""
+    see: tuple[str, ...]
+
+
+def beyond_limits(contender: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
+    """The limits of cost and time that ``contender`` is measured to pass; and people shown to prefer another."""
+    place = f"evaluation#contenders.{contender.name}"
+    price, most = contender.usd_per_thousand, rules.most_usd_per_thousand
+    if price is not None and most is not None and price > most:
+        yield Held(
+            "limit",
+            f"a thousand answers cost {usd(price)}, where at most {usd(most)} is allowed",
+            "Try a smaller base model or shorter prompts.",
+            (f"{place}.usd_per_thousand", "settings#decision.most_usd_per_thousand"),
+        )
+    took, longest = contender.latency_seconds, rules.most_latency_seconds
+    if took is not None and longest is not None and took > longest:
+        yield Held(
+            "limit",
+            f"an answer takes {took:.2g} seconds, where at most {longest:g} are allowed",
+            "Try a smaller base model, shorter prompts or a faster machine.",
+            (f"{place}.latency_seconds", "settings#decision.most_latency_seconds"),
+        )
+    if rules.least_preference is not None:
+        for found in preferences_of(contender, facts):
+            if found.win_rate.high < rules.least_preference:
+                yield Held(
+                    "limit",
+                    f"people prefer it to {found.b} in {_percent(found.win_rate.value)} of blind comparisons (95 % "
+                    f"interval {number(found.win_rate.low)} to {number(found.win_rate.high)}), where "
+                    f"{number(rules.least_preference)} is asked",
+                    "Read what raters preferred with `tunesmith rate agreement`, and tune on such answers.",
+                    ("rating#win_rates", "settings#decision.least_preference"),
+                )
+
+
+def unproved(contender: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
+    """What has yet to be proved of ``contender`` before it may be shipped, what it forgot first."""
+    if contender.kind == "tuned":
+        yield from _forgotten(contender, facts, rules)
+        yield from _parity(contender, rules)
+        yield from _preference(contender, facts, rules)
+    for value, limit, setting, what in (
+        (contender.usd_per_thousand, rules.most_usd_per_thousand, "most_usd_per_thousand", "what it costs"),
+        (contender.latency_seconds, rules.most_latency_seconds, "most_latency_seconds", "how long an answer takes"),
+    ):
+        if value is None and limit is not None:
+            yield Held(
+                "unproved",
+                f"{what} is not known, and decision.{setting} sets a limit",
+                "Set the prices under `costs` in tunesmith.yaml, or answer anew with `tunesmith evaluate`.",
+                (f"evaluation#contenders.{contender.name}", f"settings#decision.{setting}"),
+            )
+
+
+def preferences_of(contender: ContenderFacts, facts: Facts) -> Iterator[Preferred]:
+    """The win rates of ``contender`` against simpler ones, where the ratings count."""
+    if facts.rated is None or facts.rated.because:
+        return
+    kinds = {c.name: c.kind for c in facts.contenders}
+    for found in facts.rated.rates:
+        if contender.kind == "tuned" and found.a == contender.name and kinds.get(found.b, "tuned") != "tuned":
+            yield found
+
+
+def exported(exports: tuple[HandedOn, ...]) -> tuple[list[HandedOn], list[HandedOn]]:
+    """Those that passed, and those that failed."""
+    return [e for e in exports if e.passed], [e for e in exports if not e.passed]
+
+
+def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
+    allowed, found = facts.most_items_lost, tuned.forgetting
+    run = tuned.run or "tuned"
+    if within(found, allowed) == "within" and (rules.forgetting == "told" or found is not None):
+        return
+    items = found.of("items") if found else None
+    if items is None or allowed is None:
+        asked = (
+            f"at most {100 * allowed:g} % of the general items may be lost, and what it forgot was not measured"
+            if allowed is not None
+            else "what it forgot was not measured, and decision.forgetting requires that"
+        )
+        yield Held(
+            "unproved",
+            asked,
+            f"Run `tunesmith forgetting {run}`, then decide again.",
+            (f"run:{run}", "settings#forgetting.most_items_lost"),
+        )
+        return
+    yield Held(
+        "forgot",
+        f"it lost {100 * items.loss:.1f} % of the general items, or as many as {100 * items.high:.1f} %, where at most "
+        f"{100 * allowed:g} % are allowed",
+        "Tune again with general examples mixed in (`tunesmith tune --mixture FILE`) or at a lower learning rate.",
+        (f"forgetting:{run}#losses", "settings#forgetting.most_items_lost"),
+    )
+
+
+def _parity(tuned: ContenderFacts, rules: DecisionConfig) -> Iterator[Held]:
+    passed, failed = exported(tuned.exports)
+    run = tuned.run or "tuned"
+    if failed and not passed:
+        yield Held(
+            "unproved",
+            f"what would be deployed is not what was measured: {failed[-1].to} fails parity, as "
+            f"{listed(list(failed[-1].because)) or 'it differs'}",
+            f"Hand it on in another form, such as `tunesmith export {run} --to adapter`, then decide again.",
+            (f"export:{run}#parity",),
+        )
+    elif not passed and rules.parity == "required":
+        yield Held(
+            "unproved",
+            "that its model says the same when it is handed on was not proved, and decision.parity requires that",
+            f"Run `tunesmith export {run} --to adapter`, then decide again.",
+            (f"run:{run}", "settings#decision.parity"),
+        )
+
+
+def _preference(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
+    least = rules.least_preference
+    if least is None:
+        return
+    found = list(preferences_of(tuned, facts))
+    see = ("rating#win_rates", "settings#decision.least_preference")
+    if not found:
+        why = f" ({facts.rated.because})" if facts.rated and facts.rated.because else ""
+        yield Held(
+            "unproved",
+            f"people have not said blind that they prefer it to a simpler contender{why}, and "
+            "decision.least_preference asks for that",
+            "Plan a round with `tunesmith rate plan prompt tuned`, then decide again.",
+            see,
+        )
+    for pair in found:
+        if pair.win_rate.low < least:
+            yield Held(
+                "unproved",
+                f"it is not shown that people prefer it to {pair.b} as often as {number(least)}: "
+                f"{number(pair.win_rate.value)} (95 % interval {number(pair.win_rate.low)} to "
+                f"{number(pair.win_rate.high)})",
+                "Have more examples rated: `tunesmith rate plan prompt tuned`.",
+                see,
+            )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"

@@ -1,0 +1,400 @@
+"""The rules: read from the top, the first row that fits the facts decides. docs/decision.md holds the same table.
+
+| rule | the facts | recommendation |
+|---|---|---|
+| `stale` | what was measured is no longer what there is: examples, task or tuned model changed since | `too_early` |
+| `unsound` | the split is not certified, `check` found errors, or the data is known to be faulty | `mend_data` |
+| `ship` | a contender meets the bar within the limits: the cheapest, the simplest among equals | `ship:NAME` |
+| `ship` | the same, but measured on validation only | `too_early` |
+| `held_back` | the same, but a tuned contender forgot more than allowed, or may have | `tune` |
+| `held_back` | the same, but not all is proved: forgetting, parity, what people prefer, price, time | `too_early` |
+| `untried` | no plain way to use a model, or not all to be tried first, was measured; or a run waits | `too_early` |
+| `retrieve` | no untuned contender meets the bar, nothing is tuned, documents wait to be looked up | `add_retrieval` |
+| `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
+| `tune` | no untuned contender meets the bar, nothing is tuned yet | `tune` |
+| `beyond` | a tuned contender meets the bar, its gain is shown, but it is beyond a limit | `stop` |
+| `short` | tuned beats the best simpler one, not the bar, and looks nothing up, though that helps | `add_retrieval` |
+| `short` | tuned is shown to beat the best simpler contender, but not to meet the bar | `gather_more` |
+| `open` | tuned is not shown to be better, but some contender may reach the bar | `gather_more` |
+| `hopeless` | tuned is not shown to be better, every contender misses the bar, too few train examples | `mend_data` |
+| `hopeless` | tuned is not shown to be better, every contender misses the bar | `stop` |
+
+A bar is *met* when the lower end of the 95 % interval reaches it, *missed* when the upper end is below it, and
+otherwise *not shown*. A tuned model counts among those that meet the bar only if its gain over the best simpler
+contender is shown: the paired 95 % interval lies above 0 and the Holm-corrected p is at most 0.05. Prices equal to
+two significant digits are equal; where a price is unknown, the simplest contender is taken instead of the cheapest,
+and the decision says so. What is too few, which limits there are, what must be proved and which risk is taken stands
+under `decision` in tunesmith.yaml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
+from tunesmith.decision.case import PROMPTED, Case
+from tunesmith.decision.facts import COMPLEXITY, ContenderFacts
+from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall, usd
+
+__all__ = ["RULES", "Outcome", "first_that_fits"]
+
+
+class Outcome(NamedTuple):
+    recommendation: str
+    because: list[Because]
+    next: str
+    """What to do now."""
+    rule: str = ""
+
+
+def first_that_fits(case: Case) -> Outcome:
+    """What the first rule that fits says."""
+    name, found = next((name, outcome) for name, rule in RULES.items() if (outcome := rule(case)))
+    return found._replace(rule=name)
+
+
+def _stale(case: Case) -> Outcome | None:
+    if not case.facts.stale:
+        return None
+    lead = Because("What was measured is out of date, and decides nothing.", ("evaluation", "split"))
+    changed = [Because(text, ("split", "evaluation")) for text in case.facts.stale]
+    return Outcome("too_early", [lead, *changed], case.facts.stale[0])
+
+
+def _unsound(case: Case) -> Outcome | None:
+    facts = case.facts
+    faults = []
+    if not facts.certified:
+        known = f": {'; '.join(facts.certificate_problems)}" if facts.certificate_problems else ""
+        faults.append(
+            Because(
+                f"The split is not certified free of leaks{known}. Run `tunesmith split` again.",
+                ("split#certificate.problems",),
+            )
+        )
+    if facts.errors:
+        faults.append(
+            Because(
+                f"The checks found {_counted(facts.errors, 'error')} in the examples; `tunesmith check` lists them, "
+                "each with what to do.",
+                ("check#findings",),
+            )
+        )
+    faults += [Because(text, ("check",)) for text in facts.data_problems]
+    if not faults:
+        return None
+    lead = Because("Figures from faulty data decide nothing, so the data comes first.", faults[0].see)
+    return Outcome("mend_data", [lead, *faults], "Mend what `tunesmith check` lists, then split and measure again.")
+
+
+def _ship(case: Case) -> Outcome | None:
+    if not case.fit:
+        return None
+    chosen, why = _cheapest(case)
+    beats = _beats(case, chosen)
+    met = f"{chosen.name} meets the bar{beats}"
+    lines = [why] if why else []
+    tuned_fits = any(c.kind == "tuned" for c in case.fit)
+    spare = [] if tuned_fits else [c for c in case.tuned[:1] if c.standing(case.bar) == "met" and not case.pays(c)]
+    if spare:
+        lines.append(
+            Because(
+                f"{spare[0].name} meets the bar too, but its gain over {case.rival.name}, the best simpler contender, "
+                "is not shown, so a tuned model is not worth its upkeep.",
+                (of_contender(spare[0], case.bar), of_gain(case.gain)),
+            )
+        )
+    see = (of_contender(chosen, case.bar), of_bar(), *((of_gain(case.gain),) if chosen.kind == "tuned" else ()))
+    if case.facts.side != "test":
+        lead = (
+            f"On validation {met}; whether that holds is for the test set to say. Measure it there once with "
+            "`tunesmith evaluate --on test`, then decide again."
+        )
+        return Outcome(
+            "too_early", [Because(lead, see), *lines], "Measure it once with `tunesmith evaluate --on test`."
+        )
+    if chosen.kind == "tuned":
+        run = chosen.run or "tuned"
+        hand = "Hand the model on with" if not any(e.passed for e in chosen.exports) else "It can be handed on again by"
+        return Outcome(
+            f"ship:{chosen.name}", [Because(f"{met}.", see), *lines], f"{hand} `tunesmith export {run} --to adapter`."
+        )
+    return Outcome(
+        f"ship:{chosen.name}",
+        [Because(f"{met}, so fine-tuning is not needed.", see), *lines],
+        f"Put {chosen.name} to use as this dossier describes it; nothing has to be tuned.",
+    )
+
+
+def _beats(case: Case, chosen: ContenderFacts) -> str:
+    if chosen.kind != "tuned":
+        return ""
+    if not case.rivals:
+        return ", and no simpler contender is within the limits"
+    least = f" by {number(case.rules.least_gain)} or more" if case.rules.least_gain else ""
+    return f" and is shown to beat {case.rival.name}, the best simpler contender{least and ','}{least}"
+
+
+def _held_back(case: Case) -> Outcome | None:
+    found = case.held_back
+    if found is None:
+        return None
+    contender, held = found
+    beats = f" and is shown to beat {case.rival.name}" if contender.kind == "tuned" and case.rivals else ""
+    lead = Because(
+        f"{contender.name} meets the bar{beats}, but {held.text}. {held.next}",
+        (of_contender(contender, case.bar), *held.see),
+    )
+    more = [
+        Because(f"Of {contender.name} there is more to prove: {other.text}.", other.see)
+        for other in case.owed(contender)[1:]
+    ]
+    return Outcome("tune" if held.kind == "forgot" else "too_early", [lead, *more], held.next)
+
+
+def _untried(case: Case) -> Outcome | None:
+    if not case.prompted:
+        kinds = " ".join(case.untried or PROMPTED)
+        if case.rules.before_tuning:
+            lead = (
+                f"{listed(list(case.untried or case.rules.before_tuning))} must be measured before tuning is advised "
+                f"or a tuned model is shipped (decision.before_tuning). Run `tunesmith baseline {kinds}`, then "
+                "`tunesmith evaluate`."
+            )
+        else:
+            lead = (
+                "No plain way to use a model was measured yet, and those come before tuning. Run "
+                f"`tunesmith baseline {kinds}`, then `tunesmith evaluate`."
+            )
+        see = ("evaluation#contenders", "settings#decision.before_tuning")
+        return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith baseline {kinds}`.")
+    if case.facts.tuned_run and not case.tuned:
+        on = " --on test" if case.facts.side == "test" else ""
+        lead = (
+            f"The tuning run {case.facts.tuned_run} has not been measured on {case.facts.side} yet. Run "
+            f"`tunesmith evaluate tuned{on}`, then decide again."
+        )
+        see = (f"run:{case.facts.tuned_run}", "evaluation#contenders")
+        return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith evaluate tuned{on}`.")
+    return None
+
+
+def _retrieve(case: Case) -> Outcome | None:
+    """Documents wait to be used: that comes before tuning."""
+    if case.tuned or not case.facts.documents or any(c.kind == "retrieval" for c in case.simpler):
+        return None
+    lead = (
+        f"{_none_meets(case)}, and {_counted(case.facts.documents, 'document')} "
+        f"{'is' if case.facts.documents == 1 else 'are'} there that no contender was shown: to look up what they say "
+        "takes minutes and comes before tuning. Run `tunesmith baseline retrieval`, then `tunesmith evaluate`."
+    )
+    see = ("store#documents", "evaluation#contenders")
+    return Outcome("add_retrieval", [Because(lead, see)], "Run `tunesmith baseline retrieval`.")
+
+
+def _tune(case: Case) -> Outcome | None:
+    if case.tuned:
+        return None
+    if few := _too_few(case):
+        return Outcome("mend_data", [Because(f"{_none_meets(case)}. {few}", ("split#train",))], few)
+    sound = "data" if case.facts.checked else "split"
+    lines = [
+        Because(
+            f"{_none_meets(case)}, the {sound} is sound and {case.facts.train:,} train examples are there, so tuning "
+            "is worth a try. Run `tunesmith tune`.",
+            ("evaluation#contenders", of_bar(), "split#train"),
+        )
+    ]
+    missing = [kind for kind in PROMPTED if kind not in {c.kind for c in case.simpler}]
+    if missing:
+        lines.append(
+            Because(
+                f"{listed(missing)} {'was' if len(missing) == 1 else 'were'} not tried; that takes minutes and comes "
+                f"before tuning: `tunesmith baseline {' '.join(missing)}`.",
+                ("evaluation#contenders",),
+            )
+        )
+    return Outcome("tune", lines, "Run `tunesmith tune`.")
+
+
+def _beyond(case: Case) -> Outcome | None:
+    found = next((c for c in case.tuned if case.pays(c) and case.limited(c)), None)
+    if found is None:
+        return None
+    limits = case.limited(found)
+    return Outcome(
+        "stop",
+        [
+            Because(
+                f"{found.name} meets the bar, but {'; and '.join(held.text for held in limits)}. {limits[0].next}",
+                (of_contender(found, case.bar), *(place for held in limits for place in held.see)),
+            ),
+            Because(
+                "No contender meets the bar within the limits that `decision` sets in tunesmith.yaml; what could still "
+                "change this is a smaller or cheaper model, or another limit.",
+                ("settings#decision", "evaluation#contenders"),
+            ),
+        ],
+        limits[0].next,
+    )
+
+
+def _short(case: Case) -> Outcome | None:
+    tuned, gain = case.tuned[0], case.gain
+    if gain is None or not is_shown(gain, case.rules.least_gain):
+        return None
+    lead = f"Tuning pays, as {tuned.name} is shown to beat {case.rival.name}, but "
+    see = (of_contender(tuned, case.bar), of_gain(gain), of_bar())
+    helps = case.facts.retrieval_gain
+    if case.facts.documents and not tuned.retrieves and helps is not None and is_shown(helps):
+        return Outcome(
+            "add_retrieval",
+            [
+                Because(f"{lead}it is not shown that it meets the bar, and its prompts look nothing up.", see),
+                Because(
+                    f"On {helps.n:,} validation examples {helps.a} is {number(helps.difference)} higher than {helps.b} "
+                    f"(95 % interval {number(helps.low)} to {number(helps.high)}), so what it looks up helps. Tune "
+                    "with that in the prompts: `tuning: {retrieved_examples: 2, retrieved_documents: 1}` in "
+                    "tunesmith.yaml, then `tunesmith tune`.",
+                    ("validation#contenders",),
+                ),
+            ],
+            "Set `tuning: {retrieved_examples: 2, retrieved_documents: 1}` in tunesmith.yaml, then `tunesmith tune`.",
+        )
+    if short := shortfall(tuned, case.bar):
+        train = f"{case.facts.train:,} are there now{_curve_says(case)}"
+        return Outcome(
+            "gather_more",
+            [
+                Because(
+                    f"{lead}it stays short of the bar: {short}. More test examples alone will not change that: add "
+                    f"train examples of the kinds it gets wrong ({train}), or tune a larger base model.",
+                    (*see, "curve#reaches"),
+                )
+            ],
+            "Add train examples with `tunesmith add FILE`, of the kinds that it gets wrong.",
+        )
+    needed, missing = tuned.examples_to_show, [name for name in case.bar.asked if name not in tuned.metrics]
+    how_many = f"about {needed:,} test examples in all would show it" if needed else "more test examples would tell"
+    if missing:
+        how_many = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} yet to be measured"
+    return Outcome(
+        "gather_more",
+        [Because(f"{lead}it is not shown that it meets the bar; {how_many}.", see)],
+        f"{'Measure what is missing' if missing else 'Gather test examples'}: {how_many}.",
+    )
+
+
+def _open(case: Case) -> Outcome | None:
+    within = [c for c in (*case.simpler, *case.tuned) if not case.limited(c)]
+    open_ones = [c for c in within if c.standing(case.bar) != "missed"]
+    if not open_ones:
+        return None
+    needed = [c.examples_to_show for c in open_ones if c.examples_to_show]
+    how_many = (
+        f"about {min(needed):,} test examples would show whether it does" if needed else "add test examples to tell"
+    )
+    least = f" by {number(case.rules.least_gain)} or more" if case.rules.least_gain else ""
+    gain = (
+        f"that tuning beats {case.rival.name}{least}"
+        if case.gain
+        else f"that tuning beats {case.rival.name}, as the two were not compared on the same examples"
+    )
+    which = listed([c.name for c in open_ones])
+    reach = "may reach the bar" if len(open_ones) == 1 else "may each reach the bar"
+    see = (*(of_contender(c, case.bar) for c in open_ones), of_gain(case.gain))
+    return Outcome(
+        "gather_more",
+        [Because(f"It is not shown {gain}, while {which} {reach}; {how_many}.", see)],
+        f"Gather test examples: {how_many}.",
+    )
+
+
+def _hopeless(case: Case) -> Outcome:
+    see = ("evaluation#contenders", of_bar(), of_gain(case.gain))
+    which = "every contender within the limits" if any(map(case.limited, case.simpler)) else "every contender"
+    if few := _too_few(case):
+        lead = f"{which.capitalize()} misses the bar and tuning is not shown to help. {few}"
+        return Outcome("mend_data", [Because(lead, (*see, "split#train"))], few)
+    return Outcome(
+        "stop",
+        [
+            Because(
+                f"Fine-tuning this model for this task does not pay: {case.tuned[0].name} is not shown to beat "
+                f"{case.rival.name}, and {which} misses the bar of {bar_number(case.bar.value)}.",
+                see,
+            ),
+            Because(
+                "What could still change this: a larger base model, clearer guidelines for the labels, a narrower "
+                "task, or a bar that the work can live with.",
+                (of_bar(),),
+            ),
+        ],
+        "Stop here, or begin anew with a larger base model, clearer guidelines, a narrower task or another bar.",
+    )
+
+
+RULES: dict[str, Callable[[Case], Outcome | None]] = {
+    "stale": _stale,
+    "unsound": _unsound,
+    "ship": _ship,
+    "held_back": _held_back,
+    "untried": _untried,
+    "retrieve": _retrieve,
+    "tune": _tune,
+    "beyond": _beyond,
+    "short": _short,
+    "open": _open,
+    "hopeless": _hopeless,
+}
+
+
+def _cheapest(case: Case) -> tuple[ContenderFacts, Because | None]:
+    """The contender to ship, and why it and not another."""
+
+    def simplicity(contender: ContenderFacts) -> tuple[int, str]:
+        return COMPLEXITY.index(contender.kind), contender.name
+
+    fit = sorted(case.fit, key=simplicity)
+    if len(fit) == 1:
+        return fit[0], None
+    prices = {c.name: c.usd_per_thousand for c in fit if c.usd_per_thousand is not None}
+    see = tuple(f"evaluation#contenders.{c.name}.usd_per_thousand" for c in fit)
+    if len(prices) < len(fit):
+        unknown = listed([c.name for c in fit if c.name not in prices])
+        return fit[0], Because(
+            f"{listed([c.name for c in fit])} all meet the bar. What {unknown} costs is not known, so the simplest is "
+            "taken instead of the cheapest; set the prices under `costs` in tunesmith.yaml to compare.",
+            see,
+        )
+    chosen = min(fit, key=lambda c: (float(f"{prices[c.name]:.2g}"), *simplicity(c)))
+    each = listed([f"{c.name} {usd(prices[c.name])}" for c in fit])
+    return chosen, Because(f"Of those that meet the bar it is the cheapest for a thousand requests: {each}.", see)
+
+
+def _none_meets(case: Case) -> str:
+    met = [c.name for c in case.simpler if c.standing(case.bar) == "met"]
+    if not met:
+        return "No untuned contender is shown to meet the bar"
+    return f"No untuned contender within the limits is shown to meet the bar ({listed(met)} would, but is beyond them)"
+
+
+def _curve_says(case: Case) -> str:
+    reach = case.facts.reach
+    if reach is None or reach.examples is None or reach.examples <= reach.now:
+        return ""
+    return f"; by the learning curve of {reach.contender} the bar takes about {reach.examples:,}"
+
+
+def _too_few(case: Case) -> str:
+    if case.facts.train >= case.rules.minimum_train:
+        return ""
+    return (
+        f"There are {case.facts.train:,} train examples, fewer than the {case.rules.minimum_train} from which tuning "
+        "can be judged; gather more with `tunesmith add`, then split again."
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")

@@ -1,0 +1,67 @@
+"""What the dossier tells beside the scores: a judge, the learning curve, what came of handing models on."""
+
+from __future__ import annotations
+
+from tunesmith.core.decisions import Decision
+from tunesmith.core.judging import Calibration
+from tunesmith.core.runs import Run
+from tunesmith.decision.dossier import CurvePart, HandedPart, JudgedRow, JudgePart
+from tunesmith.workspace.curve import CurveReport
+from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.judge_desk import JudgeRun
+from tunesmith.workspace.judge_rates import newest_calibration
+from tunesmith.workspace.opinions import judged
+from tunesmith.workspace.sources import handed_on
+
+__all__ = ["curve_part", "handed_parts", "judge_part"]
+
+
+def judge_part(home: Home, evaluation: Evaluation) -> JudgePart | None:
+    told, run = judged(home, evaluation), home.latest("judged", "judge", JudgeRun)
+    if told is None or run is None:
+        return None
+    rows = tuple(
+        JudgedRow(contender=name, raw=by.pass_rates[told.criterion], corrected=told.rates.get(name))
+        for name, by in sorted(run[0].contenders.items())
+        if told.criterion in by.pass_rates
+    )
+    found = newest_calibration(home)
+    part = JudgePart(judged=told, rows=rows)
+    return part if found is None or found.judge != run[0].judge else _calibrated(part, found)
+
+
+def _calibrated(part: JudgePart, found: Calibration) -> JudgePart:
+    rates = found.criteria.get(part.judged.criterion, found.rates)
+    return JudgePart(
+        judged=part.judged,
+        rows=part.rows,
+        labels=rates.labels,
+        kappa=rates.kappa,
+        true_positive_rate=rates.true_positive_rate,
+        true_negative_rate=rates.true_negative_rate,
+        attacks=(found.attacks.turned, found.attacks.tried) if found.attacks else None,
+    )
+
+
+def curve_part(home: Home, decision: Decision) -> CurvePart | None:
+    """The newest learning curve, and what the decision read in it."""
+    found = home.latest("curve", "classifier", CurveReport)
+    if found is None:
+        return None
+    report = found[0]
+    return CurvePart(
+        contender=report.contender,
+        metric=report.metric,
+        points=tuple((p.examples, p.value, p.lowest, p.highest) for p in report.points),
+        says=report.says,
+        reach=decision.gather,
+        because=decision.gather_because,
+    )
+
+
+def handed_parts(home: Home, evaluation: Evaluation) -> tuple[HandedPart, ...]:
+    """Of each run behind a measured contender."""
+    names = sorted({c.run for c in evaluation.contenders.values() if c.run})
+    runs = [found[0] for name in names if (found := home.latest("run", name, Run)) is not None]
+    return tuple(HandedPart(run=run.name, exports=handed_on(home, run)) for run in runs)

@@ -1,0 +1,128 @@
+"""What a judge and people said of the contenders that were measured, and whether it may count in a decision."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from tunesmith.core.codec import digest
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.estimates import Estimate
+from tunesmith.core.judging import Judge
+from tunesmith.decision.facts import Judged, Preferred, Rated
+from tunesmith.evaluation.judge.gate import may_gate
+from tunesmith.evaluation.rating.results import WinRate, win_rates
+from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.judge_desk import JudgeRun
+from tunesmith.workspace.judge_rates import corrected_by, newest_calibration
+from tunesmith.workspace.judging import Panel
+from tunesmith.workspace.rated import newest_round
+
+__all__ = ["judged", "opinion_inputs", "pass_rate_name", "pass_rates", "rated"]
+
+
+def pass_rate_name(criterion: str) -> str:
+    """What the bar calls a corrected pass rate."""
+    return f"judge.{criterion}"
+
+
+def judged(home: Home, evaluation: Evaluation) -> Judged | None:
+    """The newest run of a judge, if there is one; it counts only where the judge may gate as it stands now."""
+    found = home.latest("judged", "judge", JudgeRun)
+    if found is None:
+        return None
+    run, criterion = found[0], home.settings.decision.pass_rate_criterion
+    told = Judged(may=False, because=(), criterion=criterion, model=run.judge.model)
+    against = tuple(_against(home, run, evaluation))
+    if against:
+        return replace(told, because=against)
+    calibration = newest_calibration(home)
+    gate = may_gate(run.judge, calibration, home.settings.judge, criterion)
+    if not gate.may or calibration is None:
+        return replace(told, because=gate.because)
+    same = {n for n, c in run.contenders.items() if n in evaluation.contenders}
+    same = {n for n in same if run.contenders[n].contender == evaluation.contenders[n].contender}
+    rates = corrected_by(run, calibration)
+    return replace(
+        told, may=True, because=gate.because,
+        rates={n: rates[n][criterion] for n in sorted(same) if criterion in rates.get(n, {})},
+    )  # fmt: skip
+
+
+def _against(home: Home, run: JudgeRun, evaluation: Evaluation) -> list[str]:
+    """Why what the judge said is not of what is decided on."""
+    found = []
+    now = _judge_now(home)
+    if isinstance(now, str):
+        found.append(f"it cannot be asked any more: {now}")
+    elif now.hash != run.judge.hash:
+        found.append("its model, rubric or prompt changed since it judged: `tunesmith judge run`")
+    if run.split != evaluation.split or run.side != evaluation.side:
+        found.append(f"it judged other examples than are decided on: `tunesmith judge run --on {evaluation.side}`")
+    return found
+
+
+def _judge_now(home: Home) -> Judge | str:
+    try:
+        return Panel(home).judge
+    except TunesmithError as error:
+        return error.problem
+
+
+def pass_rates(home: Home, found: Judged | None) -> dict[str, dict[str, Estimate]]:
+    """By contender: the corrected pass rate as one more metric, where the settings ask for one."""
+    if home.settings.decision.least_pass_rate is None or found is None or not found.may:
+        return {}
+    return {
+        name: {pass_rate_name(found.criterion): Estimate(value=rate.value, low=rate.low, high=rate.high, n=rate.n)}
+        for name, rate in found.rates.items()
+        if rate.value is not None
+    }
+
+
+def rated(home: Home, evaluation: Evaluation) -> Rated | None:
+    """The newest round of blind ratings, if there is one; it counts once its results were told, and nobody rates."""
+    made = newest_round(home)
+    if made is None:
+        return None
+    told = Rated(side=made.made.side, raters=len(set(made.raters) - made.left_out))
+    if not made.unblinded:
+        waiting = f"{made.waiting} ratings are still wanted" if made.waiting else "it is complete"
+        return replace(told, because=f"{waiting}, and `tunesmith rate agreement` has not told its results")
+    if made.made.side != evaluation.side:
+        return replace(told, because=f"they were of {made.made.side} examples, and {evaluation.side} is decided on")
+    if made.made.split != evaluation.split:
+        return replace(told, because="they were of another split")
+    names = {c.contender: n for n, c in evaluation.contenders.items()}
+    here = {n: names[record] for n, record in made.made.contenders.items() if record in names}
+    kinds = {n: c.kind for n, c in evaluation.contenders.items()}
+    rates = []
+    for found in win_rates(made.made, made.rated, made.left_out, made.identical):
+        if found.a in here and found.b in here:
+            there, turned = _both_ways(found, here[found.a], here[found.b])
+            rates.append(turned if kinds[turned.a] == "tuned" != kinds[turned.b] else there)  # of the tuned one
+    if not rates:
+        return replace(told, because="no two contenders that were compared are among those decided on")
+    return replace(told, rates=tuple(rates))
+
+
+def _both_ways(found: WinRate, a: str, b: str) -> tuple[Preferred, Preferred]:
+    rate = found.win_rate
+    turned = replace(rate, value=1 - rate.value, low=1 - rate.high, high=1 - rate.low)
+    return (
+        Preferred(a=a, b=b, win_rate=rate, wins=found.wins, ties=found.ties, losses=found.losses),
+        Preferred(a=b, b=a, win_rate=turned, wins=found.losses, ties=found.ties, losses=found.wins),
+    )
+
+
+def opinion_inputs(home: Home) -> dict[str, str]:
+    """What judges and people said, as it is now, by what a decision calls it."""
+    inputs = {}
+    run, calibration = home.index("judged", "judge"), home.index("calibration", "judge")
+    if run:
+        settings = digest(home.settings.judge.model_dump(mode="json"))
+        inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
+    made = newest_round(home)
+    if made is not None:
+        inputs["ratings"] = digest([made.hash, made.unblinded, made.waiting])
+    return inputs

@@ -1,0 +1,211 @@
+"""`report --verify`: prove a dossier from the records, or say what differs and what cannot be proved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tunesmith import __version__
+from tunesmith.core.codec import digest_bytes
+from tunesmith.core.decisions import Decision
+from tunesmith.core.errors import TunesmithError
+from tunesmith.core.splits import Split
+from tunesmith.core.store import Derived
+from tunesmith.decision.dossier import render
+from tunesmith.decision.dossier.differences import differing
+from tunesmith.workspace.decide import decision_inputs, judged_now
+from tunesmith.workspace.dossier import gather
+from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.proof import MOST_TOLD, Proof, prove_evaluation, prove_records, prove_split
+from tunesmith.workspace.report import Report
+
+__all__ = ["verify_report"]
+
+DERIVED = ".json"
+
+
+def verify_report(home: Home, file: Path | None = None) -> Report:
+    """Prove a dossier: the file, the records it names, the scores, the split, the ledger, the decision, the page.
+
+    Args:
+        file: A dossier, wherever it lies. Default: the newest.
+
+    Raises:
+        TunesmithError: There is no dossier, or the file cannot be read.
+    """
+    written, entry = _written(home, file)
+    path = file or home.inside / "dossiers" / f"{written.hash}.html"
+    proof, page = Proof(), _page(path, file)
+    intact = page is not None and digest_bytes(page.encode("utf-8", "surrogateescape")) == written.hash
+    if page is None:
+        proof.unproved.append(f"The page: {path.name} is gone.")
+    elif intact:
+        proof.proved.append("the page is the one that was written")
+    decision = _decision(home, proof, entry)
+    if decision is not None:
+        _prove_records(home, proof, entry, decision)
+        _prove_page(home, proof, written, entry, decision, page, intact)
+    elif page is not None and not intact:
+        proof.differs("dossier", f"{path.name} is not the page that was written", digest_bytes(page.encode()))
+    problems = [*(d.in_words for d in proof.differences), *proof.unproved]
+    return Report(
+        dossier=str(path),
+        hash=written.hash,
+        date=written.date,
+        version=written.version,
+        verified=not problems,
+        problems=tuple(problems),
+        differences=tuple(proof.differences),
+        unproved=tuple(proof.unproved),
+        proved=tuple(proof.proved),
+    )
+
+
+def _written(home: Home, file: Path | None) -> tuple[Report, Derived]:
+    """The report that a file is, or else the newest, which it is then compared with."""
+    entries = home.index("report", "dossier")
+    if not entries:
+        raise TunesmithError("There is no dossier to verify.", "write one with `tunesmith report`")
+    reports = [(home.load(entry, Report), entry) for entry in entries]
+    if file is None:
+        return reports[-1]
+    try:
+        found = digest_bytes(file.read_bytes())
+    except OSError as error:
+        raise TunesmithError(
+            f"{file} cannot be read: {error.strerror}.", "name a dossier's file, or leave it out for the newest"
+        ) from error
+    named = [r for r in reports if r[0].hash in (found, file.stem)]
+    return named[-1] if named else reports[-1]
+
+
+def _page(path: Path, file: Path | None) -> str | None:
+    try:
+        return path.read_bytes().decode("utf-8", "surrogateescape")
+    except OSError:
+        if file is not None:
+            raise
+        return None
+
+
+def _decision(home: Home, proof: Proof, entry: Derived) -> tuple[Decision, Derived] | None:
+    wanted = entry.inputs.get("decision", "")
+    found = [e for e in home.index("decision", "decision") if e.hash == wanted]
+    if not found:
+        proof.unproved.append(f"The decision and all its figures: its record {wanted} is not in the index.")
+        return None
+    try:
+        return home.load(found[-1], Decision), found[-1]
+    except TunesmithError as error:
+        proof.unproved.append(f"The decision and all its figures: {error.problem}")
+        return None
+
+
+def _inputs_now(home: Home) -> dict[str, str]:
+    """What the decision would be made from; nothing where a record that says so cannot be read."""
+    try:
+        return decision_inputs(home)
+    except TunesmithError:
+        return {}
+
+
+def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decision, Derived]) -> None:
+    """The records that the decision names, the scores, the split and the ledger."""
+    decision, made = found
+    side = str(decision.quality_bar.get("side", ""))
+    evaluation = _evaluation(home, proof, made, side)
+    named = [(e.kind, e.hash) for e in decision.evidence if e.path.endswith(DERIVED)]
+    named += [("decision", made.hash), ("report", entry.hash)]
+    named += [("contender", c.contender) for c in evaluation[0].contenders.values()] if evaluation else []
+    prove_records(home, proof, named)
+    split = home.latest("split", "split", Split)
+    if split is None or split[1].hash != made.inputs.get("split"):
+        proof.unproved.append("The scores and that the split does not leak: the split changed since.")
+        return
+    prove_split(home, proof, split[0])
+    if evaluation is not None:
+        now = _inputs_now(home)
+        settled = all(made.inputs.get(name) == now.get(name) for name in ("bar", "costs"))
+        prove_evaluation(home, proof, *evaluation, split[0], settled=settled)
+
+
+def _evaluation(home: Home, proof: Proof, made: Derived, side: str) -> tuple[Evaluation, Derived] | None:
+    wanted = made.inputs.get(f"evaluation {side}", "")
+    found = [e for e in home.index("evaluation", side) if e.hash == wanted]
+    if not found:
+        proof.unproved.append(f"All scores: the evaluation {wanted} that they stand in is not in the index.")
+        return None
+    try:
+        return home.load(found[-1], Evaluation), found[-1]
+    except TunesmithError as error:
+        proof.unproved.append(f"All scores: {error.problem}")
+        return None
+
+
+def _prove_page(
+    home: Home, proof: Proof, written: Report, entry: Derived, found: tuple[Decision, Derived], page: str | None,
+    intact: bool,
+) -> None:  # fmt: skip
+    """Decide again, and write the page again, from the records as they are now."""
+    decision, made = found
+    try:
+        now = _inputs_now(home)
+        if changed := _changed(made.inputs, now):
+            _compare_with_written(home, proof, written, page, intact)
+            proof.unproved.append(
+                f"The decision, the costs and the page as a whole: {changed} changed since. Write it anew with "
+                "`tunesmith report`."
+            )
+            return
+        again = judged_now(home)
+        if written.version != __version__:
+            _other_release(proof, written, decision, again)
+            _compare_with_written(home, proof, written, page, intact)
+            return
+        if proof.agree("decision", "decision", decision, again):
+            proof.proved.append("the rules give the same decision from the records")
+        rendered = render(gather(home, decision, written.date, entry.at))
+    except TunesmithError as error:
+        proof.unproved.append(f"The decision and the page as a whole: {error.problem}")
+        return
+    if digest_bytes(rendered.encode()) == written.hash:
+        proof.proved.append("the records give the same page, byte for byte")
+        if page is not None and not intact:
+            _compare(proof, page, rendered, "the records say")
+    else:
+        _compare(proof, page if page is not None else rendered, rendered, "the records say")
+
+
+def _changed(then: dict[str, str], now: dict[str, str]) -> str:
+    return " and ".join(name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name))
+
+
+def _other_release(proof: Proof, written: Report, decision: Decision, again: Decision) -> None:
+    if proof.agree("decision", "recommendation", decision.recommendation, again.recommendation):
+        proof.proved.append("the rules still give the same recommendation from the records")
+    proof.unproved.append(
+        f"The wording and layout of the page: Tunesmith {written.version or 'of an earlier release'} wrote it, and "
+        f"this is {__version__}."
+    )
+
+
+def _compare_with_written(home: Home, proof: Proof, written: Report, page: str | None, intact: bool) -> None:
+    """A file that is not the one that was written, held against that one."""
+    if page is None or intact:
+        return
+    kept = home.inside / "dossiers" / f"{written.hash}.html"
+    if kept.is_file() and digest_bytes(kept.read_bytes()) == written.hash:
+        _compare(proof, page, kept.read_text("utf-8"), "the page as it was written says")
+    else:
+        proof.differs("dossier", "it is not the page that was written, and that one is gone")
+
+
+def _compare(proof: Proof, page: str, rendered: str, who: str) -> None:
+    apart = list(differing(page, rendered))
+    for where in apart[:MOST_TOLD]:
+        place = f"after “{where.after}”" if where.after else "at its beginning"
+        proof.differs("dossier", place, where.shown, where.found)
+    if len(apart) > MOST_TOLD:
+        proof.differs("dossier", f"{len(apart) - MOST_TOLD} more places where {who} something else")
+    if not apart and page != rendered:
+        proof.differs("dossier", "its words are the same, but not its marks, links or plots")

@@ -1,0 +1,239 @@
+"""The gate as a pipeline sees it: exit status, evidence, the recipes of the docs, and what was shipped before."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.cli.driving import typed
+from tests.house.source import ROOT
+from tests.house.walking import blocks
+from tests.workspace.answered import again, answered, answered_desk, finished_run
+from tests.workspace.toy import write_settings
+
+from tunesmith import Workspace
+from tunesmith.models.parity import Parity
+from tunesmith.workspace.export import Export
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    """A workspace whose first tuned model shipped."""
+    desk = answered_desk(tmp_path_factory.mktemp("gate"))
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 30 != 7, run="first")
+    desk.evaluate(on="test")
+    assert desk.decide().recommendation == "ship:tuned"
+    return desk.home.root
+
+
+@pytest.fixture
+def desk(template, tmp_path):
+    return Workspace(shutil.copytree(template, tmp_path / "desk"))
+
+
+def decide(desk, *more):
+    ended = typed("-C", desk.home.root, "decide", *more, "--json")
+    assert ended.status in (0, 1), ended.err
+    return ended.status, ended.json
+
+
+def retrained(desk, name, right):
+    """A second run, measured."""
+    finished_run(desk, name)
+    answered(desk, "tuned", right, run=name)
+    desk.evaluate(on="test")
+
+
+def test_the_gate_passes_what_may_be_shipped_and_nothing_else(desk):
+    assert decide(desk, "--gate")[0] == 0
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.99})
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["passed"]) == (1, False)
+    assert decide(again(desk))[0] == 0  # without the gate the decision itself is no failure
+
+
+def test_each_reason_names_a_file_that_is_there_and_the_old_fields_stay(desk):
+    found = decide(desk)[1]
+    assert {"recommendation", "because", "quality_bar", "costs", "inputs", "passed", "dossier"} <= found.keys()
+    assert {e["because"] for e in found["evidence"]} == set(range(len(found["because"])))
+    for evidence in found["evidence"]:
+        path = desk.home.root / evidence["path"]
+        assert path.is_file()
+        if evidence["kind"] not in ("settings", "store"):
+            assert path.stem == evidence["hash"]
+        if evidence["kind"] == "evaluation" and evidence["part"]:
+            content = json.loads(path.read_text("utf-8"))
+            for key in evidence["part"].split("."):
+                content = content[key]
+            assert content is not None
+
+
+def test_the_dossier_links_each_reason_to_its_section(desk):
+    html = Path(decide(desk)[1]["dossier"]).read_text("utf-8")
+    why = html.partition('<section class="why"')[2].partition("</section>")[0]
+    gain = next(line for line in why.split("<li") if "On the same" in line)
+    assert '<a href="#contrasts" data-at="2">Differences</a>' in gain
+
+
+def test_a_model_that_got_worse_closes_the_gate_though_it_meets_the_bar(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.5})
+    desk = again(desk)
+    desk.decide()
+    retrained(desk, "second", lambda n: n % 2 == 0 or n in (7, 21, 23, 25, 27, 29))
+    status, found = decide(again(desk), "--gate", "--against", "previous")
+    held = found["against"]
+    assert found["recommendation"] == "ship:tuned"
+    assert (status, held["worse"], held["was"], held["now"]) == (1, True, "tuned:first", "tuned:second")
+    # the second is wrong on nine rows that the first has right, and right on the one that it has wrong
+    assert (held["comparison"]["wins"], held["comparison"]["losses"]) == (1, 9)
+    assert "it is shown to be worse" in held["because"]
+    assert decide(again(desk), "--gate")[0] == 0
+
+
+def test_a_model_that_is_not_shown_to_be_worse_passes_and_is_told_what_would_not_be_seen(desk):
+    retrained(desk, "second", lambda n: n != 8)
+    status, found = decide(again(desk), "--gate", "--against", "previous")
+    held = found["against"]
+    assert (status, held["worse"]) == (0, False)
+    assert "it is not shown to be worse" in held["because"]
+    assert held["comparison"]["n"] == 29
+
+
+def test_an_earlier_decision_is_named_by_its_hash(desk):
+    first = desk.home.index("decision", "decision")[-1].hash
+    retrained(desk, "second", lambda n: n % 30 != 8)
+    held = decide(again(desk), "--against", first[:8])[1]["against"]
+    assert (held["decision"], held["was"]) == (first, "tuned:first")
+    refused = typed("-C", desk.home.root, "decide", "--against", "nothing")
+    assert refused.status == 2
+    assert "or `previous`" in refused.err
+
+
+def test_a_decision_that_shipped_nothing_and_rows_that_were_not_answered_are_said(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.99})
+    nothing = again(desk).decide()
+    refused = typed("-C", desk.home.root, "decide", "--against", nothing.hash)
+    assert refused.status == 2
+    assert "shipped nothing: it said" in refused.err
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.8})
+    desk = again(desk)
+    old = desk.home.index("contender", "tuned")[-1].hash
+    retrained(desk, "second", lambda n: n % 30 != 8)
+    with desk.home.store.writing() as connection:
+        from sqlalchemy import text
+
+        connection.execute(text("DELETE FROM answers WHERE contender = :c"), {"c": old})
+    refused = typed("-C", desk.home.root, "decide", "--against", "previous")
+    assert refused.status == 2
+    assert "`tunesmith evaluate tuned:first --on test`" in refused.err
+
+
+def recipe(where):
+    """The pipeline that docs/decision.md shows for GitHub or GitLab."""
+    shown = [b.text for b in blocks(ROOT / "docs/decision.md") if any("a pipeline" in mark for mark in b.marks)]
+    return yaml.safe_load(shown[("GitHub", "GitLab").index(where)])
+
+
+def steps(where):
+    """Its commands but the installation, each with whether it runs after a failure too."""
+    if where == "GitHub":
+        told = [(s["run"], "if" in s) for s in recipe(where)["jobs"]["decide"]["steps"] if "run" in s]
+    else:
+        job = recipe(where)["decide"]
+        told = [(line, False) for line in job["script"]] + [(line, True) for line in job["after_script"]]
+    return [(line, always) for line, always in told if not line.startswith("pip ")]
+
+
+@pytest.mark.parametrize("where", ["GitHub", "GitLab"])
+@pytest.mark.parametrize(("bar", "status"), [(0.8, 0), (0.99, 1)])
+def test_the_recipe_stops_the_pipeline_where_the_bar_is_not_met(desk, where, bar, status):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": bar})
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    failed, last = 0, -1
+    for line, always in steps(where):
+        if failed and not always:
+            continue
+        done = subprocess.run(["bash", "-eo", "pipefail", "-c", line], cwd=desk.home.root.parent, env=environment,
+                              capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+        failed, last = failed or done.returncode, done.returncode
+        assert done.returncode in (0, 1), done.stderr
+    assert (failed, last) == (status, 0)  # the dossier is proved either way
+    assert json.loads((desk.home.root.parent / "decision.json").read_text())["passed"] is (status == 0)
+
+
+def parity(passed):
+    return Parity(
+        passed=passed, because=() if passed else ("the adapter is not applied",), loader="PEFT", prompts=1, tokens=4,
+        same_token_ids=True, noise_floor=0.1, noise_floors={"a": 0.1}, limit=1.0, difference=0.2, from_base=3.0,
+        applied=passed,
+    )  # fmt: skip
+
+
+def handed_on(desk, to, passed):
+    run = "hash of first"
+    made = Export(
+        run="first", to=to, path=None, parity=parity(passed), adapter_hash=run, base_hash="m", dtype="float32"
+    )
+    desk.home.save("export", "first", made, {"run": run, "model": "m"})
+
+
+def test_a_failed_export_closes_the_gate_until_one_stands(desk):
+    assert any("was not proved" in line for line in desk.decide().because)
+    handed_on(desk, "merged", False)
+    assert {s.name: s.state for s in again(desk).status()}["decision"] == "stale"
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["recommendation"], found["rule"]) == (1, "too_early", "held_back")
+    assert "the adapter is not applied" in found["because"][0]
+    assert any(e["kind"] == "export" for e in found["evidence"])
+    handed_on(desk, "adapter", True)
+    assert decide(again(desk), "--gate")[0] == 0
+    section = Path(again(desk).report().dossier).read_text("utf-8").partition('<section id="parity">')[2]
+    assert "not the same" in section.partition("</section>")[0]
+
+
+def test_settings_shape_the_decision_and_make_it_stale(desk):
+    write_settings(desk.home.root, decision={"parity": "required"})
+    assert {s.name: s.state for s in again(desk).status()}["decision"] == "stale"
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["recommendation"]) == (1, "too_early")
+    assert "`tunesmith export first --to adapter`" in found["next"]
+
+
+def test_documents_that_nobody_looked_up_come_before_tuning(tmp_path):
+    desk = answered_desk(tmp_path, decision={"minimum_train": 5})
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    desk.evaluate(on="test")
+    assert desk.decide().recommendation == "tune"
+    (tmp_path / "policy.md").write_text("# Returns\n\nThirty days, with the receipt.\n")
+    desk.add(tmp_path / "policy.md", as_="document")
+    decision = again(desk).decide()
+    assert decision.recommendation == "add_retrieval"
+    assert "`tunesmith baseline retrieval`" in decision.next
+    html = Path(again(desk).report().dossier).read_text("utf-8")
+    assert "Look things up first: add retrieval" in html
+
+
+def test_the_learning_curve_is_kept_and_quoted(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.95, test=0.25, decision={"minimum_train": 5})
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 5 == 0)
+    answered(desk, "tuned", lambda n: n not in (0, 4), run="first")
+    desk.evaluate(on="test")
+    before = desk.decide()
+    assert before.recommendation == "gather_more"
+    assert (before.gather, "`tunesmith curve`" in (before.gather_because or "")) == (None, True)
+    told = typed("-C", desk.home.root, "curve", "--draws", "3", "--json")
+    assert told.status == 0, told.err
+    reached = told.json["reaches"]
+    decision = decide(again(desk))[1]
+    assert decision["gather"] == reached
+    assert any(e["kind"] == "curve" for e in decision["evidence"])
+    assert any("learning curve" in line for line in decision["because"])
