@@ -14,6 +14,7 @@ SECTIONS = (
     ("fields", "Field by field"),
     ("tried", "What was tried"),
     ("examples", "Won and lost"),
+    ("failures", "Failures"),
     ("opinions", "Judge and people"),
     ("costs", "Costs"),
     ("data", "Data"),

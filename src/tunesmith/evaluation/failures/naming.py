@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from tunesmith.core.failures import FailureCluster
 from tunesmith.core.statistics import log_odds
+from tunesmith.core.words import UNSPACED, words
 from tunesmith.evaluation.failures.outcomes import Outcomes
 from tunesmith.evaluation.metrics.labels import NONE
-from tunesmith.core.words import UNSPACED, words
 
 __all__ = ["clustered", "name_of", "named", "presence", "terms"]
 
