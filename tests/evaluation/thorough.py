@@ -1,7 +1,5 @@
 """How many inputs a comparison with an independent program gets: some at once, 10,000 among the slow tests."""
 
-import functools
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -17,6 +15,7 @@ def beside(*strategies):
             many = settings(max_examples=inputs, deadline=None, suppress_health_check=[HealthCheck.too_slow])
             many(given(*strategies)(held))()
 
-        return functools.update_wrapper(test, held, assigned=("__name__", "__doc__", "__module__"), updated=())
+        test.__name__ = held.__name__
+        return test
 
     return wrap

@@ -6,10 +6,17 @@ from itertools import pairwise
 
 import pytest
 from tests.models.tiny import build_tiny
+from tests.tuning.test_mixture import general_rows
 from tests.tuning.test_trainer import QUICK
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Message
+from tunesmith.models.template import Template
+from tunesmith.tuning.base import longest_example
+from tunesmith.tuning.beginning import trial
+from tunesmith.tuning.config import MixtureConfig
+from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.objectives import Likelihood
 from tunesmith.tuning.range_test import RangePoint, range_test, suggested
 from tunesmith.tuning.rows import Row
 from tunesmith.tuning.trainer import tune
@@ -60,6 +67,17 @@ def test_the_ramp_rises_by_the_same_factor_and_ends_once_the_loss_has_risen(ramp
 
 def test_the_same_seed_gives_the_same_ramp(base, ramp):
     assert range_test(base, rows(48), CONFIG) == ramp
+
+
+def test_what_is_mixed_in_is_learnt_in_the_ramp_too(base, ramp):
+    config = CONFIG.model_copy(update={"mixture": MixtureConfig(path="general.jsonl", share=0.4)})
+    mixed = range_test(base, rows(48), config, general=general_rows(24))
+    template, limit = Template.open(base), longest_example(base, config)
+    objective = Likelihood(template, rows(48), rows(8, 101), config, limit, general_rows(24))
+    with Interrupt() as interrupt, trial(base, config, checkpointing=False) as tried:
+        losses = objective.learn(tried.network, 0, interrupt).losses
+    assert min(losses.values()) < mixed.points[0].loss < max(losses.values())
+    assert mixed.points[0].loss != pytest.approx(ramp.points[0].loss)
 
 
 def points(losses):

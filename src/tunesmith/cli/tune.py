@@ -103,7 +103,7 @@ def tune(
         return
     if range_test:
         with progress("range test") as told:
-            found = workspace.range_test(selection=selection, progress=told, **changes)
+            found = workspace.range_test(selection=selection, say=say, progress=told, **changes)
         show(found, "\n".join(_ramp(found)))
         return
     searched = None

@@ -20,6 +20,7 @@ from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.methods import check_method
+from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Steps
 
@@ -53,29 +54,39 @@ class RangeTest(Record, frozen=True, kw_only=True):
     """The rule, in words."""
 
 
-def range_test(base: Path, train: Sequence[Row], config: LoraConfig, *, progress: Progress = quiet) -> RangeTest:
+def range_test(
+    base: Path, train: Sequence[Row], config: LoraConfig, *, general: GeneralRows | None = None,
+    progress: Progress = quiet,
+) -> RangeTest:  # fmt: skip
     """Train ``STEPS`` steps while the rate rises from ``LOWEST`` to ``HIGHEST`` by the same factor a step.
 
     It ends sooner where the loss has risen. Nothing is kept. The same inputs and seed give the same points.
 
+    Args:
+        general: What is mixed in where ``config.mixture`` is set; the loss is then that of the whole step.
+
     Raises:
         NothingToMeasure: The train side is empty.
-        TunesmithError: A row is too long or has nothing to learn, or the loss falls at no rate.
+        TunesmithError: A row is too long or has nothing to learn, no general row fits, or the loss falls at no rate.
         KeyboardInterrupt: On SIGINT.
     """
     check_method(config.model_copy(update={"learning_rate": LOWEST}))  # the rate is what is looked for
     template, limit = Template.open(base), longest_example(base, config)
-    steps = Steps(encode_rows(template, train, "train", limit, config.too_long).examples, None, config)
+    learnt = encode_rows(template, train, "train", limit, config.too_long).examples
+    mixed = None
+    if general is not None and config.mixture is not None:
+        mixed = encode_general(template, general, learnt, config, config.mixture, limit)
+    steps = Steps(learnt, mixed, config)
     with Interrupt() as interrupt, trial(base, config, checkpointing=config.checkpointing is True) as tried:
         network, weights, optimizer = tried
         points: list[RangePoint] = []
         mean = 0.0
         for step in range(STEPS):
             rate = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
-            batch = steps.at(step).train
-            assert batch is not None  # without a mixture every step has train rows
+            now = steps.at(step)
             optimizer.zero_grad()
-            loss = network.learn(batch, interrupt.check)
+            losses = [network.learn(batch, interrupt.check, of=now.weight) * batch.weight for batch in now.batches]
+            loss = sum(losses) / now.weight
             norm = float(torch.nn.utils.clip_grad_norm_(weights, config.max_grad_norm))
             if not math.isfinite(loss + norm):
                 break

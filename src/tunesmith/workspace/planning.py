@@ -54,9 +54,9 @@ def plan(
 
 
 def range_test(
-    home: Home, *, selection: str | None = None, progress: Progress = quiet, **changes: Any
+    home: Home, *, selection: str | None = None, say: Say = silent, progress: Progress = quiet, **changes: Any
 ) -> RangeTest:  # fmt: skip
-    """Which learning rate suits the base model and the train side; nothing is kept. Leaves a mixture out."""
+    """Which learning rate suits the base model, the train side and what is mixed in; nothing is kept."""
     from tunesmith.tuning.range_test import range_test as ramp
 
     config = tuning_config(home, changes)
@@ -68,4 +68,5 @@ def range_test(
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, _ = learning_rows(home, answering, config, chosen)
-    return ramp(base_folder(home), train, config, progress=progress)
+    mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
+    return ramp(base_folder(home), train, config, general=mixture.rows if mixture else None, progress=progress)
