@@ -113,6 +113,10 @@ def settings(folder: Path, **changes: dict[str, Any]) -> None:
 def walk(name: str, folder: Path) -> None:
     """From baselines to the decision, and the table that goes into docs/benchmarks.md."""
     tunesmith("-C", folder, "baseline")
+    for chosen in ("prompt", "few_shot"):
+        tunesmith("-C", folder, "baseline", "--best", chosen)
+    relevant = ["--relevant", folder / "relevant.jsonl"] if (folder / "relevant.jsonl").exists() else []
+    tunesmith("-C", folder, "retrieval", *relevant, "--choose")
     tunesmith("-C", folder, "tune", "--anyway")
     told = tunesmith("-C", folder, "evaluate", "--on", "test", "--sample", LONGEST_SAMPLE)
     decision = tunesmith("-C", folder, "decide")
