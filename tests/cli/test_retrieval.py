@@ -1,5 +1,6 @@
 """`retrieval`, by the command line: what each way to search finds, and the best of them made the contender."""
 
+import csv
 import json
 import shutil
 
@@ -8,7 +9,7 @@ import pytest
 from tests.cli.driving import tunesmith, typed
 from tests.models.cross_encoder import build_cross_encoder
 from tests.models.tiny import build_tiny
-from tests.workspace.toy import write_csv, write_settings
+from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.models.embedder import Ngrams
@@ -87,6 +88,33 @@ def test_each_way_is_measured_among_the_train_examples(desk):
     }
     measured = {name: examples["ways"]["dense"]["metrics"][name]["value"] for name in expected}
     assert measured == pytest.approx(expected)
+
+
+def test_a_message_never_finds_its_own_group(template, tmp_path):
+    table, desk = tmp_path / "pairs.csv", tmp_path / "desk"
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["text", "topic", "team"])
+        messages = [(text, topic) for topic, texts in MESSAGES.items() for text in texts.splitlines()]
+        for number, (text, topic) in enumerate(messages):
+            rows.writerow([text, topic, f"team {number}"])
+            rows.writerow([f"{text} and one more thing, dear shop", topic, f"team {number}"])
+    desk.mkdir()
+    shutil.copy(template / "tunesmith.yaml", desk)
+    named = ("--map", "prompt=text", "--map", "completion=topic", "--group-by", "team")
+    assert typed("-C", desk, "add", table, *named).status == 0
+    assert typed("-C", desk, "split", "--by", "none", "--validation", "0.2").status == 0
+    asked, train = sides(desk)
+    similar = Ngrams().embed([e.prompt for e in asked]) @ Ngrams().embed([e.prompt for e in train]).T
+    twins = np.array([[e.group is not None and e.group == t.group for t in train] for e in asked])
+    assert twins.any()
+    right = np.array([[t.completion == e.completion for t in train] for e in asked])
+    first = np.where(twins, -1, np.rint(similar * 1e6)).argmax(axis=1)
+    ways = typed("-C", desk, "retrieval", "--json").json["examples"]["ways"]
+    expected = right[np.arange(len(asked)), first].mean()
+    assert ways["dense"]["metrics"]["hit@1"]["value"] == pytest.approx(expected)
+    with_twins = right[np.arange(len(asked)), np.rint(similar * 1e6).argmax(axis=1)].mean()
+    assert with_twins > expected + 0.1  # what a group would have told
 
 
 def test_documents_are_measured_by_what_people_named(desk, tmp_path):

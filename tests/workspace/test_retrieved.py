@@ -4,13 +4,14 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.contenders import open_contender
+from tunesmith.contenders import contender_kind, open_contender
 from tunesmith.core.contenders import Contender
 from tunesmith.core.runs import Run
 from tunesmith.models.template import Template
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.learning import learning_rows
+from tunesmith.workspace.made_under import settings_changed
 
 
 def test_what_is_learnt_from_is_what_is_asked(tmp_path):
@@ -80,6 +81,35 @@ def test_passages_of_a_long_document_are_learnt_from_and_asked_with_alike(tmp_pa
         open_contender(record, Answering(Workspace(tmp_path / "toy").home).context(run=run)).prepare(watched[0])
         == asked[0]
     )  # the record says what is asked, not the settings of today
+
+
+def test_what_another_search_found_is_learnt_from_and_asked_with_alike(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "toy", source=write_csv(tmp_path / "toy.csv"))
+    tuning = {"retrieved_examples": 2, "epochs": 0.3, "rank": 2, "batch_size": 16, "dtype": "float32"}
+    retrieval = {"search": "lexical", "rerank": "maxsim", "candidates": 6}
+    model = {"base": str(base), "embedder": "ngrams"}
+    write_settings(tmp_path / "toy", model=model, tuning=tuning, contenders={"retrieval": retrieval})
+    workspace = Workspace(tmp_path / "toy")
+    workspace.split()
+    run = workspace.tune(anyway=True)
+    record, entry = workspace.home.latest("contender", "tuned", Contender)
+    assert {name: record.settings[name] for name in retrieval} == retrieval
+    answering = Answering(workspace.home)
+    tuned = open_contender(record, answering.context(run=run))
+    _, validation = learning_rows(workspace.home, answering, LoraConfig(**run.config))
+    watched = [e for e in workspace.home.examples() if e.id in set(answering.split.validation)]
+    asked = [tuned.prepare(e).messages for e in watched]
+    assert [row.messages for row in validation] == asked
+    assert settings_changed(workspace.home, entry) == ""
+    write_settings(tmp_path / "toy", contenders={"retrieval": {}})
+    plain = Workspace(tmp_path / "toy").home
+    assert settings_changed(plain, entry) == "contenders.retrieval.search"
+    context = Answering(plain).context(run=run)
+    again = open_contender(record, context)  # the record says how it searches, not the settings of today
+    assert [again.prepare(e).messages for e in watched] == asked
+    others = [open_contender(contender_kind["retrieval"].make(context), context).prepare(e).messages for e in watched]
+    assert others != asked
 
 
 def test_earlier_turns_are_learnt_where_that_is_asked_for_and_never_watched(tmp_path):

@@ -82,7 +82,8 @@ class RetrievalConfig(Config):
     a sixth; a shorter one stays whole. 180 English words are about what MiniLM reads of a text."""
     search: SearchWith = "dense"
     """How the nearest ones are found. dense: by embeddings; lexical: by the words they share with the message, rare
-    ones first (BM25); hybrid: by both, their two rankings fused. `tunesmith retrieval` measures which is best here."""
+    ones first (BM25); hybrid: by both, their two rankings fused. `tunesmith retrieval` measures which is best here. A
+    tuned model that is shown examples or documents searches so too."""
     rerank: str | None = Field(None, min_length=1)
     """What looks again at the first of those found. maxsim: each token of the message against those of the text, with
     the same embedder; or a folder with a cross-encoder. Unset, nothing does."""

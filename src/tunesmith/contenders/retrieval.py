@@ -15,6 +15,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Document, Example, Message
+from tunesmith.core.progress import Progress, quiet
 from tunesmith.models.embedder import Embedder
 
 __all__ = ["Finder", "Retrieval", "index_hash", "same_index", "way_of"]
@@ -30,12 +31,12 @@ class Finder:
 
     def __init__(
         self, known: Known, embedder: Callable[[], Embedder], examples: int, documents: int,
-        chunk_words: int | None = None, way: Way = PLAIN,
+        chunk_words: int | None = None, way: Way = PLAIN, progress: Progress = quiet,
     ) -> None:  # fmt: skip
         """``examples``, ``documents``: how many of each a prompt shows; of longer documents than ``chunk_words``,
-        passages."""
+        passages. ``progress`` is told while they are embedded."""
         self._known, self._open, self._counts = known, embedder, (examples, documents)
-        self._chunk_words, self._way = chunk_words, way
+        self._chunk_words, self._way, self._progress = chunk_words, way, progress
 
     def messages(self, instructions: str, example: Example, *, learnt: bool = False) -> tuple[Message, ...]:
         """What a model is asked. The nearest example stands last, next to the message.
@@ -76,11 +77,11 @@ class Finder:
 
     @cached_property
     def _examples(self) -> Index:
-        return Index([e.prompt for e in self._known.train], self._open)
+        return Index([e.prompt for e in self._known.train], self._open, self._progress)
 
     @cached_property
     def _documents(self) -> Index:
-        return Index([f"{d.title}\n{d.text}" for d, _ in self._passages], self._open)
+        return Index([f"{d.title}\n{d.text}" for d, _ in self._passages], self._open, self._progress)
 
     @cached_property
     def _passages(self) -> list[tuple[Document, str]]:

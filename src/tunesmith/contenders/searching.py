@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.contenders.config import SearchWith
+from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.models.embedder import Embedder
 from tunesmith.models.lexical import METHOD_HASH, Bm25
@@ -63,8 +64,10 @@ class Way(Record, frozen=True, kw_only=True):
 class Index:
     """Texts that queries are searched among. What a way needs is made when it is first asked for, and kept."""
 
-    def __init__(self, texts: Sequence[str], embedder: Callable[[], Embedder]) -> None:
-        self._texts, self._open = texts, embedder
+    def __init__(
+        self, texts: Sequence[str], embedder: Callable[[], Embedder], progress: Progress = quiet
+    ) -> None:  # fmt: skip
+        self._texts, self._open, self._progress = texts, embedder, progress
         self._rerankers: dict[str, Reranker] = {}
 
     def ranking(self, query: str, count: int, way: Way, barred: Collection[int] = frozenset()) -> list[int]:
@@ -108,7 +111,7 @@ class Index:
 
     @cached_property
     def _vectors(self) -> Vectors:
-        return self._embedder.embed(self._texts)
+        return self._embedder.embed(self._texts, self._progress)
 
     @cached_property
     def _words(self) -> Bm25:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,14 +10,17 @@ from msgspec.structs import replace
 
 from tunesmith.contenders.kind import Context, contender_kind, record_for, request_for
 from tunesmith.contenders.retrieval import Finder, index_hash, same_index
+from tunesmith.contenders.searching import Way
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example
 
-__all__ = ["PASSAGES", "Tuned", "retrieved"]
+__all__ = ["PASSAGES", "SEARCH", "Tuned", "retrieved"]
 
 PASSAGES = "words of a passage"
 """Among the inputs of a run that learnt with passages of long documents."""
+SEARCH = "how it searches"
+"""Among the inputs of a run that learnt with what another search than the plain one found: its settings as JSON."""
 RETRIEVED = ("retrieved_examples", "retrieved_documents")
 
 
@@ -31,9 +35,8 @@ class Tuned:
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
         same_index(record, context)
-        self._finder = Finder(
-            context.known, context.embedder, *retrieved(record.settings), record.settings.get("chunk_words")
-        )
+        counts, words = retrieved(record.settings), record.settings.get("chunk_words")
+        self._finder = Finder(context.known, context.embedder, *counts, words, Way.of(record.settings))
         whole = record.settings.get("method") == "full"  # then the model that is asked is the tuned one itself
         self._adapter = None if whole else str(context.root / (record.adapter or ""))
 
@@ -44,15 +47,17 @@ class Tuned:
             raise TunesmithError("There is no tuned model yet.", "train one with `tunesmith tune`")
         words = run.inputs.get(PASSAGES)
         passages = {"chunk_words": int(words)} if words else {}
+        way = Way.of(json.loads(run.inputs.get(SEARCH, "{}")))
         record = record_for(
             "tuned",
             context,
             adapter=run.adapter,
             adapter_hash=run.adapter_hash,
-            index=index_hash(context, passages.get("chunk_words")) if any(retrieved(run.config)) else None,
+            index=index_hash(context, passages.get("chunk_words"), way) if any(retrieved(run.config)) else None,
             settings={"run": run.name}
             | {name: run.config[name] for name in (*RETRIEVED, "quantize", "method") if run.config.get(name)}
-            | passages,
+            | passages
+            | way.settings,
         )
         # general rows and pairs were kept away from the test and validation prompts of that split alone
         apart = {"split"} if run.mixture or run.preferences else set()

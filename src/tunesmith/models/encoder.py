@@ -16,7 +16,7 @@ from tunesmith.models.adapter_folder import files_hash
 from tunesmith.models.embedder import TokenVectors, Vectors, by_length
 from tunesmith.models.opening import model_folder
 
-__all__ = ["Encoder", "open_encoder"]
+__all__ = ["Encoder", "longest", "open_encoder"]
 
 LAYERS = {
     "bert-base-uncased": 9, "bert-large-uncased": 18, "bert-base-multilingual-cased": 9, "roberta-base": 10,
@@ -56,7 +56,7 @@ class Encoder:
         self.pooling = _pooling(folder)
         self.hash = digest([files_hash(folder), self.layer, self.pooling])
         self._tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        self._longest = _longest(self._tokenizer, config)
+        self._longest = longest(self._tokenizer, config)
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         model: Any = AutoModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         self._model = model.to(self._device).eval()
@@ -101,7 +101,7 @@ class Encoder:
             yield batch, states, read
 
 
-def _longest(tokenizer: Any, config: Any) -> int:
+def longest(tokenizer: Any, config: Any) -> int:
     """Tokens that the model reads of a text."""
     places = getattr(config, "max_position_embeddings", None) or 512
     if config.model_type in ("roberta", "xlm-roberta", "camembert", "xlm-roberta-xl", "data2vec-text"):

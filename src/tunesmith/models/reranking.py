@@ -18,6 +18,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.models.adapter_folder import files_hash
 from tunesmith.models.embedder import Embedder, TokenVectors
+from tunesmith.models.encoder import longest
 from tunesmith.models.folder import check_folder
 
 __all__ = ["MAXSIM", "CrossEncoder", "MaxSim", "Reranker", "open_reranker"]
@@ -146,8 +147,7 @@ class CrossEncoder:
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         self._model: Any = model.to(self._device).eval()
         self.hash = digest(["cross-encoder", files, LONGEST_PAIR, 1])
-        taken = getattr(model.config, "max_position_embeddings", None) or LONGEST_PAIR
-        self._longest = min(LONGEST_PAIR, int(self._tokenizer.model_max_length), int(taken))
+        self._longest = min(LONGEST_PAIR, longest(self._tokenizer, model.config))
 
     def scores(self, query: str, texts: Sequence[str]) -> NDArray[np.float64]:
         """The model's own scale. Of a pair that is too long the longer part loses its end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,8 @@ from typing import Any
 import psutil
 from msgspec.structs import replace
 
-from tunesmith.contenders.tuned import PASSAGES
+from tunesmith.contenders.retrieval import way_of
+from tunesmith.contenders.tuned import PASSAGES, SEARCH
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.preferences import PreferenceSet
@@ -145,8 +147,10 @@ def _base_name(home: Home) -> str:
 def _inputs(home: Home, answering: Answering, config: LoraConfig) -> dict[str, str]:
     searched = config.retrieved_examples or config.retrieved_documents
     words = chunk_words(home, answering, config)
+    way = way_of(home.settings.contenders.retrieval).settings if searched else {}
     return (
         ({PASSAGES: str(words)} if words else {})
+        | ({SEARCH: json.dumps(way)} if way else {})
         | ({"embedder": open_embedder(home.settings.model.embedder).hash} if searched else {})
         | {
             "task": home.task.hash,

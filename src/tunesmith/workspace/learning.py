@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.contenders.passages import chunk_words_for
-from tunesmith.contenders.retrieval import Finder
+from tunesmith.contenders.retrieval import Finder, way_of
 from tunesmith.core.examples import Example
 from tunesmith.core.preferences import PreferenceSet
 from tunesmith.models.embedder import open_embedder
@@ -65,7 +65,8 @@ def learning_pairs(
 def _finder(home: Home, answering: Answering, config: LoraConfig) -> Finder:
     embedder = partial(open_embedder, home.settings.model.embedder)
     counts = config.retrieved_examples, config.retrieved_documents
-    return Finder(answering.known, embedder, *counts, chunk_words(home, answering, config))
+    way = way_of(home.settings.contenders.retrieval)
+    return Finder(answering.known, embedder, *counts, chunk_words(home, answering, config), way)
 
 
 def chunk_words(home: Home, answering: Answering, config: LoraConfig) -> int | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.contenders.passages import chunk_words_for
+from tunesmith.contenders.retrieval import way_of
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.files import file_hash
@@ -25,6 +26,8 @@ ASKING = ("too_long", "max_tokens", "constrained")
 """Settings under `contenders` that say how a tuned model is asked."""
 CONTENT = "content of tuning.mixture.path"
 CHUNK_WORDS = "contenders.retrieval.chunk_words"
+SEARCHED = "contenders.retrieval.search"
+"""With what re-ranks, and how much."""
 EMBEDDER = "model.embedder"
 
 
@@ -51,6 +54,7 @@ def trained_under(home: Home, config: LoraConfig) -> dict[str, str]:
         found[CHUNK_WORDS] = _chunk_words(home)
     if config.retrieved_documents or config.retrieved_examples:
         found[EMBEDDER] = digest(home.settings.model.embedder)
+        found[SEARCHED] = digest(way_of(home.settings.contenders.retrieval).settings)
     if config.mixture:
         found[CONTENT] = _content(home.root / config.mixture.path)
     return found
@@ -70,6 +74,8 @@ def training_now(home: Home, contender: Derived) -> dict[str, str]:
     now = {name: kept[name] if name in as_run else digest(value) for name, value in settings.items()}
     if CHUNK_WORDS in kept:
         now[CHUNK_WORDS] = _chunk_words(home)
+    if SEARCHED in kept:
+        now[SEARCHED] = digest(way_of(home.settings.contenders.retrieval).settings)
     if EMBEDDER in kept:
         now[EMBEDDER] = digest(home.settings.model.embedder)
     if CONTENT in kept and config.get("mixture"):

@@ -144,7 +144,9 @@ class SearchBench:
     def _finder(self, chunk_words: int | None) -> Finder:
         if chunk_words not in self._finders:
             context = self.answering.context()
-            self._finders[chunk_words] = Finder(context.known, context.embedder, 0, 0, chunk_words)
+            self._finders[chunk_words] = Finder(
+                context.known, context.embedder, 0, 0, chunk_words, progress=self.progress
+            )
         return self._finders[chunk_words]
 
     def _searched(
@@ -158,6 +160,7 @@ class SearchBench:
         groups, ways = [example.group for example in queries], dict[str, WayScore]()
         found: dict[str, list[Hits]] = {}
         for number, one in enumerate(tries):
+            find(one, queries[0])  # the first search makes an index, which tells its own progress
             found[one.name] = []
             for at, example in enumerate(queries):
                 found[one.name].append(hits(find(one, example), gold[example.id]))
