@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 from tests.cli.driving import typed
-from tests.cli.test_judge import asked, reach, verdict
+from tests.cli.test_judge import asked, labelled, reach, verdict
 from tests.models.fake_server import FakeServer, says
 from tests.workspace.rating_desk import SECRET, attentive, rate_with, rating_desk, write
 from tests.workspace.toy import write_settings
@@ -226,6 +226,32 @@ def test_raters_without_attention_and_rounds_on_train_do_not_count(desk):
     (rates,) = made["rates"]
     assert rates["table"] == {"first": {"first": 16}, "second": {"second": 8}}
     assert list(made["set_aside"]) == ["rated on train, where contenders may know the answers"]
+
+
+def test_rounds_of_the_same_two_are_one_measure_whoever_was_named_first(desk):
+    answered(desk)
+    rated(desk, ("ann", by_quality), examples=12)
+    desk.rate().plan((B, A), per_example=2, raters=2, seed=1)
+    for rater in ("ann", "bob"):
+        rate_with(desk, rater, attentive(desk, by_quality))
+    with FakeServer(comparing(by_quality)) as server:
+        reach(desk, server, **FEW)
+        (rates,) = by_ratings(desk, "--json").json["pairs"]["rates"]
+    assert (rates["a"], rates["table"]) == (A, {"first": {"first": 16}, "second": {"second": 8}})
+
+
+def test_what_labels_said_of_the_judge_stands_when_ratings_are_measured_later(desk, tmp_path):
+    answered(desk)
+    rated(desk, ("ann", by_quality))
+    path = labelled(desk, tmp_path / "l.jsonl")
+    with FakeServer(comparing(by_quality)) as server:
+        reach(desk, server, **FEW)
+        by_labels = typed("-C", desk.home.root, "judge", "calibrate", "--labels", path, "--json").json
+        by_ratings(desk)
+        told = run(desk, "--json").json
+    assert (by_labels["pairs"], by_labels["gate"]["may"]) == (None, True)
+    assert (told["gate"]["may"], told["kappa"]["value"], told["win_gates"][A]["may"]) == (True, 1, True)
+    assert told["corrected"][A]["overall"]["value"] == pytest.approx(16 / 24)
 
 
 def test_an_open_round_is_no_measure(desk):

@@ -67,6 +67,15 @@ def test_perfect_agreement_of_few_claims_no_certainty():
         assert estimate.low < 0.8
 
 
+def test_one_who_always_says_the_same_has_a_kappa_of_0_and_no_certainty():
+    estimate = cohen_kappa([("a", "a"), ("b", "a")] * 6, alone(12))
+    # agreement 6 of 12, Wilson 0.25378 to 0.74622; chance 0.5: 1 - 0.74622 / 0.5
+    assert (estimate.value, estimate.low, estimate.high) == pytest.approx((0, -0.49244, 0.49244), abs=1e-4)
+    never = cohen_kappa([("a", "c")] * 12, alone(12))
+    assert (never.value, never.low) == (0, 0)
+    assert never.high == pytest.approx(0.2425, abs=1e-4)  # Wilson of 0 of 12: z^2 / (12 + z^2)
+
+
 def test_raw_agreement_is_a_share_with_wilson_s_interval():
     estimate = raw_agreement([("a", "a")] * 8 + [("a", "b")] * 2 + [("a",)], alone(11))
     assert (estimate.value, estimate.n, estimate.skipped) == (0.8, 10, 1)

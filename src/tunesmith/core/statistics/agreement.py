@@ -118,8 +118,9 @@ class _Corrected(NamedTuple):
     def estimate(self, groups: IntArray, asked: int, seed: int) -> Estimate:
         """With its 95 % interval: BCa bootstrap over groups of examples.
 
-        Where nobody disagreed, every resample says 1, and a bootstrap would claim certainty. The interval then begins
-        where the agreement would be at the lower end of Wilson's, with chance as it was observed.
+        Where nobody disagreed, every resample says 1, and where one person always says the same, every resample says
+        0: a bootstrap would claim certainty. The interval is then that of the observed disagreement (Wilson's), with
+        chance as it was observed.
         """
         n = len(self.counts)
         value = Tally(self.counts, self.of).value() if n else math.nan
@@ -128,11 +129,15 @@ class _Corrected(NamedTuple):
                 "All opinions are the same one, so agreement cannot be told from chance.",
                 "queue examples that people may judge differently with `tunesmith review add`",
             )
-        if value > 1 - 1e-12:
-            unseen = 1 - wilson_interval(1.0, int(groups.max()) + 1).low
-            low = 1 - unseen / float(self.chance(self.counts.sum(axis=0)))
-            return _estimate(1.0, Interval(max(-1.0, low), 1.0), n, asked)
-        return _estimate(value, bootstrap_interval(Tally(self.counts, self.of), groups, seed=seed), n, asked)
+        around = Interval(1.0, 1.0)
+        if value <= 1 - 1e-12:
+            around = bootstrap_interval(Tally(self.counts, self.of), groups, seed=seed)
+        if around.high - around.low < 1e-9:
+            sums = self.counts.sum(axis=0)
+            chance, agreed = float(self.chance(sums)), 1 - float(self.observed(sums))
+            low, high = wilson_interval(min(1.0, max(0.0, agreed)), int(groups.max()) + 1)
+            around = Interval(max(-1.0, 1 - (1 - low) / chance), min(1.0, 1 - (1 - high) / chance))
+        return _estimate(1.0 if value > 1 - 1e-12 else value, around, n, asked)
 
 
 def _doubly(judged: Sequence[Sequence[Hashable]]) -> tuple[list[Sequence[Hashable]], IntArray]:
