@@ -259,6 +259,16 @@ def test_a_label_mixed_up_although_there_is_enough_of_it_is_to_be_made_clear():
     assert "taken for 'billing'" in first.because
 
 
+def test_where_none_is_right_although_there_is_enough_somebody_looks_first():
+    rows = [("shipping", ("billing", "returns")[i % 2]) for i in range(12)] + [("returns", "returns")] * 40
+    found = measured(LABEL, rows)
+    tags = [t for t in tagged(tags_of(LABEL, found.examples, found.answers))[0] if t.by == "label topic"]
+    few, many = (Support(train, 30.0, "train examples of this sort") for train in (29, 200))
+    asked = [queue(found, sliced(found, tags), tags, {("label topic", "shipping"): support}, [], None)
+             for support in (few, many)]  # fmt: skip
+    assert [(item.do, item.count) for (item,) in asked] == [("gather", 29), ("look", 0)]
+
+
 def test_contenders_that_say_the_same_agree_whatever_they_write_beside_it():
     rows = [(triage(), triage(reply="one")), (triage(), triage("billing"))]
     examples, answers = asked(DESK, rows)

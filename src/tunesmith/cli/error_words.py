@@ -150,7 +150,7 @@ def _queue(report: ErrorReport) -> Iterator[str]:
         return
     yield "what to add to the data, the most promising first:"
     for item in report.queue:
-        what = f"gather {item.count}" if item.do == "gather" else "make clear"
+        what = {"gather": f"gather {item.count}", "clarify": "make clear", "look": "look at"}[item.do]
         yield f"  {item.rank:>2}. {what}: {_short(f'{item.by}: {item.value}')}"
         yield f"      {item.because}"
 

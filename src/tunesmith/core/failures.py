@@ -130,9 +130,10 @@ class Gather(Record, frozen=True, kw_only=True):
     """Something to do about the examples: what to gather, or to make clear."""
 
     rank: int
-    do: Literal["gather", "clarify"]
+    do: Literal["gather", "clarify", "look"]
     """gather: more train examples like these. clarify: there are enough, and two labels are mixed up all the same, so
-    people should agree on what tells them apart."""
+    people should agree on what tells them apart. look: there are enough, and not one is right, so more of them will
+    not help before somebody has seen what the contender does with them."""
     by: str
     value: str
     count: int
@@ -182,6 +183,7 @@ class ErrorReport(Record, frozen=True, kw_only=True):
     metric: str
     """What decides whether an answer fails."""
     score: Estimate | None
+    """Mean over answers, each scored by itself, from 0 to 1 whatever the metric's own scale."""
     failures: int
     unmeasured: int
     """Examples without a score: the answer failed, or the example does not fit the task."""

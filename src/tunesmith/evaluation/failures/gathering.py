@@ -15,10 +15,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from tunesmith.core.contenders import Answer
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.failures import FailureKind, Gather, Slice
 from tunesmith.core.statistics import FloatArray, mean_estimate
 from tunesmith.core.task import Task
 from tunesmith.evaluation.failures.outcomes import BoolArray, Outcomes
+from tunesmith.evaluation.failures.slices import FEWEST
 from tunesmith.evaluation.failures.slicing import NEAREST, Tagged
 
 __all__ = ["Support", "disagreements", "queue", "usual"]
@@ -30,6 +32,10 @@ MOST_PROPOSED = 12
 SHOWN = 5
 MIXED_UP = 0.5
 """Share of a label's failures that one other label takes, from which on the two are mixed up."""
+MIXED = "most are taken for {!r}: agree on what tells the two apart, then look at the rows of both"
+PLENTY = 30
+"""Train examples of a sort from which on it is not for their lack that none is right."""
+HOPELESS = "none is right though train has so many: see what it does with them before you gather more"
 SAME_FAILURES = 0.8
 """Proposals whose failures overlap so much (of the smaller) are one: the first stands for both."""
 GATHERED_BY = ("category", "edge case", "source", "language", "turns", "cluster")
@@ -134,16 +140,19 @@ def _proposal(
     fails = outcomes.failing[there]
     rate = mean_estimate([float(f) for f in fails], [e.group for e in inside], rate=True)
     share = _share(disagree, there)
-    mixed = _mixed_up(one, int(fails.sum()), kinds) if _enough(support) else None
-    count = 0 if mixed else _how_many(one, support)
+    failures = int(fails.sum())
+    mixed = _mixed_up(one, failures, kinds) if _enough(support) else None
+    hopeless = mixed is None and failures == len(fails) >= FEWEST and support is not None and support.train >= PLENTY
+    said = MIXED.format(mixed) if mixed else HOPELESS if hopeless else None
+    count = 0 if said else _how_many(one, support)
     return Gather(
         rank=0,
-        do="clarify" if mixed else "gather",
+        do="clarify" if mixed else "look" if hopeless else "gather",
         by=one.by,
         value=one.value,
         count=count,
-        because=_because(one, rate.value, rate.low, rate.high, int(fails.sum()), support, share, mixed),
-        failures=int(fails.sum()),
+        because=_because(one, rate, failures, support, share, said),
+        failures=failures,
         n=one.n,
         rate=rate,
         excess=round(excess, 2),
@@ -186,19 +195,16 @@ def _share(disagree: FloatArray | None, there: BoolArray) -> float | None:
 
 
 def _because(
-    one: Slice, rate: float, low: float, high: float, failures: int, support: Support | None,
-    disagreement: float | None, mixed: str | None,
-) -> str:  # fmt: skip
-    said = [f"{failures} of {one.n} fail ({rate:.0%}, {low:.0%} to {high:.0%})"]
+    one: Slice, rate: Estimate, failures: int, support: Support | None, disagreement: float | None, last: str | None
+) -> str:
+    said = [f"{failures} of {one.n} fail ({rate.value:.0%}, {rate.low:.0%} to {rate.high:.0%})"]
     said.append("shown to be worse than the rest" if one.worse else "not shown to be worse than the rest")
     if support is not None:
         usual = f", others have {support.usual:g}" if support.usual else ""
         said.append(f"{support.train} {support.words}{usual}")
     if disagreement is not None:
         said.append(f"contenders disagree on {disagreement:.0%}")
-    if mixed is not None:
-        said.append(f"most are taken for {mixed!r}: agree on what tells the two apart, then look at the rows of both")
-    return "; ".join(said)
+    return "; ".join([*said, last] if last else said)
 
 
 def usual(counts: Sequence[int]) -> float:
