@@ -280,6 +280,58 @@ def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
     assert run(folder, "report", "--verify")["verified"]
 
 
+def test_a_proposer_on_this_machine_that_writes_nonsense_does_no_harm(tmp_path):
+    model = build_tiny(tmp_path / "tiny", context=2048)
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"rounds": 1, "proposals": 2}})
+        choice = searched(folder, "prompt", "--proposer", str(model))["choices"]["prompt"]
+    written = [t for t in choice["tries"] if t["proposal"]["how"].startswith("written by")]
+    assert len(written) + sum(choice["refused"].values()) == 2
+    assert "Labels:" in choice["tries"][choice["best"] - 1]["proposal"]["instructions"]
+
+
+def test_another_models_contender_is_searched_for_itself(tmp_path):
+    model = build_tiny(tmp_path / "tiny")
+    with FakeServer(obeys("Labels:")) as server:
+        folder = desk(
+            tmp_path, model={"base": str(model), "embedder": "ngrams"},
+            contenders={"best": BEST, "models": {"far": {"base": "f", "base_url": server.url}}},
+        )  # fmt: skip
+        choices = searched(folder, "prompt:far")["choices"]
+        scores = run(folder, "evaluate", "prompt:far", "--on", "test")["contenders"]
+        run(folder, "baseline", "few_shot:far")
+    assert set(choices) == {"prompt:far"}
+    assert scores["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
+    home = Workspace(folder).home
+    assert home.latest("contender", "few_shot:far", Contender)[0].instructions == home.task.instructions
+    assert home.latest("contender", "prompt", Contender) is None
+
+
+def test_a_group_stays_on_one_side_of_what_is_held_back(tmp_path):
+    lines = write_csv(tmp_path / "examples.csv").read_text().splitlines()[1:]
+    rows = [line.strip('"').rpartition(",") for line in lines]
+    path = tmp_path / "grouped.jsonl"
+    path.write_text("".join(
+        json.dumps({"prompt": text.strip('"'), "completion": label, "customer": f"c{n % 20}"}) + "\n"
+        for n, (text, _, label) in enumerate(rows)
+    ))  # fmt: skip
+    Workspace.init(tmp_path / "desk", kind="classification")
+    topic = {"name": "topic", "type": "label", "labels": sorted(MESSAGES)}
+    write_settings(
+        tmp_path / "desk", task={"name": "desk", "format": "plain", "fields": [topic]},
+        model={"base": str(build_tiny(tmp_path / "tiny")), "embedder": "ngrams"},
+        contenders={"best": BEST},
+    )  # fmt: skip
+    workspace = Workspace(tmp_path / "desk")
+    workspace.add(path, group_by="customer")
+    assert typed("-C", tmp_path / "desk", "split", "--validation", "0.4", "--test", "0.2").status == 0
+    answering = Answering(workspace.home)
+    race = Race(answering, "prompt", workspace.home.settings.contenders.best)
+    assert race.held and race.rows
+    assert not {e.group for e in race.held} & {e.group for e in race.rows}
+    assert {e.id for e in (*race.held, *race.rows)} == set(answering.split.validation)
+
+
 def test_a_model_that_is_taken_out_is_no_contender_any_more(tmp_path):
     base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
     model = {"base": str(base), "embedder": "ngrams"}
