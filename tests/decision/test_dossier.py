@@ -142,7 +142,7 @@ def test_the_first_page_answers_what_a_manager_asks(page):
     said = page.said.partition(" Why ")[0]
     for words in (
         "What was asked The simplest way to do this task with all_correct",
-        "Is the bar met? Yes, by tuned. tuned reaches 0.83; the true figure lies between 0.77 and 0.88 in 95 of 100",
+        "Is the bar met? Yes, by tuned. tuned reaches 0.83; a range such as 0.77 to 0.88 holds the true",
         "What it costs tuned costs $3.64 a month to run.",
         "What may go wrong Handed on as gguf (merged) of run-1, the model does not say what was measured.",
         "The statistics carry one caution: macro_f1 of category rests on few examples",

@@ -134,8 +134,8 @@ def _reach(case: Case, recommendation: str) -> Iterator[Because]:
         return
     where = f"By the learning curve of {found.contender} on {found.metric}"
     if found.examples is None:
-        yield Because(f"{where}, no number of train examples like these reaches {number(found.value)}: "
-                      f"{found.because}.", ("curve#reaches",))  # fmt: skip
+        yield Because(f"{where}, no number of train examples that can be told reaches {number(found.value)}: "
+                      f"{found.because}. A tuned model's curve may differ.", ("curve#reaches",))  # fmt: skip
         return
     if found.examples <= found.now:
         yield Because(f"{where}, {found.now:,} train examples are as many as {number(found.value)} takes.",

@@ -111,11 +111,13 @@ def bar_number(value: float) -> str:
 def usd(amount: float) -> str:
     """An amount that keeps two meaningful digits however small it is.
 
-    >>> usd(1234.5), usd(3.456), usd(0.3), usd(0.0321)
-    ('$1,234', '$3.46', '$0.30', '$0.032')
+    >>> usd(1234.5), usd(3.456), usd(0.3), usd(0.0321), usd(1e-8)
+    ('$1,234', '$3.46', '$0.30', '$0.032', 'below $0.000001')
     """
     if amount < 0:
         return f"−{usd(-amount)}"
+    if 0 < amount < 1e-6:
+        return "below $0.000001"
     if amount >= 100:
         return f"${amount:,.0f}"
     return f"${amount:.2f}" if amount >= 0.1 or amount == 0 else f"${float(f'{amount:.2g}'):f}".rstrip("0")

@@ -150,9 +150,9 @@ def reach(report: CurveReport, value: float) -> Reach:
     refits = sorted(needed(values) for values in draws)
     low, high = (refits[round(share * (REFITS - 1))] for share in (0.025, 0.975))
     if told > FARTHEST * now:
-        never = "never gets there" if np.isinf(told) else f"gets there only beyond {FARTHEST} times as many examples"
+        never = "and never gets there" if np.isinf(told) else f"and takes more than {FARTHEST} times as many examples"
         low_end = _whole(low, now)
-        return replace(asked, low=low_end, because=f"the curve flattens: by it, {report.contender} {never}")
+        return replace(asked, low=low_end, because=f"it flattens {never}")
     rough = "it is drawn from few parts of the train side, and goes beyond what was measured" if told > now else None
     return replace(asked, examples=_whole(told, now), low=_whole(low, now), high=_whole(high, now), because=rough)
 

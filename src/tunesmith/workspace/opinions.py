@@ -124,5 +124,5 @@ def opinion_inputs(home: Home) -> dict[str, str]:
         inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
     made = newest_round(home)
     if made is not None:
-        inputs["ratings"] = digest([made.hash, made.unblinded, made.waiting])
+        inputs["ratings"] = digest([made.hash, made.unblinded, sum(r.choice is not None for r in made.ratings)])
     return inputs

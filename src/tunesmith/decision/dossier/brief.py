@@ -64,8 +64,8 @@ def _met(material: DossierMaterial, bar: Bar) -> list[str]:
 def _reached(contender: ContenderPart, bar: Bar) -> str:
     found = contender.metrics[bar.metric]
     return (
-        f"{contender.name} reaches {number(found.value, bar.value)}; the true figure lies between "
-        f"{number(found.low, bar.value)} and {number(found.high, bar.value)} in 95 of 100 such measurements."
+        f"{contender.name} reaches {number(found.value, bar.value)}; a range such as {number(found.low, bar.value)} to "
+        f"{number(found.high, bar.value)} holds the true figure in 95 of 100 such measurements."
     )
 
 
