@@ -145,6 +145,8 @@ class _Walk:
 
     def _outdated(self) -> list[str]:
         """What a search chose, though that rests on what has changed since."""
+        if not self.home.index("choice"):
+            return []
         try:
             return list(outdated(self.home, Answering(self.home), watched_metric(self.home)))
         except TunesmithError:  # the split's rows are gone, which its own station says
