@@ -98,6 +98,17 @@ def test_a_model_that_got_worse_closes_the_gate_though_it_meets_the_bar(desk):
     assert decide(again(desk), "--gate")[0] == 0
 
 
+def test_small_steps_down_are_held_against_what_was_shipped_and_not_against_one_another(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.5})
+    desk = again(desk)
+    desk.decide()
+    retrained(desk, "second", lambda n: n % 2 == 0 or n in (7, 21, 23, 25, 27))
+    assert decide(again(desk), "--gate", "--against", "previous")[0] == 1
+    retrained(desk, "third", lambda n: n % 2 == 0 or n in (7, 19, 21, 23, 25, 27))
+    status, found = decide(again(desk), "--gate", "--against", "previous")
+    assert (status, found["against"]["was"], found["against"]["now"]) == (1, "tuned:first", "tuned:third")
+
+
 def test_a_model_that_is_not_shown_to_be_worse_passes_and_is_told_what_would_not_be_seen(desk):
     retrained(desk, "second", lambda n: n != 8)
     status, found = decide(again(desk), "--gate", "--against", "previous")

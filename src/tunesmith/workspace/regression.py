@@ -1,6 +1,7 @@
 """`decide --against`: is what would be shipped now shown to be worse than what an earlier decision shipped?
 
-Both answered the same test rows; their saved answers are compared, and no model is asked.
+Both answered the same test rows; their saved answers are compared, and no model is asked. What was shown to be worse is
+written into the ledger: later models are not held against it, so that no series of small losses passes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ __all__ = ["PREVIOUS", "Regression", "regression"]
 
 PREVIOUS = "previous"
 SHIP = "ship:"
+WORSE = "shown_worse"
+"""Kind of the ledger's entry."""
 
 
 class Regression(Record, frozen=True, kw_only=True):
@@ -47,7 +50,7 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
 
     Args:
         against: The hash of an earlier decision, or its beginning; ``previous`` is the newest that shipped something
-            else.
+            else which was not shown to be worse in its turn.
 
     Raises:
         TunesmithError: There is no such decision, it shipped nothing, or its contender has not answered these rows.
@@ -79,7 +82,15 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
     except NothingToMeasure as nothing:
         problem = f"{told.now} and {told.was} cannot be compared: {nothing.problem}"
         raise TunesmithError(problem, nothing.mend) from nothing
-    return _with(told, pair, _in_words(pair))
+    held = _with(told, pair, _in_words(pair))
+    if held.worse and mine.contender not in _refused(home):
+        home.store.write_ledger(WORSE, {"contender": mine.contender, "than": theirs.contender, "decision": entry.hash})
+    return held
+
+
+def _refused(home: Home) -> set[str]:
+    """Hashes of contenders that were shown to be worse than what was shipped before them."""
+    return {str(e.detail["contender"]) for e in home.store.ledger(WORSE)}
 
 
 def _now(decision: Decision, evaluation: Evaluation) -> str:
@@ -98,8 +109,9 @@ def _earlier(home: Home, against: str, record: str) -> tuple[Derived, str, Conte
     """The earlier decision, with the name and the scores of what it shipped."""
     entries = list({e.hash: e for e in home.index("decision", "decision")}.values())
     if against == PREVIOUS:
+        out = _refused(home) | {record}
         shipped = ((e, found) for e in reversed(entries) if (found := _shipped(home, e)) is not None)
-        return next(((e, *found) for e, found in shipped if found[1].contender != record), None)
+        return next(((e, *found) for e, found in shipped if found[1].contender not in out), None)
     named = [e for e in entries if e.hash.startswith(against)]
     if len(named) != 1:
         there = ", ".join(f"{e.hash} ({e.at[:10]})" for e in entries[-5:])
