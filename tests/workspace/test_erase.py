@@ -13,6 +13,7 @@ from tunesmith.core.examples import Example
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit, Queued
 from tunesmith.data.quotes import Quotes
+from tunesmith.workspace.erase import WRITERS
 
 SECRET = "Frau Oelschläger of Gänsemarkt 7 waits for parcel 0815-4711"
 COMPLETION = {"topic": "shipping", "reply": "Dear Frau Oelschläger, parcel 0815-4711 is on its way to Gänsemarkt 7."}
@@ -183,7 +184,18 @@ def test_only_what_no_other_row_says_counts_as_a_quote():
     assert not quotes("number XA-47112")
 
 
-@pytest.mark.parametrize("verb", ["check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "report"])
+def test_every_server_that_may_have_been_asked_is_named(desk):
+    walk(desk)
+    where = {who: f"https://{who}.example.com/v1" for who in ("judge", "teacher")}
+    write_settings(
+        desk.home.root, judge={"model": "large", "base_url": where["judge"]},
+        teacher={"base_url": where["teacher"]},
+    )  # fmt: skip
+    told = Workspace(desk.home.root).erase(row_of(desk).id).outside
+    assert all(any(address in line for line in told) for address in where.values())
+
+
+@pytest.mark.parametrize("verb", WRITERS)
 def test_nothing_is_erased_while_a_verb_writes_what_rows_say(desk, verb):
     with desk.home.alone(verb), pytest.raises(TunesmithError, match=f"is running `tunesmith {verb}`"):
         desk.erase(row_of(desk).id, by="ann")

@@ -100,7 +100,7 @@ def wants_at(train: Sequence[Example], vectors: Any, targets: Sequence[Target], 
     found = []
     for pick in picks:
         target = targets[pick]
-        row = min(target.rows, key=lambda i: (taken[i], target.rows.index(i)))
+        row = min(target.rows, key=taken.__getitem__)  # of equals the first
         taken[row] += 1
         found.append(_want(train, vectors, row, target.label))
     return found

@@ -6,7 +6,7 @@ Looks at places alone: which of the things found are relevant is decided before.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from functools import partial
 from typing import NamedTuple
 
@@ -41,7 +41,7 @@ class Hits(NamedTuple):
     """How many there are to find, at least 1."""
 
 
-def hits(found: Sequence[str], relevant: frozenset[str]) -> Hits:
+def hits(found: Sequence[str], relevant: Set[str]) -> Hits:
     """Which places of a ranking hold something relevant.
 
     Args:

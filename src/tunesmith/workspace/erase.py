@@ -29,7 +29,7 @@ from tunesmith.workspace.snapshots import Tombstone
 
 __all__ = ["EraseReport", "erase"]
 
-WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "errors", "report")
+WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate", "errors", "judge", "report")
 """Verbs that write what rows say for as long as they run: none may be at work meanwhile."""
 
 
@@ -210,9 +210,14 @@ class _Erasing:
     def _outside(self, answers: int) -> list[str]:
         files = sorted({e.origin.file for e in self.doomed.values() if e.origin})
         settings = self.home.settings
-        servers = [settings.model.base_url, *(m.base_url for m in settings.contenders.models.values())]
-        asked = dict.fromkeys(address for address in servers if address and answers)
-        return [*files, *(f"the server at {address}, which was asked about them" for address in asked)]
+        models = [settings.model.base_url, *(m.base_url for m in settings.contenders.models.values())]
+        asked = dict.fromkeys(address for address in models if address and answers)
+        beside = dict.fromkeys(a for a in (settings.judge.base_url, settings.teacher.base_url) if a and a not in asked)
+        return [
+            *files,
+            *(f"the server at {address}, which was asked about them" for address in asked),
+            *(f"the server at {address}, which may have been shown them" for address in beside),
+        ]
 
     def _runs(self, quoting: set[str]) -> list[str]:
         """Runs whose train side held the rows, or that learnt a set of pairs among those records ``quoting`` them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import NamedTuple, get_args
 
 from msgspec.structs import replace
@@ -93,6 +93,22 @@ def _names(ways: Sequence[Way]) -> dict[Way, str]:
     return {way: f"{way.search}+{way.rerank}" if short.count(way.name) > 1 else way.name for way in ways}
 
 
+class Without(Set[str]):
+    """``all`` but a few: thousands of messages share the rows of their label, and each leaves out its own."""
+
+    def __init__(self, all: Set[str], few: Set[str]) -> None:
+        self._all, self._few = all, all & few
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._all and name not in self._few
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._all if name not in self._few)
+
+    def __len__(self) -> int:
+        return len(self._all) - len(self._few)
+
+
 class SearchBench:
     """Searches for the same messages in each way."""
 
@@ -113,10 +129,10 @@ class SearchBench:
         for example in train:
             if kind := kind_of_answer(task, example.completion):
                 kinds.setdefault(kind, set()).add(example.id)
-        finder, gold = self._finder(None), dict[str, frozenset[str]]()
+        finder, gold = self._finder(None), dict[str, Set[str]]()
         for example in self.asked:
-            akin = {train[n].id for n in finder.akin(example)}
-            gold[example.id] = frozenset(kinds.get(kind_of_answer(task, example.completion) or "", set()) - akin)
+            same = kinds.get(kind_of_answer(task, example.completion) or "", set())
+            gold[example.id] = Without(same, {train[n].id for n in finder.akin(example)})
 
         def find(one: Try, example: Example) -> list[str]:
             return [e.id for e in finder.near_examples(example, DEPTH, one.way, apart=True)]
@@ -150,7 +166,7 @@ class SearchBench:
         return self._finders[chunk_words]
 
     def _searched(
-        self, tries: Sequence[Try], find: Callable[[Try, Example], list[str]], gold: Mapping[str, frozenset[str]],
+        self, tries: Sequence[Try], find: Callable[[Try, Example], list[str]], gold: Mapping[str, Set[str]],
         relevant: str, among: int, what: str,
     ) -> Searched:  # fmt: skip
         """``gold``: ids of what is relevant, by the ids of the messages of which something is known."""
