@@ -249,6 +249,18 @@ def test_the_queue_puts_what_is_shown_to_fail_first_and_says_why():
     assert set(first.like) <= {e.id for e, fails in zip(found.examples, found.failing, strict=True) if fails}
 
 
+def test_what_nearly_all_examples_are_is_nothing_to_look_for():
+    rows = [("shipping", "billing" if i < 2 else "shipping") for i in range(3)]
+    rows += [("returns", "billing" if i < 5 else "returns") for i in range(12)]
+    rows += [("billing", "returns" if i == 13 else "billing") for i in range(14)]
+    found = measured(LABEL, rows)
+    whole = Tagged("language", "en", np.array([True] * 23 + [False] * 6))
+    tags = [whole, *(t for t in tagged(tags_of(LABEL, found.examples, found.answers))[0] if t.by == "label topic")]
+    made = queue(found, sliced(found, tags), tags, {}, [], None)
+    assert "returns" in {item.value for item in made}
+    assert "en" not in {item.value for item in made}
+
+
 def test_a_label_mixed_up_although_there_is_enough_of_it_is_to_be_made_clear():
     rows = [("shipping", "billing" if i < 9 else "shipping") for i in range(12)] + [("returns", "returns")] * 40
     found = measured(LABEL, rows)

@@ -28,6 +28,8 @@ __all__ = ["Support", "disagreements", "queue", "usual"]
 FEWEST_TO_GATHER, MOST_TO_GATHER = 10, 200
 FEWEST_BEYOND = 2
 """Failures beyond the average that a slice must have to be proposed, unless it is shown to be worse."""
+MOST_OF_ALL = 0.5
+"""Share of the examples above which a slice is proposed only where it is shown to be worse."""
 MOST_PROPOSED = 12
 SHOWN = 5
 MIXED_UP = 0.5
@@ -100,6 +102,8 @@ def queue(
         if not _proposes(one) or key not in members:
             continue
         there = members[key] & outcomes.measured
+        if not one.worse and there.sum() > MOST_OF_ALL * outcomes.measured.sum():
+            continue  # most of all examples: that says nothing of what to look for
         failing = there & outcomes.failing
         excess = _excess(outcomes, there)
         if excess >= FEWEST_BEYOND or (one.worse and failing.any()):
