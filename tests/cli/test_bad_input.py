@@ -9,7 +9,7 @@ import sys
 import time
 
 import pytest
-from tests.cli.driving import command, tunesmith
+from tests.cli.driving import command, tunesmith, typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -281,3 +281,29 @@ def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
     ended = tunesmith("-C", desk, "baseline", "prompt", "retrieval", "--json")
     assert ended.status == 0, ended.err
     assert {c.get("failed", 0) for c in ended.json["contenders"].values()} == {0}
+
+
+def test_an_interrupt_ends_with_one_object_that_says_what_to_do(monkeypatch, desk):
+    def interrupted(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Workspace, "status", interrupted)
+    ended = typed("-C", desk, "status", "--json")
+    assert ended.status == 130
+    assert "run the same command again" in ended.json["error"]["mend"]
+    assert "run the same command again" in one_message(typed("-C", desk, "status"))
+
+
+def test_a_record_that_was_changed_by_hand_decides_nothing(desk):
+    for verb in (("check",), ("split",), ("baseline", "constant", "classifier"), ("evaluate", "--on", "test")):
+        assert typed("-C", desk, *verb).status in (0, 1)
+    write_settings(desk, bar={"metric": "accuracy", "value": 0.99})
+    assert typed("-C", desk, "decide", "--gate").status == 1
+    for file in (desk / ".tunesmith" / "evaluation").glob("*.json"):
+        record = json.loads(file.read_bytes())
+        for scored in record["contenders"].values():
+            scored["metrics"]["accuracy"] |= {"value": 1.0, "low": 0.995, "high": 1.0}
+        file.write_text(json.dumps(record))
+    ended = typed("-C", desk, "decide", "--gate")
+    assert ended.status == 2
+    assert "changed by hand or damaged" in one_message(ended)

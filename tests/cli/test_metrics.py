@@ -323,3 +323,18 @@ def test_texts_say_how_they_were_compared(tmp_path, home):
     assert signed["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
     assert "measure:f1" in signed["rouge_2"]
     assert signed["bleu"] in typed("-C", desk, "evaluate", "--all").out
+
+
+def test_a_metric_that_exits_or_prints_gets_no_number_and_spoils_no_output(desk):
+    (desk / "metrics.py").write_text(
+        "import sys\nfrom tunesmith import own_metric\nprint('loaded')\n"
+        "@own_metric('leaves')\ndef leaves(case):\n    sys.exit(0)\n"
+        "@own_metric('talks')\ndef talks(case):\n    print('hello')\n    return 1.0\n"
+    )
+    write_settings(desk, evaluation={"own_metrics": "metrics.py"})
+    ended = tunesmith("-C", desk, "evaluate", "constant", "--trust-code", "--json")
+    assert ended.status == 0, ended.err
+    found = ended.json["contenders"]["constant"]
+    assert "leaves raised SystemExit" in found["unmeasured"]["leaves"]
+    assert found["metrics"]["talks"]["value"] == 1
+    assert "hello" in ended.err

@@ -114,6 +114,11 @@ def test_an_answer_that_cannot_be_read_is_an_error_and_never_an_empty_text(said)
     assert reply.problem.startswith("the server's answer could not be read")
 
 
+def test_half_a_character_becomes_the_mark_for_what_is_lost():
+    reply, _ = one(lambda *_: says("bad \ud800 half"))
+    assert reply.text == "bad \ufffd half"
+
+
 def test_a_connection_that_breaks_off_is_tried_again():
     reply, server = one(lambda _, n: says("x")._replace(cut=True) if n == 0 else says("whole"), asks(), retries=1)
     # the first connection broke before any answer had been read: this alone must not look like a missing server

@@ -153,6 +153,17 @@ def test_a_rater_who_pays_no_attention_is_left_out_and_that_is_told(desk):
     assert re.search(r"bot: rated 24, 24 ties; attention 0 of \d+; left out of all results", shown)
 
 
+def test_where_nobody_counts_there_is_no_win_rate(desk):
+    two(desk, b=lambda n: f"good {n}" if n % 3 == 0 else f"bad {n}")
+    write_settings(desk.home.root, rating={"attention_share": 0.3})
+    desk = Workspace(desk.home.root)
+    assert desk.rate().plan(SECRET[:2], per_example=1).identical
+    rate_with(desk, "bot", lambda lent: "tie")
+    told = desk.rate().agreement()
+    assert told.raters["bot"].left_out
+    assert told.win_rates == ()
+
+
 def test_the_same_text_twice_is_a_tie_that_nobody_sees(desk):
     two(desk, b=lambda n: f"good {n}" if n % 3 == 0 else f"bad {n}")
     made = desk.rate().plan(SECRET[:2], per_example=1)

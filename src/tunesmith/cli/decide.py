@@ -24,7 +24,7 @@ def decide(
     """Say what the evidence supports: which contender to ship, tune, add retrieval, gather more, or stop."""
     workspace = open_workspace()
     decision = workspace.decide()
-    held = workspace.regression(decision, against) if against else None
+    held = workspace.regression(decision, against) if against is not None else None
     report = workspace.report()
     lines = [decision.recommendation, *(f"  - {reason}" for reason in decision.because)]
     lines += [f"Against decision {held.decision or '(none)'}: {held.because}"] if held else []

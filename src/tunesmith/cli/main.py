@@ -20,6 +20,8 @@ from tunesmith.core.errors import TunesmithError
 
 __all__ = ["VERBS", "main", "run"]
 
+INTERRUPTED = 130
+STOPPED = ("Interrupted.", "run the same command again; it goes on where it was")
 VERBS = (
     "demo",
     "init",
@@ -76,7 +78,7 @@ def run(arguments: list[str]) -> int:
     except TunesmithError as error:
         return _fail(error.problem, error.mend, error.exit_status, error)
     except KeyboardInterrupt as error:
-        return _fail("Interrupted.", "run the same command again; it goes on where it was", 130, error)
+        return _fail(*STOPPED, INTERRUPTED, error)
     except BrokenPipeError:  # the reader of our output has gone; that is not our fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -86,6 +88,8 @@ def run(arguments: list[str]) -> int:
         )
     except Exception as error:  # the door: nothing leaves as a traceback
         return _unexpected(error)
+    if status == INTERRUPTED:  # what Typer makes of Ctrl-C
+        return _fail(*STOPPED, INTERRUPTED, KeyboardInterrupt())
     return status if isinstance(status, int) else 0
 
 

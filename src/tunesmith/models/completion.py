@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from openai import APIError
 
 __all__ = ["Completion", "read_stream", "read_whole"]
+
+
+HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Completion(NamedTuple):
@@ -31,7 +35,7 @@ def read_whole(reply: Any, started: float) -> Completion:
     seconds = time.perf_counter() - started
     try:
         choice, usage = reply.choices[0], reply.usage
-        text, refusal = choice.message.content or "", choice.message.refusal or ""
+        text, refusal = whole(choice.message.content or ""), whole(choice.message.refusal or "")
     except (AttributeError, IndexError, TypeError) as error:
         raise ValueError(f"it holds no choices: {str(reply)[:80]!r}") from error
     counts = _count(usage, "prompt"), _count(usage, "completion")
@@ -60,8 +64,18 @@ def read_stream(stream: Any, started: float, timeout_seconds: float) -> Completi
                 finish = choice.finish_reason or finish
     if not finish:
         raise ValueError("the stream ended before the answer did")
-    seconds, text = time.perf_counter() - started, "".join(parts)
-    return Completion(text, finish, _count(usage, "prompt"), _count(usage, "completion"), first, seconds, refusal)
+    seconds, text = time.perf_counter() - started, whole("".join(parts))
+    counts = _count(usage, "prompt"), _count(usage, "completion")
+    return Completion(text, finish, *counts, first, seconds, whole(refusal))
+
+
+def whole(text: str) -> str:
+    r"""The text without halves of characters, which JSON can hold and no file: each becomes the mark for what is lost.
+
+    >>> whole("bad " + chr(0xD800) + " half")
+    'bad \ufffd half'
+    """
+    return HALVES.sub("\ufffd", text)
 
 
 def _count(usage: Any, of: str) -> int | None:

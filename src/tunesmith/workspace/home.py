@@ -27,6 +27,8 @@ from tunesmith.workspace.settings import FILE, Settings, load_settings
 __all__ = ["Home", "changed_since"]
 
 R = TypeVar("R", bound=Record)
+REDACTED = b"erased"
+"""Stands in a record that an erasure has rewritten, which keeps its name."""
 
 
 class Home:
@@ -90,9 +92,15 @@ class Home:
         return (self.load(found[-1], form), found[-1]) if found else None
 
     def load(self, entry: Derived, form: type[R]) -> R:
+        """The record, as it was saved or as an erasure left it.
+
+        Raises:
+            TunesmithError: It is gone, cannot be read, or was changed by something else.
+        """
         path = self._path(entry.kind, entry.hash)
         try:
-            return codec.decode(path.read_bytes(), form)
+            content = path.read_bytes()
+            record = codec.decode(content, form)
         except FileNotFoundError:
             raise TunesmithError(
                 f"{path} is gone, though the store says that it was made.",
@@ -102,6 +110,12 @@ class Home:
             raise TunesmithError(
                 f"{path} cannot be read: {error}", "restore it from a copy, or upgrade Tunesmith if it is newer"
             ) from error
+        if codec.digest_bytes(content) != entry.hash and REDACTED not in content:
+            raise TunesmithError(
+                f"{path} is not what was saved under that name: it was changed by hand or damaged.",
+                "restore it from a copy, or make it anew with the verb that `tunesmith status` names",
+            )
+        return record
 
     def _path(self, kind: str, record_hash: str) -> Path:
         return self.inside / kind / f"{record_hash}.json"

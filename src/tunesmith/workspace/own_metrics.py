@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import types
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from tunesmith.core.errors import TunesmithError
@@ -79,8 +81,9 @@ def _run(path: Path, content: bytes) -> dict[str, object]:
     module = types.ModuleType(f"own_metrics_{path.stem}")
     module.__file__ = str(path)
     try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
-    except (Exception, SystemExit) as error:  # somebody else's code
+        with redirect_stdout(sys.stderr):  # stdout is for what the verb says
+            exec(compile(content, str(path), "exec"), module.__dict__)
+    except (Exception, SystemExit, GeneratorExit) as error:  # somebody else's code
         raise TunesmithError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}.", f"mend {path}, then run it with --trust-code"
         ) from error

@@ -112,7 +112,7 @@ def _earlier(home: Home, against: str, record: str) -> tuple[Derived, str, Conte
         out = _refused(home) | {record}
         shipped = ((e, found) for e in reversed(entries) if (found := _shipped(home, e)) is not None)
         return next(((e, *found) for e, found in shipped if found[1].contender not in out), None)
-    named = [e for e in entries if e.hash.startswith(against)]
+    named = [e for e in entries if against and e.hash.startswith(against)]
     if len(named) != 1:
         there = ", ".join(f"{e.hash} ({e.at[:10]})" for e in entries[-5:])
         raise TunesmithError(

@@ -6,8 +6,10 @@ Loading a file is not done here: it is code, and `workspace` asks for trust firs
 from __future__ import annotations
 
 import math
+import sys
 import traceback
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,8 +82,11 @@ def _tally(name: str, judge: Judged, rate: bool, scored: Scored) -> Tally:
     for row in scored.rows:
         case = Case(row.example, dict(row.truth), None if row.said is None else dict(row.said), row.text)
         try:
-            value = judge(case)
-        except Exception as error:  # somebody else's code: what it raises is told, and nothing is scored
+            with redirect_stdout(sys.stderr):  # stdout is for what the verb says
+                value = judge(case)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # somebody else's code: what it raises is told, and nothing is scored
             raise NothingToMeasure(
                 f"{name} raised {type(error).__name__}: {error} ({_where(error)}), on example {row.example.id}",
                 "mend the metric, then run `tunesmith evaluate --trust-code`",
@@ -101,6 +106,6 @@ def _number(name: str, value: Any, rate: bool, example: str) -> float:
     )
 
 
-def _where(error: Exception) -> str:
+def _where(error: BaseException) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"{last.filename.rpartition('/')[2]}, line {last.lineno}"

@@ -114,7 +114,7 @@ def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], sa
         alike = [r for r in same if (r.item.a, r.item.b) == (a, b)]
         all_of_it = [r for r in rated if (r.item.a, r.item.b) == (a, b) and r.said]
         counted = [kept for r in all_of_it if (kept := _without(r, out)).said]
-        if not counted and not alike:
+        if not counted:  # nobody whose word counts has said anything
             continue
         net = Counter(_majority(r.said) for r in counted)
         found.append(
