@@ -9,6 +9,7 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
+from tunesmith.workspace.evaluate import newest
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +150,24 @@ def test_a_model_is_asked_again_and_in_folds_and_none_of_that_is_kept(tmp_path):
     assert workspace.home.store.answers(record) == kept
     assert len(crossed.contenders["prompt+schema"].folds) == 2
     assert crossed.comparisons[0].a == "classifier"
+
+
+def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(
+        tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "accuracy", "value": 0.6}
+    )
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    workspace.baseline(["constant", "classifier"])
+    first = workspace.evaluate(on="test", sample=4, seed=0)
+    assert any(w.startswith("Only 4 of ") and w.endswith("drawn by seed 0.") for w in first.warnings)
+    for seed in range(1, 4):
+        workspace.evaluate(on="test", sample=4, seed=seed)
+    counts = newest(workspace.home, "test")[0]
+    assert (counts.examples, counts.seed) == (4, 0)
+    whole = workspace.evaluate(on="test")
+    workspace.evaluate(on="test", sample=4, seed=5)
+    assert newest(workspace.home, "test")[0].hash == whole.hash
+    decided = workspace.decide()
+    assert decided.quality_bar["examples"] == whole.examples

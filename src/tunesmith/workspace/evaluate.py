@@ -100,6 +100,7 @@ def evaluate(
             for n in named if repeat
         }  # fmt: skip
         warnings = (
+            *_sampled(split, on, len(examples), seed),
             *(chased(home, split, scores) if on == "test" else ()),
             *_cautions(home, examples, scores),
             *below_noise(comparisons, again),
@@ -123,13 +124,28 @@ def evaluate(
 
 
 def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
-    """The newest evaluation on a side, its contenders in order, the simplest first (a file keeps no order)."""
-    found = home.latest("evaluation", side, Evaluation)
-    if found is None:
+    """The evaluation on a side that counts, its contenders in order, the simplest first (a file keeps no order).
+
+    That is the newest of all rows. Where only samples of the newest split and task were scored it is the newest of the
+    largest, drawn by the seed that drew the first of that size: who draws again until a sample pleases gains nothing.
+    """
+    entries = home.index("evaluation", side)
+    if not entries:
         return None
+    made = [(home.load(entry, Evaluation), entry) for entry in entries if _alike(entry, entries[-1])]
+    whole = [one for one in made if one[0].sample is None or one[0].sample > one[0].examples]
+    if not whole:
+        largest = max(one[0].examples for one in made)
+        made = [one for one in made if one[0].examples == largest]
+        made = [one for one in made if one[0].seed == made[0][0].seed]
+    found = (whole or made)[-1]
     scores = found[0].contenders
     ordered = {n: scores[n] for n in sorted(scores, key=lambda n: (COMPLEXITY.index(scores[n].kind), n))}
     return msgspec.structs.replace(found[0], contenders=ordered), found[1]
+
+
+def _alike(one: Derived, other: Derived) -> bool:
+    return all(one.inputs.get(name) == other.inputs.get(name) for name in ("split", "task"))
 
 
 def certified(split: Split) -> Split:
@@ -182,6 +198,11 @@ def _compare(
     pairs = [("tuned", other) for other in measured if "tuned" in measured and not other.startswith("tuned")]
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+
+
+def _sampled(split: Split, on: Side, scored: int, seed: int) -> Iterator[str]:
+    if scored < (of := len(getattr(split, on))):
+        yield f"Only {scored} of {of} {on} rows were scored, drawn by seed {seed}."
 
 
 def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:
