@@ -139,7 +139,7 @@ def test_a_judge_that_was_measured_and_does_well_may_gate():
     ("made", "reason"),
     [
         (None, "not calibrated"),
-        (calibration(table(45, 5, 10, 1)), "only 11 labelled answers were failed"),
+        (calibration(table(45, 5, 10, 1)), "only 11 answers that people failed have a verdict"),
         (calibration(table(50, 0, 0, 50)), "uninformative"),
         (calibration(table(30, 20, 30, 20)), "its kappa is 0.20"),
         (calibration([*table(45, 5, 45, 5), *(pair(200 + n, True, None) for n in range(10))]), "have no verdict"),

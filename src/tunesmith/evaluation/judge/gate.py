@@ -89,7 +89,9 @@ def _errors(rates: Rates, config: JudgeConfig) -> Iterator[str]:
     least = config.labels_per_class
     for count, what in ((rates.positives, "passed"), (rates.negatives, "failed")):
         if count < least:
-            yield f"only {count} labelled answers were {what} by people; {least} are needed (judge.labels_per_class)"
+            yield (
+                f"only {count} answers that people {what} have a verdict; {least} are needed (judge.labels_per_class)"
+            )
     yield from _measured(rates, config, "labelled answers", rates.labels, "good answers from bad ones")
 
 
@@ -97,7 +99,10 @@ def _pair_errors(rates: PairRates, config: JudgeConfig) -> Iterator[str]:
     least = config.labels_per_class
     for name, people in ((rates.a, "first"), (rates.b, "second")):
         if (count := rates.said(people)) < least:
-            yield f"in only {count} pairs people prefer {name}; {least} are needed (judge.labels_per_class)"
+            yield (
+                f"in only {count} pairs that have a verdict people prefer {name}; {least} are needed "
+                "(judge.labels_per_class)"
+            )
     tells = f"when {rates.a} is preferred and when {rates.b}"
     yield from _measured(rates, config, "compared pairs", rates.pairs, tells)
 
