@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.driving import typed
-from tests.models.fake_server import FakeServer, says
+from tests.models.fake_server import FakeServer, refusal, says
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
@@ -203,6 +203,41 @@ def test_instructions_that_quoted_an_erased_row_are_no_longer_asked_with(tmp_pat
         assert "what its instructions quote changed since prompt was chosen" in ended.err
     kept = [p for p in (folder / ".tunesmith").rglob("*") if p.is_file()]
     assert [p.name for p in kept if row.prompt.encode() in p.read_bytes()] == []
+
+
+def test_what_the_proposer_wrote_before_a_stop_is_kept_billed_and_not_asked_for_again(tmp_path):
+    written, broken = [], [True]
+
+    def answer(body, number):
+        if body["model"] != "w":
+            return says("billing")
+        written.append(body["seed"])  # a thousand times the round, and which of its replies
+        if broken[0] and body["seed"] % 1000 > 1:
+            return refusal(401, "no more")._replace(pause_seconds=0.5)
+        return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
+
+    with FakeServer(answer) as server:
+        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
+        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
+        folder = desk(
+            tmp_path, model=at(server), budget={"usd": 7.0}, contenders={"best": BEST, "models": {"writer": writer}}
+        )
+        plan = searched(folder, "prompt", "--proposer", "writer", "--plan")["plans"]["prompt"]
+        assert (plan["proposer"], plan["proposed"], plan["budget_usd"]) == ("writer", 8, 7.0)
+        assert 0.02 < plan["proposer_usd"] < 7
+        stopped = typed("-C", folder, "baseline", "--best", "prompt", "--proposer", "writer")
+        assert stopped.status == 3
+        assert "; writer is asked 8 times besides, at most about" in stopped.err
+        kept = Workspace(folder).home.latest("choosing", "prompt", Choice)[0]
+        wordings = [t.proposal.instructions for t in kept.tries if t.proposal.how.startswith("written by writer")]
+        assert wordings == ["Wording 1000.", "Wording 1001."]
+        assert (kept.rounds, kept.begun, kept.proposer_usd) == (0, 2, pytest.approx(2 * 0.02))
+        broken[0] = False
+        written.clear()
+        choice = searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]
+    assert sorted(written) == [1002, 1003, 2000, 2001, 2002, 2003]
+    assert sum(t["proposal"]["how"].startswith("written by writer") for t in choice["tries"]) == 8
+    assert (choice["rounds"], choice["proposer_usd"]) == (2, pytest.approx(8 * 0.02))
 
 
 def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):

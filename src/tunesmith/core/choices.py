@@ -80,8 +80,12 @@ class Choice(Record, frozen=True, kw_only=True):
     """It less the first try, on the rows held back."""
     proposer: str | None = None
     """The model that wrote proposals."""
+    proposer_usd: float | None = None
+    """What its replies cost so far, where its model has a price."""
     rounds: int = 0
     """How often it was asked so far."""
+    begun: int = 0
+    """Replies that came of one more round, which was broken off."""
     left_out: dict[str, str] = {}
     """What could not be proposed, and why."""
     refused: dict[str, int] = {}
