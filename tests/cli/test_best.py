@@ -240,6 +240,39 @@ def test_what_the_proposer_wrote_before_a_stop_is_kept_billed_and_not_asked_for_
     assert (choice["rounds"], choice["proposer_usd"]) == (2, pytest.approx(8 * 0.02))
 
 
+def test_rounds_tell_what_a_search_took_and_each_answer_once(tmp_path):
+    """A reply of the writer costs 0.02 USD, an answer of the other model 0.011."""
+
+    def answer(body, number):
+        if body["model"] == "w":
+            return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
+        right = "Labels:" in body["messages"][0]["content"]
+        return says(TOPIC[body["messages"][-1]["content"]] if right else "billing", prompt=1000, completion=10)
+
+    with FakeServer(answer) as server:
+        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
+        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
+        folder = desk(
+            tmp_path, model=at(server, **prices), budget={"usd": 100.0},
+            contenders={"best": BEST, "models": {"writer": writer}},
+        )  # fmt: skip
+        run(folder, "baseline", "prompt")
+        run(folder, "evaluate", "--on", "test")
+        searched(folder, "prompt", "--proposer", "writer")
+        run(folder, "evaluate", "--on", "test")
+        asked = [body["model"] for body in server.bodies]
+        costs = [one["cost"] for one in run(folder, "rounds")["rounds"]]
+        tested = [one["cost"] for one in run(folder, "rounds", "--on", "test")["rounds"]]
+    home, split = Workspace(folder).home, split_of(folder)
+    assert len(costs) == 2
+    on_test = 2 * 2 * len(split.test)  # prompt and its constrained twin, before and after
+    assert sum(c["answers"] for c in costs) == asked.count("m") - on_test
+    paid = 0.02 * asked.count("w") + 0.011 * (asked.count("m") - on_test)
+    assert sum(c["usd"] for c in costs) == pytest.approx(paid)
+    assert home.index("try") and asked.count("w") == 8
+    assert tested[1]["usd"] > 0.02 * 8
+
+
 def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
     def baselines():
         return next(s for s in run(folder, "status")["stations"] if s["name"] == "baselines")
