@@ -67,6 +67,8 @@ def test_the_search_finds_what_helps_and_the_winner_is_the_contender_from_then_o
         assert won["standing"] == "best"
         assert choice["fresh"]["value"] == 1.0
         assert choice["against"]["difference"] > 0
+        assert "rows held back" in " ".join(choice["said"]) and "chose nothing" not in " ".join(choice["said"])
+        assert any(said.endswith("taken for that, its figures there run a little high") for said in choice["said"])
         asked = len(server.bodies)
         tested = run(folder, "evaluate", "prompt", "prompt+schema", "--on", "test")["contenders"]
     assert tested["prompt+schema"]["metrics"]["accuracy"]["value"] == 1.0
@@ -136,6 +138,7 @@ def test_a_winner_that_does_not_hold_up_on_fresh_rows_is_not_taken(tmp_path):
     assert choice["best"] == 1
     assert choice["fresh"]["value"] == 0.0
     assert any("so that stays" in said for said in choice["said"])
+    assert not any("run a little high" in said for said in choice["said"])
     home = Workspace(folder).home
     assert home.latest("contender", "prompt", Contender)[0].instructions == home.task.instructions
 
@@ -150,6 +153,7 @@ def test_few_shot_goes_on_from_the_instructions_of_prompt_and_finds_its_number_o
     with FakeServer(answer) as server:
         folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [2, 8], "calls": 2000}})
         choice = searched(folder)["choices"]["few_shot"]
+        assert any(said.endswith("chosen for prompt, in which rows held back had a say") for said in choice["said"])
         won = choice["tries"][choice["best"] - 1]["proposal"]
         assert won["count"] == 8 and "Labels:" in won["instructions"]
         assert {t["proposal"]["way"] for t in choice["tries"]} == {"cover", "diverse", "hard", "nearest"}

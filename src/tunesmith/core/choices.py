@@ -69,7 +69,8 @@ class Choice(Record, frozen=True, kw_only=True):
     rows: int = 0
     """Validation rows that tries were measured on."""
     held_back: int = 0
-    """Further validation rows, on which the chosen try was measured afterwards; they chose nothing."""
+    """Further validation rows, on which the best try was measured afterwards; it is taken only if it is no worse than
+    the first one there, so the figures of one that was taken run a little high."""
     optimism: float | None = None
     """By how much the best try's score is too high for having been chosen on these rows, by bootstrap."""
     at_most: float | None = None

@@ -1,4 +1,5 @@
-"""A search for the best way to ask one model: tries race on validation rows, the winner is looked at on fresh ones.
+"""A search for the best way to ask one model: tries race on validation rows, and the winner is taken if it holds up
+on others.
 
 Each try is a frozen contender whose answers are kept, so a search that was interrupted goes on where it was, and one
 with more calls asks only for what is new.
@@ -261,7 +262,7 @@ class Race:
         choice = replace(
             self._record(),
             tries=compared(self.home.task, rows, answers, self.tries, best.number, self.metric),
-            best=1 if against is not None and against.difference < 0 else best.number,
+            best=1 if against is not None and against.difference < 0 else best.number,  # so these rows have a say too
             rows=count,
             held_back=len(self.held),
             optimism=flattered(self.home.task, rows, list(answers.values()), self.metric, self.config.seed),
