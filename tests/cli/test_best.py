@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.driving import typed
-from tests.models.fake_server import FakeServer, says
+from tests.models.fake_server import FakeServer, refusal, says
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
@@ -67,6 +67,8 @@ def test_the_search_finds_what_helps_and_the_winner_is_the_contender_from_then_o
         assert won["standing"] == "best"
         assert choice["fresh"]["value"] == 1.0
         assert choice["against"]["difference"] > 0
+        assert "rows held back" in " ".join(choice["said"]) and "chose nothing" not in " ".join(choice["said"])
+        assert any(said.endswith("taken for that, its figures there run a little high") for said in choice["said"])
         asked = len(server.bodies)
         tested = run(folder, "evaluate", "prompt", "prompt+schema", "--on", "test")["contenders"]
     assert tested["prompt+schema"]["metrics"]["accuracy"]["value"] == 1.0
@@ -136,6 +138,7 @@ def test_a_winner_that_does_not_hold_up_on_fresh_rows_is_not_taken(tmp_path):
     assert choice["best"] == 1
     assert choice["fresh"]["value"] == 0.0
     assert any("so that stays" in said for said in choice["said"])
+    assert not any("run a little high" in said for said in choice["said"])
     home = Workspace(folder).home
     assert home.latest("contender", "prompt", Contender)[0].instructions == home.task.instructions
 
@@ -150,6 +153,7 @@ def test_few_shot_goes_on_from_the_instructions_of_prompt_and_finds_its_number_o
     with FakeServer(answer) as server:
         folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [2, 8], "calls": 2000}})
         choice = searched(folder)["choices"]["few_shot"]
+        assert any(said.endswith("chosen for prompt, in which rows held back had a say") for said in choice["said"])
         won = choice["tries"][choice["best"] - 1]["proposal"]
         assert won["count"] == 8 and "Labels:" in won["instructions"]
         assert {t["proposal"]["way"] for t in choice["tries"]} == {"cover", "diverse", "hard", "nearest"}
@@ -203,6 +207,74 @@ def test_instructions_that_quoted_an_erased_row_are_no_longer_asked_with(tmp_pat
         assert "what its instructions quote changed since prompt was chosen" in ended.err
     kept = [p for p in (folder / ".tunesmith").rglob("*") if p.is_file()]
     assert [p.name for p in kept if row.prompt.encode() in p.read_bytes()] == []
+
+
+def test_what_the_proposer_wrote_before_a_stop_is_kept_billed_and_not_asked_for_again(tmp_path):
+    written, broken = [], [True]
+
+    def answer(body, number):
+        if body["model"] != "w":
+            return says("billing")
+        written.append(body["seed"])  # a thousand times the round, and which of its replies
+        if broken[0] and body["seed"] % 1000 > 1:
+            return refusal(401, "no more")._replace(pause_seconds=0.5)
+        return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
+
+    with FakeServer(answer) as server:
+        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
+        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
+        folder = desk(
+            tmp_path, model=at(server), budget={"usd": 7.0}, contenders={"best": BEST, "models": {"writer": writer}}
+        )
+        plan = searched(folder, "prompt", "--proposer", "writer", "--plan")["plans"]["prompt"]
+        assert (plan["proposer"], plan["proposed"], plan["budget_usd"]) == ("writer", 8, 7.0)
+        assert 0.02 < plan["proposer_usd"] < 7
+        stopped = typed("-C", folder, "baseline", "--best", "prompt", "--proposer", "writer")
+        assert stopped.status == 3
+        assert "; writer is asked 8 times besides, at most about" in stopped.err
+        kept = Workspace(folder).home.latest("choosing", "prompt", Choice)[0]
+        wordings = [t.proposal.instructions for t in kept.tries if t.proposal.how.startswith("written by writer")]
+        assert wordings == ["Wording 1000.", "Wording 1001."]
+        assert (kept.rounds, kept.begun, kept.proposer_usd) == (0, 2, pytest.approx(2 * 0.02))
+        broken[0] = False
+        written.clear()
+        choice = searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]
+    assert sorted(written) == [1002, 1003, 2000, 2001, 2002, 2003]
+    assert sum(t["proposal"]["how"].startswith("written by writer") for t in choice["tries"]) == 8
+    assert (choice["rounds"], choice["proposer_usd"]) == (2, pytest.approx(8 * 0.02))
+
+
+def test_rounds_tell_what_a_search_took_and_each_answer_once(tmp_path):
+    """A reply of the writer costs 0.02 USD, an answer of the other model 0.011."""
+
+    def answer(body, number):
+        if body["model"] == "w":
+            return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
+        right = "Labels:" in body["messages"][0]["content"]
+        return says(TOPIC[body["messages"][-1]["content"]] if right else "billing", prompt=1000, completion=10)
+
+    with FakeServer(answer) as server:
+        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
+        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
+        folder = desk(
+            tmp_path, model=at(server, **prices), budget={"usd": 100.0},
+            contenders={"best": BEST, "models": {"writer": writer}},
+        )  # fmt: skip
+        run(folder, "baseline", "prompt")
+        run(folder, "evaluate", "--on", "test")
+        searched(folder, "prompt", "--proposer", "writer")
+        run(folder, "evaluate", "--on", "test")
+        asked = [body["model"] for body in server.bodies]
+        costs = [one["cost"] for one in run(folder, "rounds")["rounds"]]
+        tested = [one["cost"] for one in run(folder, "rounds", "--on", "test")["rounds"]]
+    home, split = Workspace(folder).home, split_of(folder)
+    assert len(costs) == 2
+    on_test = 2 * 2 * len(split.test)  # prompt and its constrained twin, before and after
+    assert sum(c["answers"] for c in costs) == asked.count("m") - on_test
+    paid = 0.02 * asked.count("w") + 0.011 * (asked.count("m") - on_test)
+    assert sum(c["usd"] for c in costs) == pytest.approx(paid)
+    assert home.index("try") and asked.count("w") == 8
+    assert tested[1]["usd"] > 0.02 * 8
 
 
 def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):

@@ -31,6 +31,11 @@ def test_the_lower_end_on_the_bar_meets_it():
     assert verdict(estimate, 0.95).verdict == "not_shown"
 
 
+@pytest.mark.parametrize("name", ["reply.bertscore:roberta-large", "bertscore:./my.encoder", "bertscore"])
+def test_a_bar_may_name_the_encoder_that_texts_are_compared_by(name):
+    assert verdict(rate(0.9, 100), 0.85, name).examples_needed == 363
+
+
 @pytest.mark.parametrize("bar", [0.9, 0.92])
 def test_more_of_the_same_does_not_show_a_value_that_is_not_above_the_bar(bar):
     assert verdict(rate(0.9, 100), bar) == BarVerdict(verdict="not_shown", examples_needed=None)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.cli.driving import tunesmith, typed
 from tests.models.fake_server import FakeServer, says
+from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.planted import LEGACY, MAPPING, WORDS, label_of, planted, sentence, wrong_labels
 from tests.workspace.toy import write_settings
 
@@ -17,8 +18,10 @@ from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.failures import ErrorReport
 from tunesmith.core.splits import Split
+from tunesmith.workspace.errors import current_errors
 
 SLOPPY = "Answer sloppily."
+UNSEEN = "Failures have not been looked at"
 
 
 def reader(body, _number):
@@ -234,6 +237,31 @@ def test_a_teacher_is_asked_for_what_the_errors_propose_and_shown_train_rows_onl
     assert not any(prompt in text for prompt in held_out for text in shown)
     legacy = sum(any(word in text for word in LEGACY.split()) for text in shown)
     assert legacy >= len(shown) / 2  # the train side has one legacy row in four
+
+
+def test_failures_of_a_model_that_was_tuned_anew_are_told_and_bought_for_no_more(tmp_path):
+    desk = answered_desk(tmp_path)
+    for name, right in (("first", lambda n: n % 2 == 0), ("second", lambda n: n % 3 == 0)):
+        finished_run(desk, name)
+        answered(desk, "tuned", right, run=name)
+        desk.evaluate()
+        if name == "first":
+            desk.errors("tuned")
+            assert current_errors(desk.home, "validation").contender == "tuned"
+            assert UNSEEN not in page(desk)
+        time.sleep(1.1)  # the index counts in seconds
+    assert current_errors(desk.home, "validation") is None
+    assert UNSEEN in page(desk)
+    ended = typed("-C", desk.home.root, "synthesize", "--teacher", "t", "--count", "6", "--errors")
+    assert (ended.status, "then look at them with `tunesmith errors`" in ended.err) == (2, True)
+    desk.errors("tuned")
+    assert UNSEEN not in page(desk)
+    assert desk.report(verify=True).problems == ()
+
+
+def page(desk):
+    desk.decide()
+    return Path(desk.report().dossier).read_text(encoding="utf-8")
 
 
 def test_rounds_tell_what_changed_and_what_it_bought(desk):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cli.driving import typed
+from tests.cli.driving import tunesmith, typed
 from tests.house.source import ROOT
 from tests.house.walking import blocks
 from tests.workspace.answered import again, answered, answered_desk, finished_run
@@ -19,6 +19,7 @@ from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
 from tunesmith.models.parity import Parity
+from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.export import Export
 
 
@@ -230,6 +231,75 @@ def test_documents_that_nobody_looked_up_come_before_tuning(tmp_path):
     assert "`tunesmith baseline retrieval`" in decision.next
     html = Path(again(desk).report().dossier).read_text("utf-8")
     assert "Look things up first: add retrieval" in html
+
+
+OWN = """
+from tunesmith import own_metric
+
+
+@own_metric("hit", rate=True)
+def hit(case):
+    return case.said == case.truth
+
+
+@own_metric("miss", better="lower", rate=True)
+def miss(case):
+    return case.said != case.truth
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """A tuned model that shipped by a bar on one's own metric."""
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+    desk = answered_desk(tmp_path, decision={"minimum_train": 5})
+    (desk.home.root / "metrics.py").write_text(OWN)
+    write_settings(desk.home.root, evaluation={"own_metrics": "metrics.py"}, bar={"metric": "hit", "value": 0.5})
+    desk = again(desk)
+    finished_run(desk, "first")
+    for name in ("retrieval", "prompt"):
+        answered(desk, name, lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 30 != 7, run="first")
+    for side in ("validation", "test"):
+        ended = typed("-C", desk.home.root, "evaluate", "--on", side, "--trust-code")
+        assert ended.status == 0, ended.err
+    assert decide(desk)[1]["recommendation"] == "ship:tuned"
+    return desk
+
+
+def with_documents(desk, folder):
+    (folder / "policy.md").write_text("# Returns\n\nThirty days, with the receipt.\n")
+    desk.add(folder / "policy.md", as_="document")
+
+
+def test_a_bar_on_ones_own_metric_is_decided_and_held_against_what_was_shipped_in_a_new_process(own, tmp_path):
+    retrained(own, "second", lambda n: n % 2 == 0)
+    ended = tunesmith("-C", own.home.root, "decide", "--against", "previous", "--json")
+    assert ended.status == 0, ended.err
+    held = ended.json["against"]
+    assert (held["comparison"]["metric"], held["was"], held["worse"]) == ("hit", "tuned:first", True)
+    with_documents(own, tmp_path)
+    ended = tunesmith("-C", own.home.root, "decide", "--json")  # retrieval is held against the best prompt
+    assert ended.status == 0, ended.err
+
+
+def test_a_bar_on_an_own_metric_that_is_not_trusted_says_what_to_type(own, tmp_path):
+    with_documents(own, tmp_path)
+    (own.home.root / "metrics.py").write_text(OWN + "\n# changed")
+    ended = typed("-C", own.home.root, "decide")
+    assert ended.status == 2
+    assert "you have not trusted" in ended.err
+    assert "tunesmith evaluate --trust-code" in ended.err
+
+
+def test_the_dossier_marks_the_lowest_of_an_own_metric_that_is_better_when_lower(own):
+    html = Path(decide(own)[1]["dossier"]).read_text("utf-8")
+    row = next(part for part in html.split("<tr") if '<th scope="row">miss</th>' in part)
+    cells = row.split("<td")[1:]
+    lowest = own.home.latest("evaluation", "test", Evaluation)[0].contenders["tuned"].metrics["miss"].value
+    assert lowest < 0.1
+    (marked,) = [cell for cell in cells if "<strong>" in cell]
+    assert f"<strong>{lowest:.2f}" in marked or f"<strong>{lowest:.3f}" in marked
 
 
 def test_the_learning_curve_is_kept_and_quoted(tmp_path):

@@ -16,7 +16,7 @@ from tunesmith.core.contenders import Constraint, Decoding, Request
 from tunesmith.core.examples import Message
 from tunesmith.core.task import Task
 
-__all__ = ["Failed", "Refused", "proposal_requests", "read_proposal"]
+__all__ = ["CHARACTERS_PER_TOKEN", "Failed", "Refused", "proposal_requests", "read_proposal"]
 
 TEMPERATURE = 1.0
 SHOWN = 8

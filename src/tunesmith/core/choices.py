@@ -69,7 +69,8 @@ class Choice(Record, frozen=True, kw_only=True):
     rows: int = 0
     """Validation rows that tries were measured on."""
     held_back: int = 0
-    """Further validation rows, on which the chosen try was measured afterwards; they chose nothing."""
+    """Further validation rows, on which the best try was measured afterwards; it is taken only if it is no worse than
+    the first one there, so the figures of one that was taken run a little high."""
     optimism: float | None = None
     """By how much the best try's score is too high for having been chosen on these rows, by bootstrap."""
     at_most: float | None = None
@@ -80,8 +81,12 @@ class Choice(Record, frozen=True, kw_only=True):
     """It less the first try, on the rows held back."""
     proposer: str | None = None
     """The model that wrote proposals."""
+    proposer_usd: float | None = None
+    """What its replies cost so far, where its model has a price."""
     rounds: int = 0
     """How often it was asked so far."""
+    begun: int = 0
+    """Replies that came of one more round, which was broken off."""
     left_out: dict[str, str] = {}
     """What could not be proposed, and why."""
     refused: dict[str, int] = {}

@@ -1,8 +1,11 @@
-"""Names of contenders: KIND, KIND:MODEL where another model is asked, tuned:RUN; with +schema the constrained one."""
+"""Names of contenders: KIND, KIND:MODEL where another model is asked, tuned:RUN; with +schema the constrained one.
+
+Names of metrics: METRIC, FIELD.METRIC, and either with :ENCODER.
+"""
 
 from __future__ import annotations
 
-__all__ = ["CONSTRAINED", "contender_name", "kind_named", "model_named"]
+__all__ = ["CONSTRAINED", "contender_name", "kind_named", "metric_parts", "model_named"]
 
 CONSTRAINED = "+schema"
 
@@ -31,3 +34,14 @@ def model_named(name: str) -> str | None:
     """
     kind, _, model = name.removesuffix(CONSTRAINED).partition(":")
     return model if model and kind != "tuned" else None
+
+
+def metric_parts(name: str) -> tuple[str, str, str]:
+    """The field (empty where none is named), the metric, and its encoder, which may be a folder with a dot.
+
+    >>> metric_parts("reply.bertscore:./my.encoder"), metric_parts("accuracy")
+    (('reply', 'bertscore', './my.encoder'), ('', 'accuracy', ''))
+    """
+    metric, _, encoder = name.partition(":")
+    field, _, metric = metric.rpartition(".")
+    return field, metric, encoder

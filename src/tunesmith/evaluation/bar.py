@@ -6,6 +6,7 @@ import math
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate, Standing
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import Interval, examples_needed_for_bar, wilson_size
 from tunesmith.evaluation.metrics import metric
@@ -41,7 +42,7 @@ def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVer
     BarVerdict(verdict='not_shown', examples_needed=363)
     """
     can_be_bar(name)
-    named = metric[name.rsplit(".", 1)[-1]]
+    named = metric[metric_parts(name)[1]]
     bottom, top = named.bottom, named.top
     if not bottom <= bar <= top:
         percent = top == 1 and 1 < bar <= 100
@@ -59,7 +60,7 @@ def can_be_bar(name: str) -> None:
         TunesmithError: It is an error, or neither way is better.
         UnknownName: There is no such metric.
     """
-    if metric[name.rsplit(".", 1)[-1]].better != "higher":
+    if metric[metric_parts(name)[1]].better != "higher":
         raise TunesmithError(
             f"{name} can be no bar: higher is not better.", "name one that is better when higher under bar.metric"
         )

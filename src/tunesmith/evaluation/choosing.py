@@ -1,7 +1,9 @@
 """What a search among ways to ask shows: which tries are worse than the best beyond chance, and how much it flatters.
 
-All of it rests on the validation rows that the best was chosen on, save what rows say that were held back. A difference
-that is not shown may be there; one that is shown is still a little too large, for the best is the luckiest too.
+All of it rests on the validation rows that the best was chosen on, save what rows say that were held back. These do not
+say which try is best, but whether it is taken: what is told of one that was taken runs a little high there too. A
+difference that is not shown may be there; one that is shown is still a little too large, for the best is the luckiest
+too.
 """
 
 from __future__ import annotations
@@ -102,7 +104,8 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
     if kind_named(choice.name) == "few_shot" and any(
         t.proposal.instructions != first.proposal.instructions for t in others
     ):
-        said.append("all tries but the first are under the instructions chosen for prompt")
+        say = ", in which rows held back had a say" if choice.held_back else ""
+        said.append(f"all tries but the first are under the instructions chosen for prompt{say}")
     said += _fresh(choice, tried)
     other = [t for t in choice.tries if t.standing == "not_shown"]
     if other:
@@ -116,15 +119,16 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
 
 
 def _fresh(choice: Choice, tried: Try) -> list[str]:
-    """What the rows said that chose nothing."""
+    """What the rows held back said: they do not choose among tries, but may refuse the best."""
     if choice.fresh is None:
         return ["no rows were held back, so only the test set says how good it is"] if not choice.held_back else []
     fresh, first = choice.fresh, choice.against
-    line = f"on {choice.held_back} rows that chose nothing its {choice.metric} is {_shown(fresh)}"
+    line = f"on {choice.held_back} rows held back its {choice.metric} is {_shown(fresh)}"
     if tried.number == 1 or first is None:
         return [line]
     line += f", {first.difference:+.3f} [{first.low:+.3f}, {first.high:+.3f}] beside what tunesmith.yaml says"
-    return [line, "so that stays" if choice.best == 1 else "no worse there, so it is taken"]
+    taken = "no worse there, so it is taken; having been taken for that, its figures there run a little high"
+    return [line, "so that stays" if choice.best == 1 else taken]
 
 
 def _shown(estimate: Estimate) -> str:

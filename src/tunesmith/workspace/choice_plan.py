@@ -20,7 +20,7 @@ class ChoicePlan(Record, frozen=True, kw_only=True):
     metric: str
     tries: int
     proposed: int
-    """Of the tries those that the proposer is asked for."""
+    """Of the tries those that the proposer is asked for, with a request each."""
     rounds: tuple[Round, ...]
     rows: int
     """Validation rows that tries are measured on, at most."""
@@ -33,7 +33,10 @@ class ChoicePlan(Record, frozen=True, kw_only=True):
     usd: float | None
     """About what they cost, likewise."""
     budget_usd: float | None
-    """Where it ends at the latest; None where the model has no price."""
+    """Where it ends at the latest, the proposer's bill included; None where neither model has a price."""
+    proposer: str | None = None
+    proposer_usd: float | None = None
+    """About what its replies cost at most, beside `usd`."""
     because: dict[str, str] = {}
     """Why a figure is null."""
 
@@ -42,11 +45,13 @@ def in_words(plan: ChoicePlan) -> str:
     """What a search takes, before it begins."""
     rounds = ", then ".join(f"{r.tries} on {r.rows} rows" for r in plan.rounds)
     proposed = f", {plan.proposed} of them by the proposer" if plan.proposed else ""
+    asked = f"; {plan.proposer} is asked {plan.proposed} times besides" if plan.proposed else ""
+    asked += f", at most about {plan.proposer_usd:.2g} USD" if plan.proposer_usd is not None else ""
     back = f", {plan.held_back} more held back" if plan.held_back else ""
     took = "" if plan.seconds is None else f", about {plan.seconds:.0f} s"
     paid = "" if plan.usd is None else f", about {plan.usd:.2f} USD"
     cap = "" if plan.budget_usd is None else f" (budget.usd ends it at {plan.budget_usd:g})"
     return (
         f"{plan.contender}: {plan.tries} tries{proposed} on validation: {rounds}{back}; at most {plan.calls} answers"
-        f"{took}{paid}{cap}"
+        f"{took}{paid}{asked}{cap}"
     )

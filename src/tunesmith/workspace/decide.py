@@ -26,7 +26,7 @@ from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
-from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.own_metrics import make_known, own_metrics_changed
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
 from tunesmith.workspace.sources import export_entries, handed_on, sources
 from tunesmith.workspace.split import inputs as split_inputs
@@ -35,7 +35,11 @@ __all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
 
 
 def decide(home: Home) -> Decision:
-    """Judge the newest evaluation (test before validation) and keep the decision."""
+    """Judge the newest evaluation (test before validation) and keep the decision.
+
+    Raises:
+        TunesmithError: Nothing was evaluated, or the bar is on an own metric that is to be computed and is not trusted.
+    """
     decision = judged_now(home)
     home.save("decision", "decision", decision, decision.inputs)
     return decision
@@ -200,6 +204,7 @@ def _retrieval_gain(home: Home, contenders: tuple[ContenderFacts, ...]) -> Compa
         return None
     settings = home.settings.evaluation
     answers = {n: [given[e.id] for e in rows] for n, given in said.items()}
+    make_known(home, bar.metric)
     try:
         return contrasts(
             home.task, rows, answers, [("retrieval", best)], bar.metric, resamples=settings.resamples,

@@ -63,6 +63,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         side=evaluation.side,
         examples=evaluation.examples,
         date=date,
+        better=dict(evaluation.better),
         contenders=tuple(_contender(home, n, c, graded.get(n, {})) for n, c in evaluation.contenders.items()),
         comparisons=evaluation.comparisons,
         duels=_duels(home, evaluation, examples),

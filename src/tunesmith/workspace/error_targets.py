@@ -31,13 +31,13 @@ def proposed(home: Home) -> list[Gather]:
     """What the newest error analysis on validation says to gather.
 
     Raises:
-        TunesmithError: There is no error analysis of task and split as they are now, or it proposes nothing.
+        TunesmithError: There is no error analysis of task, split and contender as they are now, or it proposes nothing.
     """
     report = current_errors(home, "validation")
     if report is None:
         raise TunesmithError(
-            "Failures on validation were not looked at with task and split as they are now.",
-            "look at them first with `tunesmith errors`",
+            "Failures on validation were not looked at with task, split and contenders as they were measured last.",
+            "measure with `tunesmith evaluate`, then look at them with `tunesmith errors`",
         )
     found = [item for item in report.queue if item.do == "gather"]
     if not found:

@@ -98,12 +98,19 @@ def errors(
 
 
 def current_errors(home: Home, side: Side, until: str | None = None) -> ErrorReport | None:
-    """The newest report on a side (made no later than ``until``), if task and split are what it was made from."""
+    """The newest report on a side (made no later than ``until``).
+
+    None where task or split are not what it was made from, or where the newest evaluation of that side (no later than
+    ``until`` either) does not measure the very contender that it looked at: a model that was tuned anew is another.
+    """
     now = {"task": home.task.hash, "split": current_split(home).hash}
     there = [e for e in home.index("errors", side) if until is None or e.at <= until]
     if not there or changed_since(there[-1], now):
         return None
-    return home.load(there[-1], ErrorReport)
+    report = home.load(there[-1], ErrorReport)
+    measured = [e for e in home.index("evaluation", side) if until is None or e.at <= until]
+    scored = home.load(measured[-1], Evaluation).contenders.get(report.contender) if measured else None
+    return report if scored is not None and scored.contender == report.contender_hash else None
 
 
 def without_names(record: dict[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from tunesmith.core.store import Derived
 from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.cautions import cautions
 from tunesmith.evaluation.comparison import contrasts
+from tunesmith.evaluation.metrics.registry import Better
 from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
@@ -25,7 +26,7 @@ from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.own_metrics import load_own_metrics
 from tunesmith.workspace.prepared import named_contenders, prepared
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
-from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures
+from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures, ways
 
 __all__ = ["Evaluation", "certified", "evaluate", "newest", "novel_rows", "rows_of"]
 
@@ -47,6 +48,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     """By contender, where it was asked again: how much its answers change by themselves."""
     signatures: dict[str, str] = {}
     """By metric: how it was computed, for comparison with figures from elsewhere."""
+    better: dict[str, Better] = {}
+    """By metric: which way is better, where that is not higher."""
     own_metrics: str | None = None
     """Hash of the file with the user's own metrics."""
 
@@ -117,6 +120,7 @@ def evaluate(
             warnings=warnings,
             repeats=again,
             signatures=signatures(home, {m for scored in scores.values() for m in scored.metrics}),
+            better=ways(home, measured),
             own_metrics=own,
         )
         home.save("evaluation", on, made, _inputs(home, split, made) | {ANSWERS: answers_hash(answers)})

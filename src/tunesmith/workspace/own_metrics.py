@@ -13,13 +13,14 @@ import types
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.files import cache_folder, write_whole
+from tunesmith.evaluation.metrics.naming import find
 from tunesmith.evaluation.metrics.own import own_metrics_in
 from tunesmith.evaluation.metrics.registry import metric
 from tunesmith.workspace.home import Home
 
-__all__ = ["load_own_metrics", "own_metrics_changed"]
+__all__ = ["load_own_metrics", "make_known", "own_metrics_changed"]
 
 TRUSTED = "trusted.json"
 
@@ -56,6 +57,19 @@ def load_own_metrics(home: Home, *, trust: bool = False) -> str | None:
             f"{path} holds no metric.", 'put `@own_metric("NAME")` above a function in it, see docs/evaluation.md'
         )
     return found[:16]
+
+
+def make_known(home: Home, name: str) -> None:
+    """Load the workspace's own metrics where ``name`` is one of them: who computes another needs to trust nothing.
+
+    Raises:
+        TunesmithError: It is one of them, and they cannot be loaded (`load_own_metrics`).
+    """
+    metric.adopt(())
+    try:
+        find(home.task, name)
+    except UnknownName:
+        load_own_metrics(home)
 
 
 def own_metrics_changed(home: Home, measured: str | None) -> bool:

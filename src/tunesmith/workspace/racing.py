@@ -1,4 +1,5 @@
-"""A search for the best way to ask one model: tries race on validation rows, the winner is looked at on fresh ones.
+"""A search for the best way to ask one model: tries race on validation rows, and the winner is taken if it holds up
+on others.
 
 Each try is a frozen contender whose answers are kept, so a search that was interrupted goes on where it was, and one
 with more calls asks only for what is new.
@@ -85,6 +86,12 @@ class Race:
         because = {} if seconds is not None else {"seconds": f"no answer of {self.name} is there to go by"}
         if usd is None:
             because["usd"] = f"no answer of {self.name} is there to go by" if priced else "its model has no price"
+        written = None
+        if self._proposer:
+            written = self._proposer.cost([t.proposal.instructions for t in self.tries], self.rows)
+            if written is None:
+                because["proposer_usd"] = f"{self._proposer.name} has no price"
+        capped = (priced and server.base_url is not None) or written is not None
         return ChoicePlan(
             contender=self.name,
             metric=self.metric,
@@ -96,7 +103,9 @@ class Race:
             calls=calls,
             seconds=None if seconds is None else seconds * calls * longer,
             usd=None if usd is None else usd * calls * longer,
-            budget_usd=self.home.settings.budget.usd if priced and server.base_url else None,
+            budget_usd=self.home.settings.budget.usd if capped else None,
+            proposer=self._proposer.name if self._proposer else None,
+            proposer_usd=written,
             because=because,
         )
 
@@ -110,9 +119,7 @@ class Race:
         first, *later = self._rounds
         self._measure([t.number for t in self.tries], first)
         while self._proposer and self._asked_rounds < self.config.rounds:
-            new = [number for proposal in self._written() if (number := self._enter(proposal))]
-            self._keep()  # what was written was paid for
-            self._measure(new, first)
+            self._measure(self._written(), first)
         for rung in later:
             self._measure(self._thinned(rung.tries), rung)
         return self._chosen(self._rounds[-1].rows)
@@ -196,13 +203,14 @@ class Race:
                     self._enter(tried.proposal)
             self._asked_rounds = kept[0].rounds
             self._proposer.refused.update(kept[0].refused)
+            self._proposer.begun, self._proposer.usd = kept[0].begun, kept[0].proposer_usd
 
-    def _written(self) -> list[Proposal]:
-        """What the proposer writes in the next round."""
+    def _written(self) -> list[int]:
+        """Numbers of the tries that the proposer writes in the next round, kept as soon as they are there."""
         assert self._proposer is not None
-        self._asked_rounds += 1
         measured = [t for t in self.tries if t.score is not None and t.state == "kept"]
         if not measured:
+            self._asked_rounds += 1
             return []
         best = min(measured, key=_rank)
         rows = [e for e in self.rows if e.id in self._answers[best.number]]
@@ -214,7 +222,18 @@ class Race:
             if right[e.id] is False or not self.home.task.checkable
         ]
         tried = [(t.proposal.instructions, t.score.value) for t in measured if t.score is not None]
-        return self._proposer.write(tried, wrong, self._asked_rounds)
+        new: list[int] = []
+
+        def entered(proposal: Proposal) -> None:
+            number = self._enter(proposal)
+            new.extend([number] if number is not None else [])
+
+        try:
+            self._proposer.write(tried, wrong, self._asked_rounds + 1, entered)
+            self._asked_rounds += 1
+        finally:  # what was written before a stop was paid for
+            self._keep()
+        return new
 
     def _thinned(self, size: int) -> list[int]:
         """Drop all but the first try and the best of the others, ``size`` together."""
@@ -243,7 +262,7 @@ class Race:
         choice = replace(
             self._record(),
             tries=compared(self.home.task, rows, answers, self.tries, best.number, self.metric),
-            best=1 if against is not None and against.difference < 0 else best.number,
+            best=1 if against is not None and against.difference < 0 else best.number,  # so these rows have a say too
             rows=count,
             held_back=len(self.held),
             optimism=flattered(self.home.task, rows, list(answers.values()), self.metric, self.config.seed),
@@ -279,7 +298,9 @@ class Race:
             calls=self.config.calls,
             tries=tuple(self.tries),
             proposer=self._proposer.name if self._proposer else None,
+            proposer_usd=self._proposer.usd if self._proposer else None,
             rounds=self._asked_rounds,
+            begun=self._proposer.begun if self._proposer else 0,
             left_out=self.left_out,
             refused=dict(self._proposer.refused) if self._proposer else {},
             inputs=self.inputs,

@@ -17,6 +17,7 @@ from tunesmith.evaluation.comparison import compare
 from tunesmith.workspace.cost import newest_evaluation
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["PREVIOUS", "Regression", "regression"]
@@ -53,7 +54,8 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
             else which was not shown to be worse in its turn.
 
     Raises:
-        TunesmithError: There is no such decision, it shipped nothing, or its contender has not answered these rows.
+        TunesmithError: There is no such decision, it shipped nothing, or its contender has not answered these rows;
+            or the metric is an own one that is not trusted.
     """
     evaluation = newest_evaluation(home)
     metric = decision.quality_bar["metric"]
@@ -74,6 +76,7 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
     ours, before = home.store.answers(mine.contender), home.store.answers(theirs.contender)
     _ask_answered(told, theirs, [e.id for e in rows], before, evaluation.side)
     settings = home.settings.evaluation
+    make_known(home, metric)
     try:
         pair = compare(
             home.task, rows, [ours[e.id] for e in rows], [before[e.id] for e in rows], metric,

@@ -28,6 +28,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
 from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.round_changes import contender_changes, side_changes
+from tunesmith.workspace.round_searches import Searches
 from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["Round", "RoundChange", "RoundCost", "Rounds", "rounds"]
@@ -49,14 +50,15 @@ class RoundChange(Record, frozen=True, kw_only=True):
 
 
 class RoundCost(Record, frozen=True, kw_only=True):
-    """What the round took that the one before had not taken yet. None: not known."""
+    """What the round took that those before had not taken yet, searches for the best way to ask (`baseline --best`)
+    included. None: not known."""
 
     answers: int
     """Answers that were asked for."""
     answer_seconds: float | None = None
     """Their time, each its share of a batch."""
     usd: float | None = None
-    """Their bill, where a provider sent one."""
+    """Their bill and that of a search's proposer, where a provider sent one."""
     tuning_seconds: float | None = None
     """Of the runs that are new in it."""
     reviews: int = 0
@@ -119,7 +121,8 @@ def rounds(home: Home, *, on: Side = "validation", until: str | None = None) -> 
     for entry in entries:
         evaluation = home.load(entry, Evaluation)
         if before is not None and _same(before, (entry, evaluation)):
-            made[-1] = replace(made[-1], times=made[-1].times + 1)
+            cost = book.with_searches(made[-1].cost, entry.at)
+            made[-1] = replace(made[-1], times=made[-1].times + 1, cost=cost)
             continue
         made.append(book.round(len(made) + 1, entry, evaluation, before))
         before = entry, evaluation
@@ -149,6 +152,14 @@ class _Book:
     def __post_init__(self) -> None:
         self.metric = watched_metric(self.home)
         self._answers: dict[str, dict[str, Answer]] = {}
+        self._searches = Searches(self.home)
+        self._counted: set[tuple[str, str]] = set()
+
+    @cached_property
+    def _test_rows(self) -> frozenset[str]:
+        """Rows of all evaluations on test: no search asks about them."""
+        made = (self.home.load(e, Evaluation) for e in self.home.index("evaluation", "test"))
+        return frozenset[str]().union(*(rows_of_evaluation(one) for one in made))
 
     @cached_property
     def examples(self) -> dict[str, Example]:
@@ -238,7 +249,7 @@ class _Book:
         return replace(answer, fields=parsed.fields, problem=parsed.problem)
 
     def _cost(self, entry: Derived, now: Evaluation, before: tuple[Derived, Evaluation] | None) -> RoundCost:
-        """Of the contenders that the round before did not measure, and of its new rows."""
+        """Of the contenders that the round before did not measure, of its new rows, and of searches since."""
         known = {c.contender for c in before[1].contenders.values()} if before else set()
         old_rows = rows_of_evaluation(before[1]) if before else frozenset()
         new: list[Answer] = []
@@ -246,14 +257,33 @@ class _Book:
             rows = rows_of_evaluation(now) - (old_rows if scored.contender in known else frozenset())
             given = self._given(scored) if rows else {}
             new += [given[i] for i in sorted(rows) if i in given]
+        new = self._uncounted(new)
         runs = {c.run for c in now.contenders.values() if c.run and c.contender not in known}
-        return RoundCost(
+        cost = RoundCost(
             answers=len(new),
             answer_seconds=_total(a.seconds for a in new),
             usd=_total(a.usd for a in new),
             tuning_seconds=_total(run[0].seconds for n in sorted(runs) if (run := self.home.latest("run", n, Run))),
             reviews=self._reviews(before[0].at if before else "", entry.at),
         )
+        return self.with_searches(cost, entry.at)
+
+    def with_searches(self, cost: RoundCost, until: str) -> RoundCost:
+        """And what searches took up to this moment, if no round before has told it."""
+        tried = [self.home.store.answers(contender) for contender in self._searches.tries(until)]
+        new = self._uncounted([a for given in tried for i, a in sorted(given.items()) if i not in self._test_rows])
+        return replace(
+            cost,
+            answers=cost.answers + len(new),
+            answer_seconds=_total((cost.answer_seconds, *(a.seconds for a in new))),
+            usd=_total((cost.usd, *(a.usd for a in new), self._searches.usd(until))),
+        )
+
+    def _uncounted(self, answers: Sequence[Answer]) -> list[Answer]:
+        """Those that no round has told yet: a search's winner is a contender too."""
+        new = {(a.contender, a.example): a for a in answers if (a.contender, a.example) not in self._counted}
+        self._counted |= new.keys()
+        return list(new.values())
 
     def _reviews(self, since: str, until: str) -> int:
         """Both are told to the second: an evaluation's moment is."""

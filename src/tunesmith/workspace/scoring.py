@@ -14,11 +14,12 @@ from tunesmith.evaluation.bar import can_be_bar, verdict
 from tunesmith.evaluation.metrics.calibration import Bin
 from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
+from tunesmith.evaluation.metrics.registry import Better
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 
-__all__ = ["ContenderScore", "contender_score", "measured_metrics", "signatures", "usage"]
+__all__ = ["ContenderScore", "contender_score", "measured_metrics", "signatures", "usage", "ways"]
 
 
 class ContenderScore(Record, frozen=True, kw_only=True):
@@ -130,6 +131,12 @@ def signatures(home: Home, metrics: Iterable[str]) -> dict[str, str]:
     """How each of ``metrics`` was computed, where it has a signature."""
     found = {name: find(home.task, name).metric.signature for name in sorted(metrics)}
     return {name: signature() for name, signature in found.items() if signature}
+
+
+def ways(home: Home, metrics: Iterable[str]) -> dict[str, Better]:
+    """Which way is better, of those of ``metrics`` for which that is not higher."""
+    found = {name: find(home.task, name).metric.better for name in sorted(metrics)}
+    return {name: better for name, better in found.items() if better != "higher"}
 
 
 def usage(record: Contender, answers: Sequence[Answer]) -> Figures:

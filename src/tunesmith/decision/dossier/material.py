@@ -242,6 +242,8 @@ class DossierMaterial(Record, frozen=True, kw_only=True):
     date: str = ""
     """As it is to be shown, such as "22 November 2026"."""
     contenders: tuple[ContenderPart, ...] = ()
+    better: dict[str, Literal["higher", "lower", "neither"]] = field(default_factory=dict)
+    """By metric: which way is better, where that is not higher."""
     comparisons: tuple[Comparison, ...] = ()
     duels: tuple[Duel, ...] = ()
     """About six won and six lost; all are shown."""

@@ -6,6 +6,7 @@ import json
 from typing import Any, NamedTuple
 
 from tunesmith.core.estimates import Comparison, Estimate, Standing
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.dossier.formats import months, setting
@@ -109,17 +110,24 @@ def field_rows(material: DossierMaterial, contenders: list[ContenderPart]) -> li
     known = list(METRICS)
 
     def place(name: str) -> tuple[int, str, int, str]:
-        of, _, metric = name.rpartition(".")
-        return places.get(of, 0 if not of else 99), of, known.index(metric) if metric in known else 99, metric
+        of, metric, encoder = metric_parts(name)
+        number = known.index(metric) if metric in known else 99
+        return places.get(of, 0 if not of else 99), of, number, f"{metric}:{encoder}"
 
     rows = []
     for name in sorted(names, key=place):
-        values, kind = [contender.metrics.get(name) for contender in contenders], name.rpartition(".")[2]
-        of_all = min if kind in LOWER_IS_BETTER else max
+        values, kind = [contender.metrics.get(name) for contender in contenders], metric_parts(name)[1]
+        way = material.better.get(name, _way(kind))
+        of_all = min if way == "lower" else max
         best = of_all((v.value for v in values if v), default=None)
-        marked = len(values) > 1 and kind not in NEITHER_IS_BETTER
+        marked = len(values) > 1 and way != "neither"
         rows.append(MetricRow(name, kind, values, best if marked else None))
     return rows
+
+
+def _way(kind: str) -> str:
+    """Of evaluations that did not write down which way is better."""
+    return "lower" if kind in LOWER_IS_BETTER else "neither" if kind in NEITHER_IS_BETTER else "higher"
 
 
 def contrasts(material: DossierMaterial) -> list[tuple[Comparison, str]]:
