@@ -2,7 +2,7 @@
 
 | rule | the facts | recommendation |
 |---|---|---|
-| `stale` | what was measured is no longer what there is: examples, task or tuned model changed since | `too_early` |
+| `stale` | what was measured is no longer what there is: examples, task or a contender changed since | `too_early` |
 | `unsound` | the split is not certified, `check` found errors, or the data is known to be faulty | `mend_data` |
 | `ship` | a contender meets the bar within the limits: the cheapest, the simplest among equals | `ship:NAME` |
 | `ship` | the same, but measured on validation only | `too_early` |

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.decisions import Decision, Reach
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison, Estimate
-from tunesmith.core.examples import Example
 from tunesmith.core.runs import Run
 from tunesmith.decision import decide as judge
 from tunesmith.decision.config import DecisionConfig
@@ -24,12 +21,11 @@ from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
-from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
+from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
-from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.out_of_date import out_of_date, out_of_date_now
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
 from tunesmith.workspace.sources import export_entries, handed_on, sources
-from tunesmith.workspace.split import inputs as split_inputs
 
 __all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
 
@@ -63,6 +59,7 @@ def decision_inputs(home: Home) -> dict[str, str]:
     inputs |= {"curve": curves[-1].hash} if curves else {}
     inputs |= opinion_inputs(home)
     inputs |= _run_inputs(home)
+    inputs |= out_of_date_now(home)
     tuned = home.index("contender", "tuned")
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
@@ -121,7 +118,7 @@ def _facts(home: Home) -> Facts:
         checked=checked is not None,
         errors=checked[0].errors if checked else 0,
         warnings=sum(f.severity == "warning" for f in checked[0].findings) if checked else 0,
-        stale=tuple(_stale(home, examples, answering, evaluation)),
+        stale=tuple(out_of_date(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
         evaluation_warnings=evaluation.warnings,
@@ -215,27 +212,6 @@ def _newest_tuned(home: Home, answering: Answering) -> str | None:
     if found is None or changed_since(found[1], answering.made_from(found[1])):
         return None
     return str(found[0].settings["run"])
-
-
-def _stale(home: Home, examples: list[Example], answering: Answering, evaluation: Evaluation) -> Iterator[str]:
-    """What has changed since the split was frozen, or since the tuned model was made or measured."""
-    entry = home.index("split", "split")[-1]
-    if changed := changed_since(entry, split_inputs(home, examples, by_time="times" in entry.inputs)):
-        yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
-    again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
-    if own_metrics_changed(home, evaluation.own_metrics):
-        yield f"Your own metrics changed since it was measured. Run {again}, then decide again."
-    scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
-    if scored is None or tuned is None:
-        return
-    record, entry = tuned
-    if changed := changed_since(entry, training_now(home, entry)):
-        yield f"{changed} changed since the model was tuned. Run `tunesmith tune`, then evaluate again."
-        return
-    changed = changed_since(entry, asking_now(home, entry))
-    if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
-        what = changed or "How the tuned model is asked"
-        yield f"{what} changed since it was measured. Run {again}, then decide again."
 
 
 def overrides(home: Home) -> tuple[str, ...]:
