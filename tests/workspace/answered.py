@@ -41,17 +41,17 @@ def again(desk: Workspace) -> Workspace:
 
 def answered(
     desk: Workspace, name: str, right: Callable[[int], bool], *, run: str | None = None, tokens: int = 3,
-    model: str | None = None,
+    model: str | None = None, address: str | None = None,
 ) -> str:  # fmt: skip
     """Freeze a contender of that name, right on the rows whose number in each side ``right`` says; its hash.
 
     Args:
-        model: What it is said to ask at the address under `model.base_url`, where nobody need answer.
+        model: What it is said to ask at ``address``, by default that of `model.base_url`; nobody need answer there.
     """
     entry = desk.home.index("contender", "constant")[-1]
     kind = name.partition("+")[0].partition(":")[0]
     settings = {"voice": name, "tokens": tokens} | ({"run": run} if run else {})
-    address = desk.home.settings.model.base_url
+    address = address or desk.home.settings.model.base_url
     inputs = entry.inputs | ({"model": model_hash(model, base_url=address)} if model else {})
     record = replace(desk.home.load(entry, Contender), name=name, kind=kind, settings=settings, model=model)
     desk.home.save("contender", name, record, inputs)

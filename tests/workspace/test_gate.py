@@ -218,6 +218,46 @@ def test_settings_shape_the_decision_and_make_it_stale(desk):
     assert "`tunesmith export first --to adapter`" in found["next"]
 
 
+def test_prices_and_bar_are_those_of_today_and_not_those_of_the_evaluation(desk):
+    limit = {"most_usd_per_thousand": 0.01}
+    write_settings(desk.home.root, decision=limit)
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"], found["next"][:30]) == (1, "held_back", "Set the prices under `costs` (")
+    # 0.2 seconds an answer: a thousand take 200 seconds
+    write_settings(desk.home.root, decision=limit, costs={"machine_usd_per_hour": 0.09})
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["recommendation"]) == (0, "ship:tuned")
+    write_settings(desk.home.root, decision=limit, costs={"machine_usd_per_hour": 3.6})
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"]) == (1, "beyond")
+    assert "a thousand answers cost $0.20, where at most $0.01 is allowed" in found["because"][0]
+    again(desk).report()
+    proved = typed("-C", desk.home.root, "report", "--verify", "--json")
+    assert (proved.status, proved.json["problems"]) == (0, [])
+
+
+def test_how_many_examples_would_show_it_goes_by_the_bar_of_today(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.85})
+    assert any("it would take about" in line for line in decide(again(desk))[1]["because"])
+    again(desk).report()
+    assert typed("-C", desk.home.root, "report", "--verify").status == 0
+
+
+def test_the_price_of_another_model_makes_the_decision_stale(tmp_path):
+    models = {"large": {"base": "m", "base_url": "http://127.0.0.1:9/v1", "usd_per_million_input_tokens": 1.0,
+                        "usd_per_million_output_tokens": 1.0}}  # fmt: skip
+    desk = answered_desk(tmp_path, contenders={"models": models}, decision={"most_usd_per_thousand": 0.05})
+    answered(desk, "prompt:large", lambda n: n != 7, model="m", address="http://127.0.0.1:9/v1")
+    desk.evaluate(on="test")
+    assert decide(desk, "--gate")[0] == 0
+    models["large"]["usd_per_million_input_tokens"] = 10.0
+    write_settings(desk.home.root, contenders={"models": models})
+    assert {s.name: s.state for s in again(desk).status()}["decision"] == "stale"
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"]) == (1, "tune")
+    assert "(prompt:large would, but is beyond them)" in found["because"][0]
+
+
 def test_documents_that_nobody_looked_up_come_before_tuning(tmp_path):
     desk = answered_desk(tmp_path, decision={"minimum_train": 5})
     answered(desk, "prompt", lambda n: n % 2 == 0)

@@ -360,7 +360,7 @@ def _cheapest(case: Case) -> tuple[ContenderFacts, Because | None]:
     if len(fit) == 1:
         return fit[0], None
     prices = {c.name: c.usd_per_thousand for c in fit if c.usd_per_thousand is not None}
-    see = tuple(f"evaluation#contenders.{c.name}.usd_per_thousand" for c in fit)
+    see = ("settings#costs", *(f"evaluation#contenders.{c.name}" for c in fit))
     if len(prices) < len(fit):
         unknown = listed([c.name for c in fit if c.name not in prices])
         return fit[0], Because(

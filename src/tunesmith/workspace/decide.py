@@ -25,6 +25,7 @@ from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
 from tunesmith.workspace.out_of_date import out_of_date, out_of_date_now
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
+from tunesmith.workspace.scoring import examples_to_show
 from tunesmith.workspace.sources import export_entries, handed_on, sources
 
 __all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
@@ -53,6 +54,8 @@ def decision_inputs(home: Home) -> dict[str, str]:
         inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
     allowed = home.settings.forgetting.most_items_lost
     inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
+    models = {name: model.model_dump(mode="json") for name, model in home.settings.contenders.models.items()}
+    inputs |= {"contenders.models": digest(models)} if models else {}
     rules = home.settings.decision
     inputs |= {"decision": digest(rules.model_dump(mode="json"))} if rules != DecisionConfig() else {}
     curves = home.index("curve", "classifier")
@@ -98,7 +101,7 @@ def _facts(home: Home) -> Facts:
     verdicts = judged(home, evaluation)
     graded = pass_rates(home, verdicts)
     contenders = tuple(
-        _contender(home, name, evaluation, runs, graded.get(name, {}))
+        _contender(home, name, evaluation, runs, graded.get(name, {}), sheets[name].usd_per_thousand)
         for name, c in evaluation.contenders.items()
         if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
     )
@@ -147,7 +150,12 @@ def _bar(home: Home) -> Bar | None:
 
 
 def _contender(
-    home: Home, name: str, evaluation: Evaluation, runs: dict[str, Run], graded: dict[str, Estimate]
+    home: Home,
+    name: str,
+    evaluation: Evaluation,
+    runs: dict[str, Run],
+    graded: dict[str, Estimate],
+    usd_per_thousand: float | None,
 ) -> ContenderFacts:
     c = evaluation.contenders[name]
     run = runs.get(c.run or "")
@@ -155,10 +163,10 @@ def _contender(
         name=name,
         kind=c.kind,
         metrics=c.metrics | graded,
-        usd_per_thousand=c.usd_per_thousand,
+        usd_per_thousand=usd_per_thousand,
         latency_seconds=c.latency_seconds,
         failed=c.failed,
-        examples_to_show=c.examples_to_show,
+        examples_to_show=examples_to_show(home, c.metrics),
         run=c.run,
         forgetting=current_forgetting(home, run) if run else None,
         exports=handed_on(home, run) if run else (),

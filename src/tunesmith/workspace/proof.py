@@ -32,9 +32,8 @@ __all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_sp
 FROM_ANSWERS = ("metrics", "novel", "unreadable", "failed", "too_long", "truncated", "per_class", "confusion",
                 "reliability", "edge_cases", "correct", "latency_seconds", "mean_seconds", "prompt_tokens",
                 "completion_tokens", "usd")  # fmt: skip
-"""What of a contender's figures is worked out from its answers alone."""
-FROM_SETTINGS = ("usd_per_thousand", "examples_to_show")
-"""What rests on prices and on the bar too."""
+"""What of a contender's figures is worked out from its answers alone. What rests on prices or on the bar too is worked
+out anew for a decision, and proved with that."""
 CERTIFIED = ("certified", "groups", "clusters", "largest_cluster", "shared_groups", "max_similarity_across")
 MOST_TOLD = 20
 
@@ -120,14 +119,8 @@ def prove_split(home: Home, proof: Proof, split: Split) -> None:
         proof.proved.append("the split is certified again from the examples alone")
 
 
-def prove_evaluation(
-    home: Home, proof: Proof, evaluation: Evaluation, entry: Derived, split: Split, *, settled: bool
-) -> None:
-    """Score the saved answers again, and count the looks at the test set.
-
-    Args:
-        settled: Bar and prices are those that the figures were worked out with.
-    """
+def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: Derived, split: Split) -> None:
+    """Score the saved answers again, and count the looks at the test set."""
     if entry.inputs.get("task") != home.task.hash:
         proof.unproved.append("All scores: the task changed since they were measured.")
         return
@@ -155,8 +148,7 @@ def prove_evaluation(
             continue
         record = home.load(records[told.contender], Contender)
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
-        fields = FROM_ANSWERS + (FROM_SETTINGS if settled else ())
-        if proof.agree("evaluation", name, _figures(told, fields), _figures(again, fields), of_all=of_all):
+        if proof.agree("evaluation", name, _figures(told), _figures(again), of_all=of_all):
             scored += len(rows)
     _answers_unchanged(proof, entry, evaluation, given)
     if scored:
@@ -191,8 +183,8 @@ def _read_again(home: Home, proof: Proof, name: str, answers: Mapping[str, Answe
             proof.differs("answers", f"what {name} said to example {example} reads otherwise", answer.fields, fields)
 
 
-def _figures(told: ContenderScore, fields: Sequence[str]) -> dict[str, Any]:
-    return {field: getattr(told, field) for field in fields}
+def _figures(told: ContenderScore) -> dict[str, Any]:
+    return {field: getattr(told, field) for field in FROM_ANSWERS}
 
 
 def _answers_unchanged(

@@ -124,9 +124,7 @@ def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decisi
         return
     prove_split(home, proof, split[0])
     if evaluation is not None:
-        now = _inputs_now(home)
-        settled = all(made.inputs.get(name) == now.get(name) for name in ("bar", "costs"))
-        prove_evaluation(home, proof, *evaluation, split[0], settled=settled)
+        prove_evaluation(home, proof, *evaluation, split[0])
 
 
 def _evaluation(home: Home, proof: Proof, made: Derived, side: str) -> tuple[Evaluation, Derived] | None:
