@@ -41,7 +41,7 @@ def again(desk: Workspace) -> Workspace:
 
 def answered(
     desk: Workspace, name: str, right: Callable[[int], bool], *, run: str | None = None, tokens: int = 3,
-    model: str | None = None, address: str | None = None,
+    model: str | None = None, address: str | None = None, instructions: str = "",
 ) -> str:  # fmt: skip
     """Freeze a contender of that name, right on the rows whose number in each side ``right`` says; its hash.
 
@@ -54,6 +54,7 @@ def answered(
     address = address or desk.home.settings.model.base_url
     inputs = entry.inputs | ({"model": model_hash(model, base_url=address)} if model else {})
     record = replace(desk.home.load(entry, Contender), name=name, kind=kind, settings=settings, model=model)
+    record = replace(record, instructions=instructions or record.instructions)
     desk.home.save("contender", name, record, inputs)
     truth = {e.id: e.completion for e in desk.home.examples()}
     answers = []

@@ -9,6 +9,8 @@ from tunesmith.core.decisions import Decision, Reach
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
+from tunesmith.core.store import Derived
 from tunesmith.decision import decide as judge
 from tunesmith.decision.config import DecisionConfig
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
@@ -21,6 +23,7 @@ from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
 from tunesmith.workspace.out_of_date import out_of_date, out_of_date_now
@@ -28,7 +31,9 @@ from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
 from tunesmith.workspace.scoring import examples_to_show
 from tunesmith.workspace.sources import export_entries, handed_on, sources
 
-__all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
+__all__ = ["decide", "decision_changed", "decision_inputs", "judged_now", "overrides"]
+
+LOOKS = "looks at test"
 
 
 def decide(home: Home) -> Decision:
@@ -54,19 +59,40 @@ def decision_inputs(home: Home) -> dict[str, str]:
         inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
     allowed = home.settings.forgetting.most_items_lost
     inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
-    models = {name: model.model_dump(mode="json") for name, model in home.settings.contenders.models.items()}
-    inputs |= {"contenders.models": digest(models)} if models else {}
     rules = home.settings.decision
     inputs |= {"decision": digest(rules.model_dump(mode="json"))} if rules != DecisionConfig() else {}
     curves = home.index("curve", "classifier")
     inputs |= {"curve": curves[-1].hash} if curves else {}
     inputs |= opinion_inputs(home)
-    inputs |= _run_inputs(home)
+    inputs |= _run_inputs(home) | _told_inputs(home)
     inputs |= out_of_date_now(home)
     tuned = home.index("contender", "tuned")
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
     return inputs
+
+
+def decision_changed(home: Home, made: Derived) -> str:
+    """What has changed since a decision was made, or nothing. An earlier release kept less of it."""
+    now = decision_inputs(home)
+    if LOOKS not in made.inputs:
+        now = {name: value for name, value in now.items() if name not in _told_inputs(home)}
+    return " and ".join(name for name in dict.fromkeys((*made.inputs, *now)) if made.inputs.get(name) != now.get(name))
+
+
+def _told_inputs(home: Home) -> dict[str, str]:
+    """What a decision and its dossier tell of beside the records."""
+    settings, split = home.settings, home.latest("split", "split", Split)
+    models = {name: model.model_dump(mode="json") for name, model in settings.contenders.models.items()}
+    looks = looks_at_test(home, split[0]) if split else []
+    return {
+        LOOKS: digest([[e.at, e.detail] for e in looks]),
+        "guards passed": digest(overrides(home)),
+        "examples": digest(sorted(e.id for e in home.examples())),
+        "documents": digest(sorted(d.id for d in home.documents())),
+        "settings of evaluation": digest(settings.evaluation.model_dump(mode="json")),
+        "contenders.models": digest(models),
+    }
 
 
 def _run_inputs(home: Home) -> dict[str, str]:

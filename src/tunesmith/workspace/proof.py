@@ -18,9 +18,10 @@ from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
+from tunesmith.core.store.erasing import ERASED
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answered import ANSWERS, answers_hash
-from tunesmith.workspace.evaluate import Evaluation, novel_rows
+from tunesmith.workspace.evaluate import RESAMPLING, Evaluation, novel_rows, resampling
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.own_metrics import load_own_metrics, own_metrics_changed
@@ -93,10 +94,14 @@ def prove_records(home: Home, proof: Proof, entries: Iterable[tuple[str, str]]) 
         except OSError:
             proof.unproved.append(f"What {kind} {name} says: its file {path.relative_to(home.root)} is gone.")
             continue
-        if (found := digest_bytes(content)) != name:
-            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, found)
-        else:
+        if (found := digest_bytes(content)) == name:
             whole += 1
+        elif ERASED.encode() in content:
+            proof.unproved.append(
+                f"What {kind} {name} says: what quoted an erased example is taken out of {path.relative_to(home.root)}."
+            )
+        else:
+            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, found)
     if whole:
         proof.proved.append(f"{whole} records are as they were written")
 
@@ -153,7 +158,10 @@ def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: De
     _answers_unchanged(proof, entry, evaluation, given)
     if scored:
         proof.proved.append(f"the figures of {len(given)} contenders follow from {scored:,} saved answers")
-    _compared_again(home, proof, evaluation, given, examples, of_all)
+    if entry.inputs.get(RESAMPLING, now := resampling(home)) == now:
+        _compared_again(home, proof, evaluation, given, examples, of_all)
+    elif evaluation.comparisons:
+        proof.unproved.append("The comparisons: `evaluation.resamples` or `evaluation.seed` changed since.")
     _looks(home, proof, evaluation, entry, split)
 
 
