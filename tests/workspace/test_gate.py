@@ -18,6 +18,7 @@ from tests.workspace.answered import again, answered, answered_desk, finished_ru
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.splits import Split
 from tunesmith.models.parity import Parity
 from tunesmith.workspace.export import Export
 
@@ -107,6 +108,40 @@ def test_small_steps_down_are_held_against_what_was_shipped_and_not_against_one_
     retrained(desk, "third", lambda n: n % 2 == 0 or n in (7, 19, 21, 23, 25, 27))
     status, found = decide(again(desk), "--gate", "--against", "previous")
     assert (status, found["against"]["was"], found["against"]["now"]) == (1, "tuned:first", "tuned:third")
+
+
+def test_losses_too_small_to_be_shown_from_one_to_the_next_are_found_once_they_add_up(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.4})
+    desk = again(desk)
+    desk.decide()
+    wrong = {7}
+    for step, more in enumerate([{1, 3, 5}, {9, 11, 13}, {15, 17, 19}], start=2):
+        wrong |= more
+        retrained(desk, f"run{step}", lambda n, wrong=frozenset(wrong): n % 2 == 0 or n not in wrong)
+        status, found = decide(again(desk), "--gate", "--against", "previous")
+        assert found["recommendation"] == "ship:tuned"
+        if status:
+            break
+    held = found["against"]
+    # no step loses more than three rows of 29 to the one before, which is never shown
+    assert (status, held["worse"], held["was"]) == (1, True, "tuned:first")
+    assert step > 2 and len(held["comparisons"]) == step - 1
+    assert held["comparison"]["p_holm"] >= held["comparison"]["p_value"]
+    assert held["comparisons"][0]["losses"] == 3
+
+
+def test_answers_of_its_own_that_are_gone_are_said(desk):
+    desk.decide()
+    retrained(desk, "second", lambda n: n != 8)
+    mine = desk.home.index("contender", "tuned")[-1].hash
+    row = desk.home.latest("split", "split", Split)[0].test[0]
+    with desk.home.store.writing() as connection:
+        from sqlalchemy import text
+
+        connection.execute(text("DELETE FROM answers WHERE contender = :c AND example = :e"), {"c": mine, "e": row})
+    refused = typed("-C", desk.home.root, "decide", "--against", "previous")
+    assert refused.status == 2
+    assert "1 of the 29 answers of tuned:second to the test examples are gone" in refused.err
 
 
 def test_a_model_that_is_not_shown_to_be_worse_passes_and_is_told_what_would_not_be_seen(desk):
