@@ -294,6 +294,9 @@ def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
             pytest.fail("the search for few_shot found nothing better, so the rest shows nothing")
         write_settings(folder, contenders={"best": BEST | {"counts": [1, 2]}, "few_shot": {"count": 3}})
         assert "contenders.few_shot changed since few_shot was chosen" in baselines()["because"]
+        decision = run(folder, "decide")
+        assert (decision["recommendation"], decision["rule"]) == ("too_early", "stale")
+        assert "few_shot changed since few_shot was chosen (`tunesmith baseline --best few_shot`)" in decision["next"]
         ended = typed("-C", folder, "baseline", "few_shot")
         assert "as tunesmith.yaml has it again" in ended.err
         home = Workspace(folder).home

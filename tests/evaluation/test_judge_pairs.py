@@ -177,7 +177,7 @@ def test_a_judge_of_pairs_that_does_well_may_choose_between_these_two_in_either_
     ("made", "reason"),
     [
         (None, "judge calibrate --ratings"),
-        (calibration(table(first_first=90, second_second=10)), "in only 10 pairs that have a verdict people prefer prompt"),
+        (calibration(table(first_first=90, second_second=10)), "in only 10 pairs that have a verdict"),
         (calibration(table(first_first=50, second_first=50)), "uninformative"),
         (calibration(table(first_first=30, first_second=20, second_second=30, second_first=20)), "its kappa is 0.20"),
         (calibration([*table(first_first=45, second_second=45), *(pair(200 + n, "first", None) for n in range(10))]),

@@ -13,6 +13,7 @@ from tunesmith import Workspace
 from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
+from tunesmith.models.opening import model_hash
 
 __all__ = ["again", "answered", "answered_desk", "finished_run"]
 
@@ -39,14 +40,22 @@ def again(desk: Workspace) -> Workspace:
 
 
 def answered(
-    desk: Workspace, name: str, right: Callable[[int], bool], *, run: str | None = None, tokens: int = 3
-) -> str:
-    """Freeze a contender of that name, right on the rows whose number in each side ``right`` says; its hash."""
+    desk: Workspace, name: str, right: Callable[[int], bool], *, run: str | None = None, tokens: int = 3,
+    model: str | None = None, address: str | None = None, instructions: str = "",
+) -> str:  # fmt: skip
+    """Freeze a contender of that name, right on the rows whose number in each side ``right`` says; its hash.
+
+    Args:
+        model: What it is said to ask at ``address``, by default that of `model.base_url`; nobody need answer there.
+    """
     entry = desk.home.index("contender", "constant")[-1]
     kind = name.partition("+")[0].partition(":")[0]
     settings = {"voice": name, "tokens": tokens} | ({"run": run} if run else {})
-    record = replace(desk.home.load(entry, Contender), name=name, kind=kind, settings=settings)
-    desk.home.save("contender", name, record, entry.inputs)
+    address = address or desk.home.settings.model.base_url
+    inputs = entry.inputs | ({"model": model_hash(model, base_url=address)} if model else {})
+    record = replace(desk.home.load(entry, Contender), name=name, kind=kind, settings=settings, model=model)
+    record = replace(record, instructions=instructions or record.instructions)
+    desk.home.save("contender", name, record, inputs)
     truth = {e.id: e.completion for e in desk.home.examples()}
     answers = []
     split = desk.home.latest("split", "split", Split)[0]

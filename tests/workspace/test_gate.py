@@ -18,6 +18,7 @@ from tests.workspace.answered import again, answered, answered_desk, finished_ru
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.splits import Split
 from tunesmith.models.parity import Parity
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.export import Export
@@ -108,6 +109,40 @@ def test_small_steps_down_are_held_against_what_was_shipped_and_not_against_one_
     retrained(desk, "third", lambda n: n % 2 == 0 or n in (7, 19, 21, 23, 25, 27))
     status, found = decide(again(desk), "--gate", "--against", "previous")
     assert (status, found["against"]["was"], found["against"]["now"]) == (1, "tuned:first", "tuned:third")
+
+
+def test_losses_too_small_to_be_shown_from_one_to_the_next_are_found_once_they_add_up(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.4})
+    desk = again(desk)
+    desk.decide()
+    wrong = {7}
+    for step, more in enumerate([{1, 3, 5}, {9, 11, 13}, {15, 17, 19}], start=2):
+        wrong |= more
+        retrained(desk, f"run{step}", lambda n, wrong=frozenset(wrong): n % 2 == 0 or n not in wrong)
+        status, found = decide(again(desk), "--gate", "--against", "previous")
+        assert found["recommendation"] == "ship:tuned"
+        if status:
+            break
+    held = found["against"]
+    # no step loses more than three rows of 29 to the one before, which is never shown
+    assert (status, held["worse"], held["was"]) == (1, True, "tuned:first")
+    assert step > 2 and len(held["comparisons"]) == step - 1
+    assert held["comparison"]["p_holm"] >= held["comparison"]["p_value"]
+    assert held["comparisons"][0]["losses"] == 3
+
+
+def test_answers_of_its_own_that_are_gone_are_said(desk):
+    desk.decide()
+    retrained(desk, "second", lambda n: n != 8)
+    mine = desk.home.index("contender", "tuned")[-1].hash
+    row = desk.home.latest("split", "split", Split)[0].test[0]
+    with desk.home.store.writing() as connection:
+        from sqlalchemy import text
+
+        connection.execute(text("DELETE FROM answers WHERE contender = :c AND example = :e"), {"c": mine, "e": row})
+    refused = typed("-C", desk.home.root, "decide", "--against", "previous")
+    assert refused.status == 2
+    assert "1 of the 29 answers of tuned:second to the test examples are gone" in refused.err
 
 
 def test_a_model_that_is_not_shown_to_be_worse_passes_and_is_told_what_would_not_be_seen(desk):
@@ -217,6 +252,46 @@ def test_settings_shape_the_decision_and_make_it_stale(desk):
     status, found = decide(again(desk), "--gate")
     assert (status, found["recommendation"]) == (1, "too_early")
     assert "`tunesmith export first --to adapter`" in found["next"]
+
+
+def test_prices_and_bar_are_those_of_today_and_not_those_of_the_evaluation(desk):
+    limit = {"most_usd_per_thousand": 0.01}
+    write_settings(desk.home.root, decision=limit)
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"], found["next"][:30]) == (1, "held_back", "Set the prices under `costs` (")
+    # 0.2 seconds an answer: a thousand take 200 seconds
+    write_settings(desk.home.root, decision=limit, costs={"machine_usd_per_hour": 0.09})
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["recommendation"]) == (0, "ship:tuned")
+    write_settings(desk.home.root, decision=limit, costs={"machine_usd_per_hour": 3.6})
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"]) == (1, "beyond")
+    assert "a thousand answers cost $0.20, where at most $0.01 is allowed" in found["because"][0]
+    again(desk).report()
+    proved = typed("-C", desk.home.root, "report", "--verify", "--json")
+    assert (proved.status, proved.json["problems"]) == (0, [])
+
+
+def test_how_many_examples_would_show_it_goes_by_the_bar_of_today(desk):
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.85})
+    assert any("it would take about" in line for line in decide(again(desk))[1]["because"])
+    again(desk).report()
+    assert typed("-C", desk.home.root, "report", "--verify").status == 0
+
+
+def test_the_price_of_another_model_makes_the_decision_stale(tmp_path):
+    models = {"large": {"base": "m", "base_url": "http://127.0.0.1:9/v1", "usd_per_million_input_tokens": 1.0,
+                        "usd_per_million_output_tokens": 1.0}}  # fmt: skip
+    desk = answered_desk(tmp_path, contenders={"models": models}, decision={"most_usd_per_thousand": 0.05})
+    answered(desk, "prompt:large", lambda n: n != 7, model="m", address="http://127.0.0.1:9/v1")
+    desk.evaluate(on="test")
+    assert decide(desk, "--gate")[0] == 0
+    models["large"]["usd_per_million_input_tokens"] = 10.0
+    write_settings(desk.home.root, contenders={"models": models})
+    assert {s.name: s.state for s in again(desk).status()}["decision"] == "stale"
+    status, found = decide(again(desk), "--gate")
+    assert (status, found["rule"]) == (1, "tune")
+    assert "(prompt:large would, but is beyond them)" in found["because"][0]
 
 
 def test_documents_that_nobody_looked_up_come_before_tuning(tmp_path):

@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.workspace.answered import again, answered, answered_desk, finished_run
+from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
 from tunesmith.workspace.evaluate import Evaluation
@@ -264,3 +265,57 @@ def test_a_page_that_another_release_wrote_is_proved_but_for_its_layout(desk):
     (line,) = told["unproved"]
     assert "Tunesmith 0.0.9 wrote it" in line
     assert any("still give the same recommendation" in line for line in told["proved"])
+
+
+def test_a_look_after_the_dossier_leaves_it_unproved_and_is_no_difference(desk):
+    assert typed("-C", desk.home.root, "errors", "--on", "test").status == 0
+    status, found = verify(again(desk))
+    assert (status, found["differences"]) == (1, [])
+    assert len(found["unproved"]) == 1
+    assert "looks at test changed since. Write it anew with `tunesmith report`" in found["unproved"][0]
+    again(desk).report()
+    assert verify(again(desk))[0] == 0
+
+
+def test_a_guard_that_was_passed_is_told_by_the_next_dossier(desk):
+    assert typed("-C", desk.home.root, "errors", "--on", "test", "--anyway").status == 0
+    assert typed("-C", desk.home.root, "errors", "--on", "test", "--anyway").status == 0
+    desk.home.store.write_ledger("override", {"verb": "split", "flag": "--anyway", "passed": ["a guard"]})
+    assert {s.name: s.state for s in again(desk).status()}["decision"] == "stale"
+    page = Path(again(desk).report().dossier).read_text("utf-8")
+    assert "tunesmith split --anyway" in page.partition('<section class="why"')[2]
+    assert verify(again(desk))[0] == 0
+
+
+def test_documents_after_the_dossier_are_no_difference(desk, tmp_path):
+    (tmp_path / "policy.md").write_text("# Returns\n\nThirty days, with the receipt.\n")
+    desk.add(tmp_path / "policy.md", as_="document")
+    status, found = verify(again(desk))
+    assert (status, found["differences"]) == (1, [])
+    assert any("documents changed since" in line for line in found["unproved"])
+
+
+def test_other_settings_of_the_evaluation_are_no_difference(desk):
+    write_settings(desk.home.root, bar={"metric": "macro_f1", "value": 0.5}, evaluation={"resamples": 1500})
+    desk = again(desk)
+    desk.evaluate(on="test")
+    desk.report()
+    assert verify(desk)[0] == 0
+    write_settings(desk.home.root, evaluation={"resamples": 1000, "seed": 4})
+    status, found = verify(again(desk))
+    assert (status, found["differences"]) == (1, [])
+    assert any("settings of evaluation changed since" in line for line in found["unproved"])
+    assert any("`evaluation.resamples` or `evaluation.seed` changed since" in line for line in found["unproved"])
+    again(desk).report()  # measured with the ones, decided with the others
+    assert verify(again(desk))[1]["differences"] == []
+
+
+def test_a_record_that_quoted_an_erased_row_is_unproved_and_no_difference(desk):
+    row = next(e for e in desk.home.examples() if len(e.prompt.split()) > 5)
+    quoting = answered(desk, "few_shot", lambda n: n % 2 == 0, instructions=f"Name the topic. {row.prompt} is one.")
+    desk.evaluate(on="test")
+    desk.report()
+    assert f"contender/{quoting}.json" in desk.erase(row.id, by="anna").records
+    found = verify(again(desk))[1]
+    assert places(found, "record") == []
+    assert any(f"What contender {quoting} says: what quoted an erased" in line for line in found["unproved"])

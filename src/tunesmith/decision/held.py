@@ -13,6 +13,9 @@ from tunesmith.decision.words import listed, number, usd
 __all__ = ["Held", "beyond_limits", "preferences_of", "unproved"]
 
 
+PRICES = "Set the prices under `costs` (or `contenders.models`) in tunesmith.yaml, then decide again."
+
+
 class Held(NamedTuple):
     kind: Literal["limit", "forgot", "unproved"]
     text: str
@@ -31,7 +34,7 @@ def beyond_limits(contender: ContenderFacts, facts: Facts, rules: DecisionConfig
             "limit",
             f"a thousand answers cost {usd(price)}, where at most {usd(most)} is allowed",
             "Try a smaller base model or shorter prompts.",
-            (f"{place}.usd_per_thousand", "settings#decision.most_usd_per_thousand"),
+            ("settings#costs", place, "settings#decision.most_usd_per_thousand"),
         )
     took, longest = contender.latency_seconds, rules.most_latency_seconds
     if took is not None and longest is not None and took > longest:
@@ -60,15 +63,18 @@ def unproved(contender: ContenderFacts, facts: Facts, rules: DecisionConfig) -> 
         yield from _forgotten(contender, facts, rules)
         yield from _parity(contender, rules)
         yield from _preference(contender, facts, rules)
-    for value, limit, setting, what in (
-        (contender.usd_per_thousand, rules.most_usd_per_thousand, "most_usd_per_thousand", "what it costs"),
-        (contender.latency_seconds, rules.most_latency_seconds, "most_latency_seconds", "how long an answer takes"),
-    ):
+    for value, limit, setting, what, mend in (
+        (contender.usd_per_thousand, rules.most_usd_per_thousand, "most_usd_per_thousand", "what it costs", PRICES),
+        (
+            contender.latency_seconds, rules.most_latency_seconds, "most_latency_seconds", "how long an answer takes",
+            "Answer anew with `tunesmith evaluate`, then decide again.",
+        ),
+    ):  # fmt: skip
         if value is None and limit is not None:
             yield Held(
                 "unproved",
                 f"{what} is not known, and decision.{setting} sets a limit",
-                "Set the prices under `costs` in tunesmith.yaml, or answer anew with `tunesmith evaluate`.",
+                mend,
                 (f"evaluation#contenders.{contender.name}", f"settings#decision.{setting}"),
             )
 

@@ -2,7 +2,7 @@
 
 | rule | the facts | recommendation |
 |---|---|---|
-| `stale` | what was measured is no longer what there is: examples, task or tuned model changed since | `too_early` |
+| `stale` | what was measured is no longer what there is: examples, task or a contender changed since | `too_early` |
 | `unsound` | the split is not certified, `check` found errors, or the data is known to be faulty | `mend_data` |
 | `ship` | a contender meets the bar within the limits: the cheapest, the simplest among equals | `ship:NAME` |
 | `ship` | the same, but measured on validation only | `too_early` |
@@ -362,7 +362,7 @@ def _cheapest(case: Case) -> tuple[ContenderFacts, Because | None]:
     if len(fit) == 1:
         return fit[0], None
     prices = {c.name: c.usd_per_thousand for c in fit if c.usd_per_thousand is not None}
-    see = tuple(f"evaluation#contenders.{c.name}.usd_per_thousand" for c in fit)
+    see = ("settings#costs", *(f"evaluation#contenders.{c.name}" for c in fit))
     if len(prices) < len(fit):
         unknown = listed([c.name for c in fit if c.name not in prices])
         return fit[0], Because(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 from tunesmith.core.choices import Choice, Proposal
@@ -71,9 +71,11 @@ def choice_of(home: Home, record: Contender) -> Choice | None:
     return choice if same and record.inputs.get("split") == choice.inputs.get("split") else None
 
 
-def outdated(home: Home, answering: Answering, metric: str) -> Iterator[str]:
-    """What has changed since, for each contender that is what a search chose."""
+def outdated(home: Home, answering: Answering, metric: str, among: Container[str] | None = None) -> Iterator[str]:
+    """What has changed since, for each contender (of those ``among``) that is what a search chose."""
     for name in dict.fromkeys(entry.name for entry in home.index("choice")):
+        if among is not None and name not in among:
+            continue
         current = home.latest("contender", name, Contender)
         if current is None or choice_of(home, current[0]) is None:
             continue

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.decisions import Decision, Reach
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison, Estimate
-from tunesmith.core.examples import Example
 from tunesmith.core.runs import Run
+from tunesmith.core.splits import Split
+from tunesmith.core.store import Derived
 from tunesmith.decision import decide as judge
 from tunesmith.decision.config import DecisionConfig
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
@@ -24,14 +23,18 @@ from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
-from tunesmith.workspace.made_under import asking_now, settings_changed, training_now
+from tunesmith.workspace.looks import looks_at_test
+from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
-from tunesmith.workspace.own_metrics import make_known, own_metrics_changed
+from tunesmith.workspace.out_of_date import out_of_date, out_of_date_now
+from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
+from tunesmith.workspace.scoring import examples_to_show
 from tunesmith.workspace.sources import export_entries, handed_on, sources
-from tunesmith.workspace.split import inputs as split_inputs
 
-__all__ = ["decide", "decision_inputs", "judged_now", "overrides"]
+__all__ = ["decide", "decision_changed", "decision_inputs", "judged_now", "overrides"]
+
+LOOKS = "looks at test"
 
 
 def decide(home: Home) -> Decision:
@@ -66,11 +69,35 @@ def decision_inputs(home: Home) -> dict[str, str]:
     curves = home.index("curve", "classifier")
     inputs |= {"curve": curves[-1].hash} if curves else {}
     inputs |= opinion_inputs(home)
-    inputs |= _run_inputs(home)
+    inputs |= _run_inputs(home) | _told_inputs(home)
+    inputs |= out_of_date_now(home)
     tuned = home.index("contender", "tuned")
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
     return inputs
+
+
+def decision_changed(home: Home, made: Derived) -> str:
+    """What has changed since a decision was made, or nothing. An earlier release kept less of it."""
+    now = decision_inputs(home)
+    if LOOKS not in made.inputs:
+        now = {name: value for name, value in now.items() if name not in _told_inputs(home)}
+    return " and ".join(name for name in dict.fromkeys((*made.inputs, *now)) if made.inputs.get(name) != now.get(name))
+
+
+def _told_inputs(home: Home) -> dict[str, str]:
+    """What a decision and its dossier tell of beside the records."""
+    settings, split = home.settings, home.latest("split", "split", Split)
+    models = {name: model.model_dump(mode="json") for name, model in settings.contenders.models.items()}
+    looks = looks_at_test(home, split[0]) if split else []
+    return {
+        LOOKS: digest([[e.at, e.detail] for e in looks]),
+        "guards passed": digest(overrides(home)),
+        "examples": digest(sorted(e.id for e in home.examples())),
+        "documents": digest(sorted(d.id for d in home.documents())),
+        "settings of evaluation": digest(settings.evaluation.model_dump(mode="json")),
+        "contenders.models": digest(models),
+    }
 
 
 def _run_inputs(home: Home) -> dict[str, str]:
@@ -105,7 +132,7 @@ def _facts(home: Home) -> Facts:
     verdicts = judged(home, evaluation)
     graded = pass_rates(home, verdicts)
     contenders = tuple(
-        _contender(home, name, evaluation, runs, graded.get(name, {}))
+        _contender(home, name, evaluation, runs, graded.get(name, {}), sheets[name].usd_per_thousand)
         for name, c in evaluation.contenders.items()
         if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
     )
@@ -125,7 +152,7 @@ def _facts(home: Home) -> Facts:
         checked=checked is not None,
         errors=checked[0].errors if checked else 0,
         warnings=sum(f.severity == "warning" for f in checked[0].findings) if checked else 0,
-        stale=tuple(_stale(home, examples, answering, evaluation)),
+        stale=tuple(out_of_date(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
         evaluation_warnings=evaluation.warnings,
@@ -154,7 +181,12 @@ def _bar(home: Home) -> Bar | None:
 
 
 def _contender(
-    home: Home, name: str, evaluation: Evaluation, runs: dict[str, Run], graded: dict[str, Estimate]
+    home: Home,
+    name: str,
+    evaluation: Evaluation,
+    runs: dict[str, Run],
+    graded: dict[str, Estimate],
+    usd_per_thousand: float | None,
 ) -> ContenderFacts:
     c = evaluation.contenders[name]
     run = runs.get(c.run or "")
@@ -162,10 +194,10 @@ def _contender(
         name=name,
         kind=c.kind,
         metrics=c.metrics | graded,
-        usd_per_thousand=c.usd_per_thousand,
+        usd_per_thousand=usd_per_thousand,
         latency_seconds=c.latency_seconds,
         failed=c.failed,
-        examples_to_show=c.examples_to_show,
+        examples_to_show=examples_to_show(home, c.metrics),
         run=c.run,
         forgetting=current_forgetting(home, run) if run else None,
         exports=handed_on(home, run) if run else (),
@@ -220,27 +252,6 @@ def _newest_tuned(home: Home, answering: Answering) -> str | None:
     if found is None or changed_since(found[1], answering.made_from(found[1])):
         return None
     return str(found[0].settings["run"])
-
-
-def _stale(home: Home, examples: list[Example], answering: Answering, evaluation: Evaluation) -> Iterator[str]:
-    """What has changed since the split was frozen, or since the tuned model was made or measured."""
-    entry = home.index("split", "split")[-1]
-    if changed := changed_since(entry, split_inputs(home, examples, by_time="times" in entry.inputs)):
-        yield f"The {changed} changed since the split was frozen. Run `tunesmith split`, then evaluate again."
-    again = "`tunesmith evaluate --on test`" if evaluation.side == "test" else "`tunesmith evaluate`"
-    if own_metrics_changed(home, evaluation.own_metrics):
-        yield f"Your own metrics changed since it was measured. Run {again}, then decide again."
-    scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
-    if scored is None or tuned is None:
-        return
-    record, entry = tuned
-    if changed := changed_since(entry, training_now(home, entry)):
-        yield f"{changed} changed since the model was tuned. Run `tunesmith tune`, then evaluate again."
-        return
-    changed = changed_since(entry, asking_now(home, entry))
-    if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
-        what = changed or "How the tuned model is asked"
-        yield f"{what} changed since it was measured. Run {again}, then decide again."
 
 
 def overrides(home: Home) -> tuple[str, ...]:

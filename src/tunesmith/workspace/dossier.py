@@ -38,7 +38,7 @@ from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.opinions import judged, pass_rates, rated
-from tunesmith.workspace.scoring import ContenderScore
+from tunesmith.workspace.scoring import ContenderScore, examples_to_show
 from tunesmith.workspace.search import search_of
 
 __all__ = ["gather"]
@@ -56,6 +56,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
     evaluation, split = newest_evaluation(home), current_split(home)
     examples = {e.id: e for e in home.examples()}
     run, graded = _run(home, evaluation), pass_rates(home, judged(home, evaluation))
+    sheets = cost(home).contenders
     return DossierMaterial(
         title=home.task.name,
         task=home.task,
@@ -64,10 +65,13 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         examples=evaluation.examples,
         date=date,
         better=dict(evaluation.better),
-        contenders=tuple(_contender(home, n, c, graded.get(n, {})) for n, c in evaluation.contenders.items()),
+        contenders=tuple(
+            _contender(home, n, c, graded.get(n, {}), sheets[n].usd_per_thousand)
+            for n, c in evaluation.contenders.items()
+        ),
         comparisons=evaluation.comparisons,
         duels=_duels(home, evaluation, examples),
-        costs=tuple(cost(home).contenders.values()),
+        costs=tuple(sheets.values()),
         prices=home.settings.costs.model_dump(),
         data=_data(home, split, examples),
         split=_split(split, examples),
@@ -95,7 +99,9 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
     )
 
 
-def _contender(home: Home, name: str, scored: ContenderScore, graded: dict[str, Estimate]) -> ContenderPart:
+def _contender(
+    home: Home, name: str, scored: ContenderScore, graded: dict[str, Estimate], usd_per_thousand: float | None
+) -> ContenderPart:
     record = _record(home, scored)
     settings: dict[str, Any] = dict(record.settings) if record else {}
     settings.pop("completion", None)
@@ -117,12 +123,12 @@ def _contender(home: Home, name: str, scored: ContenderScore, graded: dict[str, 
         prompt_tokens=scored.prompt_tokens,
         completion_tokens=scored.completion_tokens,
         latency_seconds=scored.latency_seconds,
-        usd_per_thousand=scored.usd_per_thousand,
+        usd_per_thousand=usd_per_thousand,
         unreadable=scored.unreadable,
         failed=scored.failed,
         too_long=scored.too_long,
         truncated=scored.truncated,
-        examples_to_show=scored.examples_to_show,
+        examples_to_show=examples_to_show(home, scored.metrics),
         confusion=scored.confusion,
     )
 

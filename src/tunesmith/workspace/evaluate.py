@@ -28,7 +28,9 @@ from tunesmith.workspace.prepared import named_contenders, prepared
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures, ways
 
-__all__ = ["Evaluation", "certified", "evaluate", "newest", "novel_rows", "rows_of"]
+__all__ = ["RESAMPLING", "Evaluation", "certified", "evaluate", "newest", "novel_rows", "resampling", "rows_of"]
+
+RESAMPLING = "resampling"
 
 
 class Evaluation(Record, frozen=True, kw_only=True):
@@ -220,8 +222,15 @@ def _in_order(records: Mapping[str, Contender]) -> list[str]:
     return sorted(records, key=lambda n: (COMPLEXITY.index(records[n].kind), n))
 
 
+def resampling(home: Home) -> str:
+    """Names the settings that comparisons are drawn by."""
+    settings = home.settings.evaluation
+    return digest([settings.resamples, settings.seed])
+
+
 def _inputs(home: Home, split: Split, made: Evaluation) -> dict[str, str]:
     return {
+        RESAMPLING: resampling(home),
         "task": home.task.hash,
         "split": split.hash,
         "contenders": digest(sorted(c.contender for c in made.contenders.values())),

@@ -18,9 +18,10 @@ from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
+from tunesmith.core.store.erasing import ERASED
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answered import ANSWERS, answers_hash
-from tunesmith.workspace.evaluate import Evaluation, novel_rows
+from tunesmith.workspace.evaluate import RESAMPLING, Evaluation, novel_rows, resampling
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.own_metrics import load_own_metrics, own_metrics_changed
@@ -32,9 +33,8 @@ __all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_sp
 FROM_ANSWERS = ("metrics", "novel", "unreadable", "failed", "too_long", "truncated", "per_class", "confusion",
                 "reliability", "edge_cases", "correct", "latency_seconds", "mean_seconds", "prompt_tokens",
                 "completion_tokens", "usd")  # fmt: skip
-"""What of a contender's figures is worked out from its answers alone."""
-FROM_SETTINGS = ("usd_per_thousand", "examples_to_show")
-"""What rests on prices and on the bar too."""
+"""What of a contender's figures is worked out from its answers alone. What rests on prices or on the bar too is worked
+out anew for a decision, and proved with that."""
 CERTIFIED = ("certified", "groups", "clusters", "largest_cluster", "shared_groups", "max_similarity_across")
 MOST_TOLD = 20
 
@@ -94,10 +94,14 @@ def prove_records(home: Home, proof: Proof, entries: Iterable[tuple[str, str]]) 
         except OSError:
             proof.unproved.append(f"What {kind} {name} says: its file {path.relative_to(home.root)} is gone.")
             continue
-        if (found := digest_bytes(content)) != name:
-            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, found)
-        else:
+        if (found := digest_bytes(content)) == name:
             whole += 1
+        elif ERASED.encode() in content:
+            proof.unproved.append(
+                f"What {kind} {name} says: what quoted an erased example is taken out of {path.relative_to(home.root)}."
+            )
+        else:
+            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, found)
     if whole:
         proof.proved.append(f"{whole} records are as they were written")
 
@@ -120,14 +124,8 @@ def prove_split(home: Home, proof: Proof, split: Split) -> None:
         proof.proved.append("the split is certified again from the examples alone")
 
 
-def prove_evaluation(
-    home: Home, proof: Proof, evaluation: Evaluation, entry: Derived, split: Split, *, settled: bool
-) -> None:
-    """Score the saved answers again, and count the looks at the test set.
-
-    Args:
-        settled: Bar and prices are those that the figures were worked out with.
-    """
+def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: Derived, split: Split) -> None:
+    """Score the saved answers again, and count the looks at the test set."""
     if entry.inputs.get("task") != home.task.hash:
         proof.unproved.append("All scores: the task changed since they were measured.")
         return
@@ -155,13 +153,15 @@ def prove_evaluation(
             continue
         record = home.load(records[told.contender], Contender)
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
-        fields = FROM_ANSWERS + (FROM_SETTINGS if settled else ())
-        if proof.agree("evaluation", name, _figures(told, fields), _figures(again, fields), of_all=of_all):
+        if proof.agree("evaluation", name, _figures(told), _figures(again), of_all=of_all):
             scored += len(rows)
     _answers_unchanged(proof, entry, evaluation, given)
     if scored:
         proof.proved.append(f"the figures of {len(given)} contenders follow from {scored:,} saved answers")
-    _compared_again(home, proof, evaluation, given, examples, of_all)
+    if entry.inputs.get(RESAMPLING, now := resampling(home)) == now:
+        _compared_again(home, proof, evaluation, given, examples, of_all)
+    elif evaluation.comparisons:
+        proof.unproved.append("The comparisons: `evaluation.resamples` or `evaluation.seed` changed since.")
     _looks(home, proof, evaluation, entry, split)
 
 
@@ -191,8 +191,8 @@ def _read_again(home: Home, proof: Proof, name: str, answers: Mapping[str, Answe
             proof.differs("answers", f"what {name} said to example {example} reads otherwise", answer.fields, fields)
 
 
-def _figures(told: ContenderScore, fields: Sequence[str]) -> dict[str, Any]:
-    return {field: getattr(told, field) for field in fields}
+def _figures(told: ContenderScore) -> dict[str, Any]:
+    return {field: getattr(told, field) for field in FROM_ANSWERS}
 
 
 def _answers_unchanged(

@@ -1,16 +1,23 @@
-"""`decide --against`: is what would be shipped now shown to be worse than what an earlier decision shipped?
+"""`decide --against`: is what would be shipped now shown to be worse than what earlier decisions shipped?
 
-Both answered the same test rows; their saved answers are compared, and no model is asked. What was shown to be worse is
-written into the ledger: later models are not held against it, so that no series of small losses passes.
+All answered the same test rows; their saved answers are compared, and no model is asked. What was shown to be worse is
+written into the ledger: later models are not held against it. All others are, so that no series of small losses passes.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from tunesmith.core.contenders import Answer
 from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison
+from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
+from tunesmith.core.statistics import holm
 from tunesmith.core.store import Derived
 from tunesmith.decision.words import SIGNIFICANT, gain_line, number
 from tunesmith.evaluation.comparison import compare
@@ -42,8 +49,21 @@ class Regression(Record, frozen=True, kw_only=True):
     comparison: Comparison | None = None
     """``now`` minus ``was`` on the bar's metric."""
     worse: bool
-    """Shown to be worse: the paired 95 % interval lies below zero and p is at most 0.05."""
+    """Shown to be worse: the paired 95 % interval lies below zero and p, Holm-corrected, is at most 0.05."""
     because: str
+    comparisons: tuple[Comparison, ...] = ()
+    """With all that it is held against, the newest first."""
+
+
+class _Shipped(NamedTuple):
+    entry: Derived
+    """The decision."""
+    name: str
+    scored: ContenderScore
+
+    @property
+    def named(self) -> str:
+        return _named(self.name, self.scored)
 
 
 def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regression:
@@ -51,44 +71,64 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
 
     Args:
         against: The hash of an earlier decision, or its beginning; ``previous`` is the newest that shipped something
-            else which was not shown to be worse in its turn.
+            else which was not shown to be worse in its turn, and every one before it whose contender answered the rows.
 
     Raises:
-        TunesmithError: There is no such decision, it shipped nothing, or its contender has not answered these rows;
-            or the metric is an own one that is not trusted.
+        TunesmithError: There is no such decision, it shipped nothing, a contender has not answered these rows, or the
+            metric is an own one that is not trusted.
     """
     evaluation = newest_evaluation(home)
     metric = decision.quality_bar["metric"]
     name = _now(decision, evaluation)
     mine = evaluation.contenders[name]
-    found = _earlier(home, against, mine.contender)
-    if found is None:
+    now, found = _named(name, mine), _earlier(home, against, mine.contender)
+    if not found:
         because = "No earlier decision shipped anything else, so nothing is lost."
-        return Regression(now=_named(name, mine), worse=False, because=because)
-    entry, theirs_name, theirs = found
-    told = Regression(
-        decision=entry.hash, at=entry.at, was=_named(theirs_name, theirs), now=_named(name, mine), worse=False,
-        because="",
-    )  # fmt: skip
-    if theirs.contender == mine.contender:
-        return _with(told, None, f"{told.now} is what was shipped before.")
+        return Regression(now=now, worse=False, because=because)
+    if found[0].scored.contender == mine.contender:
+        return _told(now, found[0], None, f"{now} is what was shipped before.")
     rows = [e for e in home.examples() if e.id in mine.correct]
-    ours, before = home.store.answers(mine.contender), home.store.answers(theirs.contender)
-    _ask_answered(told, theirs, [e.id for e in rows], before, evaluation.side)
+    ours = home.store.answers(mine.contender)
+    if silent := sum(e.id not in ours for e in rows):
+        raise TunesmithError(
+            f"{silent} of the {len(rows)} answers of {now} to the {evaluation.side} examples are gone, so it cannot be "
+            "compared.",
+            f"let it answer them with `tunesmith evaluate {now.partition('+')[0]} --on {evaluation.side}`, then decide "
+            "again",
+        )
+    pairs = list(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
+    corrected = holm([pair.p_value for _, pair in pairs]) if len(pairs) > 1 else [None]
+    pairs = [(theirs, replace(pair, p_holm=p)) for (theirs, pair), p in zip(pairs, corrected, strict=True)]
+    theirs, pair = next((held for held in pairs if _is_loss(held[1])), pairs[0])
+    told = _told(now, theirs, pair, _in_words(pair))
+    if told.worse and mine.contender not in _refused(home):
+        detail = {"contender": mine.contender, "than": theirs.scored.contender, "decision": theirs.entry.hash}
+        home.store.write_ledger(WORSE, detail)
+    return replace(told, comparisons=tuple(held[1] for held in pairs))
+
+
+def _pairs(
+    home: Home, found: list[_Shipped], rows: list[Example], mine: tuple[str, dict[str, Answer]], metric: str, side: str
+) -> Iterator[tuple[_Shipped, Comparison]]:
+    """What is to be shipped minus each of those shipped before; the first must be comparable, others are left out."""
+    now, ours = mine
     settings = home.settings.evaluation
     make_known(home, metric)
-    try:
-        pair = compare(
-            home.task, rows, [ours[e.id] for e in rows], [before[e.id] for e in rows], metric,
-            names=(told.now, told.was or ""), resamples=settings.resamples, seed=settings.seed,
-        )  # fmt: skip
-    except NothingToMeasure as nothing:
-        problem = f"{told.now} and {told.was} cannot be compared: {nothing.problem}"
-        raise TunesmithError(problem, nothing.mend) from nothing
-    held = _with(told, pair, _in_words(pair))
-    if held.worse and mine.contender not in _refused(home):
-        home.store.write_ledger(WORSE, {"contender": mine.contender, "than": theirs.contender, "decision": entry.hash})
-    return held
+    for place, theirs in enumerate(found):
+        before = home.store.answers(theirs.scored.contender)
+        try:
+            _ask_answered(theirs, [e.id for e in rows], before, side)
+            yield theirs, compare(
+                home.task, rows, [ours[e.id] for e in rows], [before[e.id] for e in rows], metric,
+                names=(now, theirs.named), resamples=settings.resamples, seed=settings.seed,
+            )  # fmt: skip
+        except NothingToMeasure as nothing:
+            if not place:
+                problem = f"{now} and {theirs.named} cannot be compared: {nothing.problem}"
+                raise TunesmithError(problem, nothing.mend) from nothing
+        except TunesmithError:
+            if not place:
+                raise
 
 
 def _refused(home: Home) -> set[str]:
@@ -108,13 +148,17 @@ def _named(name: str, scored: ContenderScore) -> str:
     return f"tuned:{scored.run}" if scored.run and name == "tuned" else name
 
 
-def _earlier(home: Home, against: str, record: str) -> tuple[Derived, str, ContenderScore] | None:
-    """The earlier decision, with the name and the scores of what it shipped."""
+def _earlier(home: Home, against: str, record: str) -> list[_Shipped]:
+    """Earlier decisions, the newest first, with what each shipped; a contender once."""
     entries = list({e.hash: e for e in home.index("decision", "decision")}.values())
     if against == PREVIOUS:
+        shipped = [found for e in entries if (found := _shipped(home, e)) is not None]
         out = _refused(home) | {record}
-        shipped = ((e, found) for e in reversed(entries) if (found := _shipped(home, e)) is not None)
-        return next(((e, *found) for e, found in shipped if found[1].contender not in out), None)
+        kept = (found for found in reversed(shipped) if found.scored.contender not in out)
+        once: dict[str, _Shipped] = {}
+        for found in kept:
+            once.setdefault(found.scored.contender, found)
+        return list(once.values())
     named = [e for e in entries if against and e.hash.startswith(against)]
     if len(named) != 1:
         there = ", ".join(f"{e.hash} ({e.at[:10]})" for e in entries[-5:])
@@ -128,10 +172,10 @@ def _earlier(home: Home, against: str, record: str) -> tuple[Derived, str, Conte
         raise TunesmithError(
             f"Decision {named[0].hash} shipped nothing: it said {was}.", "name one that said ship:NAME, or `previous`"
         )
-    return (named[0], *found)
+    return [found]
 
 
-def _shipped(home: Home, entry: Derived) -> tuple[str, ContenderScore] | None:
+def _shipped(home: Home, entry: Derived) -> _Shipped | None:
     decision = home.load(entry, Decision)
     if not decision.recommendation.startswith(SHIP):
         return None
@@ -140,32 +184,35 @@ def _shipped(home: Home, entry: Derived) -> tuple[str, ContenderScore] | None:
     side = str(decision.quality_bar.get("side", "test"))
     found = next((e for e in home.index("evaluation", side) if e.hash == wanted), None)
     scored = home.load(found, Evaluation).contenders.get(name) if found else None
-    return (name, scored) if scored else None
+    return _Shipped(entry, name, scored) if scored else None
 
 
-def _ask_answered(
-    told: Regression, theirs: ContenderScore, rows: list[str], answers: dict[str, Answer], side: str
-) -> None:
+def _ask_answered(theirs: _Shipped, rows: list[str], answers: dict[str, Answer], side: str) -> None:
     missing = [row for row in rows if row not in answers]
     if missing:
-        name = f"tuned:{theirs.run}" if theirs.run else (told.was or "").partition("+")[0]
+        name = f"tuned:{theirs.scored.run}" if theirs.scored.run else theirs.named.partition("+")[0]
         raise TunesmithError(
-            f"{told.was}, which decision {told.decision} shipped, has not answered {len(missing)} of the {len(rows)} "
-            f"{side} examples, so it cannot be compared.",
+            f"{theirs.named}, which decision {theirs.entry.hash} shipped, has not answered {len(missing)} of the "
+            f"{len(rows)} {side} examples, so it cannot be compared.",
             f"let it answer them with `tunesmith evaluate {name} --on {side}`, then decide again",
         )
 
 
-def _with(told: Regression, pair: Comparison | None, because: str) -> Regression:
-    worse = pair is not None and pair.high < 0 and pair.p_value <= SIGNIFICANT
+def _told(now: str, theirs: _Shipped, pair: Comparison | None, because: str) -> Regression:
     return Regression(
-        decision=told.decision, at=told.at, was=told.was, now=told.now, comparison=pair, worse=worse, because=because
-    )
+        decision=theirs.entry.hash, at=theirs.entry.at, was=theirs.named, now=now, comparison=pair,
+        worse=pair is not None and _is_loss(pair), because=because,
+    )  # fmt: skip
+
+
+def _is_loss(pair: Comparison) -> bool:
+    p = pair.p_holm if pair.p_holm is not None else pair.p_value
+    return pair.high < 0 and p <= SIGNIFICANT
 
 
 def _in_words(pair: Comparison) -> str:
     line = gain_line(pair).rpartition(": ")[0]
-    if pair.high < 0 and pair.p_value <= SIGNIFICANT:
+    if _is_loss(pair):
         return f"{line}: it is shown to be worse."
     least = f"; a loss below {number(pair.least_seen)} would hardly be seen" if pair.least_seen is not None else ""
     return f"{line}: it is not shown to be worse{least}."

@@ -19,7 +19,7 @@ from tunesmith.evaluation.scores import score
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 
-__all__ = ["ContenderScore", "contender_score", "measured_metrics", "signatures", "usage", "ways"]
+__all__ = ["ContenderScore", "contender_score", "examples_to_show", "measured_metrics", "signatures", "usage", "ways"]
 
 
 class ContenderScore(Record, frozen=True, kw_only=True):
@@ -80,7 +80,6 @@ def contender_score(
         novel: Of the examples those that are scored apart too; None where that is all of them.
     """
     there = [answers[e.id] for e in examples]
-    bar = home.settings.bar
     scores = score(home.task, examples, there, metrics=metrics, novel=novel)
     figures, prices = at_its_prices(home, usage(record, there))
     return ContenderScore(
@@ -105,10 +104,16 @@ def contender_score(
         reliability=scores.reliability,
         edge_cases=scores.edge_cases,
         correct=scores.correct,
-        examples_to_show=verdict(scores.metrics[bar.metric], bar.value, bar.metric).examples_needed
-        if bar and bar.metric in scores.metrics
-        else None,
+        examples_to_show=examples_to_show(home, scores.metrics),
     )
+
+
+def examples_to_show(home: Home, metrics: Mapping[str, Estimate]) -> int | None:
+    """Examples it would take to show that the bar is met, as it is set now; None where more would not show it."""
+    bar = home.settings.bar
+    if bar is None or bar.metric not in metrics:
+        return None
+    return verdict(metrics[bar.metric], bar.value, bar.metric).examples_needed
 
 
 def measured_metrics(home: Home) -> tuple[str, ...]:

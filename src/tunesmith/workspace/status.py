@@ -18,7 +18,7 @@ from tunesmith.workspace import split as splitting
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import outdated
-from tunesmith.workspace.decide import decision_inputs
+from tunesmith.workspace.decide import decision_changed
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
@@ -208,7 +208,7 @@ class _Walk:
         found = self.home.latest("decision", "decision", Decision)
         if found is None:
             return "ready", "not decided yet"
-        if changed := changed_since(found[1], decision_inputs(self.home)):
+        if changed := decision_changed(self.home, found[1]):
             return "stale", f"{changed} changed since"
         return "done", found[0].recommendation
 

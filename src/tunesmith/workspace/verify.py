@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from tunesmith import __version__
 from tunesmith.core.codec import digest_bytes
 from tunesmith.core.decisions import Decision
@@ -12,7 +14,7 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.decision.dossier import render
 from tunesmith.decision.dossier.differences import differing
-from tunesmith.workspace.decide import decision_inputs, judged_now
+from tunesmith.workspace.decide import decision_changed, judged_now
 from tunesmith.workspace.dossier import gather
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
@@ -101,14 +103,6 @@ def _decision(home: Home, proof: Proof, entry: Derived) -> tuple[Decision, Deriv
         return None
 
 
-def _inputs_now(home: Home) -> dict[str, str]:
-    """What the decision would be made from; nothing where a record that says so cannot be read."""
-    try:
-        return decision_inputs(home)
-    except TunesmithError:
-        return {}
-
-
 def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decision, Derived]) -> None:
     """The records that the decision names, the scores, the split and the ledger."""
     decision, made = found
@@ -124,9 +118,7 @@ def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decisi
         return
     prove_split(home, proof, split[0])
     if evaluation is not None:
-        now = _inputs_now(home)
-        settled = all(made.inputs.get(name) == now.get(name) for name in ("bar", "costs"))
-        prove_evaluation(home, proof, *evaluation, split[0], settled=settled)
+        prove_evaluation(home, proof, *evaluation, split[0])
 
 
 def _evaluation(home: Home, proof: Proof, made: Derived, side: str) -> tuple[Evaluation, Derived] | None:
@@ -149,15 +141,14 @@ def _prove_page(
     """Decide again, and write the page again, from the records as they are now."""
     decision, made = found
     try:
-        now = _inputs_now(home)
-        if changed := _changed(made.inputs, now):
+        if changed := _changed(home, made):
             _compare_with_written(home, proof, written, page, intact)
             proof.unproved.append(
                 f"The decision, the costs and the page as a whole: {changed} changed since. Write it anew with "
                 "`tunesmith report`."
             )
             return
-        again = judged_now(home)
+        again = replace(judged_now(home), inputs=decision.inputs)
         if written.version != __version__:
             _other_release(proof, written, decision, again)
             _compare_with_written(home, proof, written, page, intact)
@@ -176,8 +167,12 @@ def _prove_page(
         _compare(proof, page if page is not None else rendered, rendered, "the records say")
 
 
-def _changed(then: dict[str, str], now: dict[str, str]) -> str:
-    return " and ".join(name for name in dict.fromkeys((*then, *now)) if then.get(name) != now.get(name))
+def _changed(home: Home, made: Derived) -> str:
+    """What the decision would be made from otherwise now; all where a record that says so cannot be read."""
+    try:
+        return decision_changed(home, made)
+    except TunesmithError:
+        return " and ".join(made.inputs)
 
 
 def _other_release(proof: Proof, written: Report, decision: Decision, again: Decision) -> None:

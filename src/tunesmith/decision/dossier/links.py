@@ -49,6 +49,7 @@ OF_PART = (
     ("ledger", "looks"),
     ("warnings", "cautions"),
     ("usd_per_thousand", "costs"),
+    ("costs", "costs"),
     ("latency_seconds", "tried"),
     ("documents", "data"),
 )
