@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 from tests.cli.driving import tunesmith, typed
-from tests.models.fake_server import FakeServer, says
+from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -338,3 +338,11 @@ def test_a_metric_that_exits_or_prints_gets_no_number_and_spoils_no_output(desk)
     assert "leaves raised SystemExit" in found["unmeasured"]["leaves"]
     assert found["metrics"]["talks"]["value"] == 1
     assert "hello" in ended.err
+
+
+def test_why_answers_failed_is_told(desk):
+    with FakeServer(lambda *_: refusal(400, "no such model")) as server:
+        write_settings(desk, model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False})
+        ended = typed("-C", desk, "baseline", "prompt")
+        assert "failed, most often: 400: no such model" in ended.out
+        assert "nothing fails" not in typed("-C", desk, "errors", "prompt").out

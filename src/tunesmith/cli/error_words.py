@@ -79,7 +79,7 @@ def _row(one: Slice) -> tuple[str, ...]:
 
 
 def _kinds(report: ErrorReport) -> Iterator[str]:
-    if not report.failures:
+    if not report.failures and not report.unmeasured:
         yield "nothing fails"
     if not report.kinds:
         return

@@ -41,6 +41,9 @@ def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | N
             )
         )
     lines = [plain_table(rows), f"bar: {bar.metric} {bar.value:g}" if bar else "no bar is set"]
+    lines += [
+        f"{name}: {c.failed} failed, most often: {c.failure[:200]}" for name, c in contenders.items() if c.failure
+    ]
     long = ", ".join(f"{name} {c.too_long}" for name, c in contenders.items() if c.too_long)
     cut = ", ".join(f"{name} {c.truncated}" for name, c in contenders.items() if c.truncated)
     lines += [f"prompts too long for the model, counted as failed: {long}"] if long else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.core.contenders import Answer, Contender
@@ -47,6 +48,8 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """Answers that a program cannot read; they count as wrong."""
     failed: int = 0
     """Answers lost to errors; they have no score."""
+    failure: str | None = None
+    """What most of those were lost to, in the words of whatever failed."""
     too_long: int = 0
     """Of the failed ones those whose prompt was longer than the model takes."""
     truncated: int = 0
@@ -96,6 +99,7 @@ def contender_score(
         usd=figures.usd,
         unreadable=scores.unreadable,
         failed=scores.failed,
+        failure=_commonest(a.problem for a in there if a.finish_reason == "error"),
         too_long=scores.too_long,
         truncated=scores.truncated,
         per_class=scores.per_class,
@@ -114,6 +118,10 @@ def examples_to_show(home: Home, metrics: Mapping[str, Estimate]) -> int | None:
     if bar is None or bar.metric not in metrics:
         return None
     return verdict(metrics[bar.metric], bar.value, bar.metric).examples_needed
+
+
+def _commonest(problems: Iterable[str | None]) -> str | None:
+    return next((problem for problem, _ in Counter(filter(None, problems)).most_common(1)), None)
 
 
 def measured_metrics(home: Home) -> tuple[str, ...]:
