@@ -156,17 +156,17 @@ def _held_back(case: Case) -> Outcome | None:
 def _untried(case: Case) -> Outcome | None:
     if not case.prompted:
         kinds, side = " ".join(case.untried or PROMPTED), case.facts.side
-        measure = f"tunesmith evaluate{' --on test' if side == 'test' else ''}"
+        measure = _measured_on(case)
         if case.rules.before_tuning:
             lead = (
                 f"{listed(list(case.untried or case.rules.before_tuning))} must be measured before tuning is advised "
                 f"or a tuned model is shipped (decision.before_tuning). Run `tunesmith baseline {kinds}`, then "
-                f"`{measure}`."
+                f"{measure}."
             )
         else:
             lead = (
                 f"No plain way to use a model was measured on {side} yet, and those come before tuning. Run "
-                f"`tunesmith baseline {kinds}`, then `{measure}`."
+                f"`tunesmith baseline {kinds}`, then {measure}."
             )
         see = ("evaluation#contenders", "settings#decision.before_tuning")
         return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith baseline {kinds}`.")
@@ -181,6 +181,11 @@ def _untried(case: Case) -> Outcome | None:
     return None
 
 
+def _measured_on(case: Case) -> str:
+    """What measures on the side that is decided on."""
+    return "`tunesmith evaluate --on test`" if case.facts.side == "test" else "`tunesmith evaluate`"
+
+
 def _retrieve(case: Case) -> Outcome | None:
     """Documents wait to be used: that comes before tuning."""
     if case.tuned or not case.facts.documents or any(c.kind == "retrieval" for c in case.simpler):
@@ -188,8 +193,7 @@ def _retrieve(case: Case) -> Outcome | None:
     lead = (
         f"{_none_meets(case)}, and {_counted(case.facts.documents, 'document')} "
         f"{'is' if case.facts.documents == 1 else 'are'} there that no contender was shown: to look up what they say "
-        "takes minutes and comes before tuning. Run `tunesmith baseline retrieval`, then "
-        f"`tunesmith evaluate{' --on test' if case.facts.side == 'test' else ''}`."
+        f"takes minutes and comes before tuning. Run `tunesmith baseline retrieval`, then {_measured_on(case)}."
     )
     see = ("store#documents", "evaluation#contenders")
     return Outcome("add_retrieval", [Because(lead, see)], "Run `tunesmith baseline retrieval`.")

@@ -18,7 +18,7 @@ from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
-from tunesmith.workspace.cost import cost, newest_evaluation
+from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
@@ -41,8 +41,14 @@ def decide(home: Home) -> Decision:
     """Judge the newest evaluation (test before validation) and keep the decision.
 
     Raises:
-        TunesmithError: Nothing was evaluated, or the bar is on an own metric that is to be computed and is not trusted.
+        TunesmithError: Nothing was evaluated, a record that it rests on was changed by hand, or the bar is on an own
+            metric that is to be computed and is not trusted.
     """
+    evaluation, entry = evaluation_entry(home)
+    measured = {scored.contender for scored in evaluation.contenders.values()}
+    contenders = [e for e in home.index("contender") if e.hash in measured]
+    for resting_on in (entry, *home.index("split", "split")[-1:], *contenders):
+        home.intact(resting_on)
     decision = judged_now(home)
     home.save("decision", "decision", decision, decision.inputs)
     return decision
@@ -61,7 +67,9 @@ def decision_inputs(home: Home) -> dict[str, str]:
     }
     for kind, name in (("split", "split"), ("check", "check"), ("evaluation", "test"), ("evaluation", "validation")):
         found = home.index(kind, name)
-        inputs[f"{kind} {name}" if kind != name else kind] = found[-1].hash if found else ""
+        counts = newest(home, "test" if name == "test" else "validation") if kind == "evaluation" else None
+        hashed = counts[1].hash if counts else found[-1].hash if found else ""
+        inputs[f"{kind} {name}" if kind != name else kind] = hashed
     allowed = home.settings.forgetting.most_items_lost
     inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
     rules = home.settings.decision

@@ -92,15 +92,10 @@ class Home:
         return (self.load(found[-1], form), found[-1]) if found else None
 
     def load(self, entry: Derived, form: type[R]) -> R:
-        """The record, as it was saved or as an erasure left it.
-
-        Raises:
-            TunesmithError: It is gone, cannot be read, or was changed by something else.
-        """
+        """The record. Raises TunesmithError where it is gone or cannot be read."""
         path = self._path(entry.kind, entry.hash)
         try:
-            content = path.read_bytes()
-            record = codec.decode(content, form)
+            return codec.decode(path.read_bytes(), form)
         except FileNotFoundError:
             raise TunesmithError(
                 f"{path} is gone, though the store says that it was made.",
@@ -110,12 +105,21 @@ class Home:
             raise TunesmithError(
                 f"{path} cannot be read: {error}", "restore it from a copy, or upgrade Tunesmith if it is newer"
             ) from error
+
+    def intact(self, entry: Derived) -> None:
+        """See that the record is the one that was saved, or what an erasure left of it.
+
+        Raises:
+            TunesmithError: It was changed by something else, or is gone.
+        """
+        path = self._path(entry.kind, entry.hash)
+        content = path.read_bytes() if path.is_file() else b""
         if codec.digest_bytes(content) != entry.hash and REDACTED not in content:
             raise TunesmithError(
                 f"{path} is not what was saved under that name: it was changed by hand or damaged.",
-                "restore it from a copy, or make it anew with the verb that `tunesmith status` names",
+                "restore it from a copy, or make it anew with the verb that `tunesmith status` names; "
+                "`tunesmith report --verify` says what differs",
             )
-        return record
 
     def _path(self, kind: str, record_hash: str) -> Path:
         return self.inside / kind / f"{record_hash}.json"

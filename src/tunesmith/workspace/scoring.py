@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.core.contenders import Answer, Contender
+from tunesmith.core.errors import UnknownName
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
@@ -117,6 +118,10 @@ def examples_to_show(home: Home, metrics: Mapping[str, Estimate]) -> int | None:
     bar = home.settings.bar
     if bar is None or bar.metric not in metrics:
         return None
+    try:
+        find(home.task, bar.metric)
+    except UnknownName:  # an own metric, which goes from 0 to 1 as every one of them: its code need not run for that
+        return verdict(metrics[bar.metric], bar.value).examples_needed
     return verdict(metrics[bar.metric], bar.value, bar.metric).examples_needed
 
 
