@@ -138,13 +138,17 @@ def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
     entries = home.index("evaluation", side)
     if not entries:
         return None
-    made = [(home.load(entry, Evaluation), entry) for entry in entries if _alike(entry, entries[-1])]
-    whole = [one for one in made if one[0].sample is None or one[0].sample > one[0].examples]
-    if not whole:
+    made: list[tuple[Evaluation, Derived]] = []
+    for entry in reversed(entries):  # the first whole one ends it, so older ones are read only behind samples
+        if _alike(entry, entries[-1]):
+            made.append((home.load(entry, Evaluation), entry))
+            if made[-1][0].sample is None or made[-1][0].sample > made[-1][0].examples:
+                break
+    else:
         largest = max(one[0].examples for one in made)
         made = [one for one in made if one[0].examples == largest]
-        made = [one for one in made if one[0].seed == made[0][0].seed]
-    found = (whole or made)[-1]
+        made = [next(one for one in made if one[0].seed == made[-1][0].seed)]
+    found = made[-1]
     scores = found[0].contenders
     ordered = {n: scores[n] for n in sorted(scores, key=lambda n: (COMPLEXITY.index(scores[n].kind), n))}
     return msgspec.structs.replace(found[0], contenders=ordered), found[1]
