@@ -17,7 +17,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.racing import Race
 
 TOPIC = {text: label for label, texts in MESSAGES.items() for text in texts.splitlines()}
-BEST = {"least_rows": 10, "held_back": 0.4}
+BEST = {"least_rows": 10, "held_back": 0.4, "calls": 300}
 
 
 def obeys(*signs, writes=None):
@@ -32,10 +32,12 @@ def obeys(*signs, writes=None):
     return answer
 
 
-def desk(folder, **settings):
+def desk(folder, shares=("0.4", "0.2"), **settings):
     Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"), prompt="text", completion="topic")
     write_settings(folder / "desk", **({"contenders": {"best": BEST}} | settings))
-    assert typed("-C", folder / "desk", "split", "--validation", "0.4", "--test", "0.2", "--seed", "1").status == 0
+    assert (
+        typed("-C", folder / "desk", "split", "--validation", shares[0], "--test", shares[1], "--seed", "1").status == 0
+    )
     return folder / "desk"
 
 
@@ -80,7 +82,7 @@ def test_the_search_finds_what_helps_and_the_winner_is_the_contender_from_then_o
 def test_no_try_ever_answers_a_test_row(tmp_path):
     with FakeServer(obeys("Labels:")) as server:
         folder = desk(tmp_path, model=at(server))
-        choices = searched(folder)["choices"]
+        choices = searched(folder, "prompt", "few_shot")["choices"]
     home, split = Workspace(folder).home, split_of(folder)
     answered = {e for entry in home.index("try") for e in home.store.answers(entry.hash)}
     assert answered == set(split.validation)
@@ -152,13 +154,43 @@ def test_few_shot_goes_on_from_the_instructions_of_prompt_and_finds_its_number_o
 
     with FakeServer(answer) as server:
         folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [2, 8], "calls": 2000}})
-        choice = searched(folder)["choices"]["few_shot"]
+        choice = searched(folder, "prompt", "few_shot")["choices"]["few_shot"]
         assert any(said.endswith("chosen for prompt, in which rows held back had a say") for said in choice["said"])
         won = choice["tries"][choice["best"] - 1]["proposal"]
         assert won["count"] == 8 and "Labels:" in won["instructions"]
         assert {t["proposal"]["way"] for t in choice["tries"]} == {"cover", "diverse", "hard", "nearest"}
         scores = run(folder, "evaluate", "few_shot")["contenders"]
     assert scores["few_shot"]["metrics"]["accuracy"]["value"] == 1.0
+
+
+def test_retrieval_goes_on_from_the_instructions_of_prompt_and_from_the_search_that_was_chosen(tmp_path):
+    def answer(body, number):
+        """Right with two looked-up examples, under the better instructions."""
+        orders, shown = body["messages"][0]["content"], len(body["messages"]) - 2
+        right = TOPIC[body["messages"][-1]["content"]]
+        return says(right if "Labels:" in orders and shown in (0, 4) else "billing")
+
+    with FakeServer(answer) as server:
+        folder = desk(
+            tmp_path, model=at(server), contenders={"best": BEST | {"counts": [0, 2, 8]}, "retrieval": {"documents": 0}}
+        )
+        way = run(folder, "retrieval", "--choose")["best_settings"]
+        choice = searched(folder, "prompt", "retrieval")["choices"]["retrieval"]
+        hows = [t["proposal"]["how"] for t in choice["tries"]]
+        assert hows == ["as tunesmith.yaml has it", *(f"{n} nearest examples" for n in (3, 2, 8))]
+        won = choice["tries"][choice["best"] - 1]["proposal"]
+        assert won["count"] == 2 and "Labels:" in won["instructions"]
+        scores = run(folder, "evaluate", "retrieval")["contenders"]
+        assert scores["retrieval"]["metrics"]["accuracy"]["value"] == 1.0
+        home = Workspace(folder).home
+        record = home.latest("contender", "retrieval", Contender)[0]
+        assert record.settings.get("search", "dense") == way["search"]
+        assert record.settings["examples"] == 2
+        assert run(folder, "baseline", "retrieval")["contenders"]["retrieval"]["contender"] == record.hash
+        write_settings(folder, contenders={"best": BEST, "retrieval": {"documents": 0, "examples": 1}})
+        ended = typed("-C", folder, "baseline", "retrieval")
+        assert "contenders.retrieval changed since retrieval was chosen" in ended.err
+    assert Workspace(folder).home.latest("contender", "retrieval", Contender)[0].settings["examples"] == 1
 
 
 def test_a_proposer_is_shown_validation_alone_and_its_instructions_race_too(tmp_path):
@@ -283,7 +315,7 @@ def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
 
     with FakeServer(obeys("Labels:")) as server:
         folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"counts": [1, 2]}})
-        searched(folder)
+        searched(folder, "prompt", "few_shot")
         bar = Workspace(folder).home.settings.bar.model_dump(mode="json")
         write_settings(folder, bar=bar | {"metric": "macro_f1"})
         assert baselines()["state"] == "stale"
@@ -320,7 +352,7 @@ def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
     base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
     with FakeServer(obeys("Name", "Label", "one of these")) as server:
         folder = desk(
-            tmp_path, model={"base": str(base), "embedder": "ngrams"},
+            tmp_path, ("0.1", "0.1"), model={"base": str(base), "embedder": "ngrams"},
             costs={"machine_usd_per_hour": 1.0, "requests_per_month": 1000},
             budget={"usd": 1.0},
             contenders={"models": {
@@ -330,9 +362,10 @@ def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
                 "free": {"base": "g", "base_url": server.url, "kinds": ["prompt"]},
             }},
         )  # fmt: skip
-        assert typed("-C", folder, "check").status in (0, 1)
         run(folder, "baseline")
         scores = run(folder, "evaluate", "--on", "test")["contenders"]
+        crossed = run(folder, "evaluate", "prompt:far", "prompt:free", "--cv", "2", "--cv-repeats", "1")["contenders"]
+        assert crossed["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
     kinds = {"prompt", "few_shot", "retrieval"}
     wanted = {f"{k}{m}{t}" for m in ("", ":other", ":far") for k in kinds for t in ("", "+schema")}
     wanted -= {"retrieval:other", "retrieval:other+schema"}

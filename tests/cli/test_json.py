@@ -1,7 +1,7 @@
 """What outside programs rely on: with --json each verb's one object carries these fields, at their default too."""
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import tunesmith, typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -50,10 +50,10 @@ def road(tmp_path_factory):
         "doctor": ("doctor",),
     }
     for verb, arguments in walk.items():
-        made[verb] = tunesmith("-C", desk, *arguments, "--json")
+        made[verb] = typed("-C", desk, *arguments, "--json")
         assert made[verb].status in (0, 1), (verb, made[verb].err)
     tested = next(iter(made["evaluate"].json["contenders"]["constant"]["correct"]))
-    made["show"] = tunesmith("-C", desk, "show", tested, "--json")
+    made["show"] = typed("-C", desk, "show", tested, "--json")
     return {verb: ended.json for verb, ended in made.items()}
 
 

@@ -179,20 +179,32 @@ def test_a_judge_that_is_busy_at_first_is_waited_for(desk, tmp_path):
         (lambda body, number: Said(body=b"<html>", headers={"Content-Type": "text/html"}), "could not be read"),
         (lambda body, number: fair(body, number)._replace(pause_seconds=1.5), "no answer within 0.2 seconds"),
         (lambda body, number: fair(body, number)._replace(cut=True), "did not answer"),
-        (lambda body, number: verdict(True, finish="length"), "cut off"),
         (lambda body, number: says(None, refused="I do not grade"), "refused"),
     ],
 )
-def test_a_judge_that_is_late_or_never_answers_leaves_no_verdict(desk, tmp_path, answer, why):
+def test_a_judge_that_is_late_or_never_answers_ends_it_and_nothing_is_kept(desk, tmp_path, answer, why):
     desk.split()
     desk.baseline(["constant"])
     with FakeServer(answer) as server:
+        reach(desk, server, timeout_seconds=0.2)
+        labels = labelled(desk, tmp_path / "l.jsonl")
+        for ended in (run(desk, "constant", "--sample", "3"), calibrate(desk, labels)):
+            assert ended.status == 3
+            assert "questions for the judge none was answered" in ended.json["error"]["problem"]
+            assert why in ended.json["error"]["problem"]
+    assert desk.home.index("judge_run") == desk.home.index("calibration") == []
+
+
+def test_a_judge_that_says_nothing_to_be_read_leaves_no_verdict(desk, tmp_path):
+    desk.split()
+    desk.baseline(["constant"])
+    with FakeServer(lambda body, number: verdict(True, finish="length")) as server:
         reach(desk, server, timeout_seconds=0.2)
         ended = run(desk, "constant", "--sample", "3", "--gate", "0.1")
     report = ended.json
     judged = report["run"]["contenders"]["constant"]
     assert (ended.status, judged["pass_rates"], judged["unreadable"]) == (1, {}, 3)
-    assert all(why in problem for problem in judged["problems"])
+    assert all("cut off" in problem for problem in judged["problems"])
 
 
 def test_no_server_at_all_is_said_once(desk, tmp_path):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.cli.driving import typed
@@ -103,6 +104,16 @@ def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peop
     assert (found["value"], found["method"], found["labels"]) == (pytest.approx(16 / 24), "prediction_powered", 24)
     assert told["win_gates"][A]["may"]
     assert "as most people would: 0.67 [" in shown
+    write_settings(desk.home.root, bar={"metric": "rouge_l", "value": 0.5})
+    for verb in (("evaluate",), ("decide",)):
+        ended = typed("-C", desk.home.root, *verb)
+        assert ended.status == 0, ended.err
+    page = Path(typed("-C", desk.home.root, "report", "--json").json["dossier"]).read_text("utf-8")
+    assert "Compared by the judge" in page
+    assert f'{A} <span class="soft">over</span> {B}' in page
+    write_settings(desk.home.root, judge={"model": "another"})  # which nobody measured
+    page = Path(typed("-C", desk.home.root, "report", "--json").json["dossier"]).read_text("utf-8")
+    assert "Compared by the judge" not in page
 
 
 def test_on_other_examples_the_win_rate_is_corrected_by_the_judges_errors(desk):

@@ -345,4 +345,7 @@ def test_why_answers_failed_is_told(desk):
         write_settings(desk, model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False})
         ended = typed("-C", desk, "baseline", "prompt")
         assert "failed, most often: 400: no such model" in ended.out
+        assert ended.status == 3
+        assert typed("-C", desk, "evaluate", "prompt", "--json").status == 3
+        assert typed("-C", desk, "evaluate", "constant").status == 0  # what it asks nobody for is measured all the same
         assert "nothing fails" not in typed("-C", desk, "errors", "prompt").out

@@ -161,13 +161,19 @@ def test_the_best_way_becomes_the_contender_and_the_settings_stay(desk, tmp_path
     assert record["settings"]["search"] == "lexical"
     scored = typed("-C", desk, "evaluate", "retrieval", "--json").json["contenders"]["retrieval"]
     assert scored["contender"] == found["chosen"]
-    plain = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
-    assert plain["contender"] != found["chosen"]
+    made_anew = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
+    assert made_anew["contender"] == found["chosen"]
+    assert typed("-C", desk, "retrieval", "--relevant", file, "--json").json["chosen"] is None  # measured again alone
+    made_anew = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
+    assert made_anew["contender"] == found["chosen"]
     said = typed("-C", desk, "status").out
     assert f"searches measured: {found['best']} the best of {found['tries']}" in " ".join(said.split())
     write_settings(desk, contenders={"constrained": False, "retrieval": record["settings"]})
     again = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
     assert again["contender"] == found["chosen"]
+    write_settings(desk, contenders={"constrained": False, "retrieval": {"examples": 0, "candidates": 7}})
+    plain = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
+    assert "search" not in contender(desk, plain["contender"])["settings"]  # other settings: what they say, holds
 
 
 def test_a_search_that_the_settings_name_is_the_one_that_is_served(desk):

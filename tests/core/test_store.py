@@ -1,5 +1,6 @@
 import multiprocessing
 import os
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -139,3 +140,36 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path):
     store = open_store(path)
     assert store.counts() == (40, 0)
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "read"),
+    [
+        ("examples", "record", lambda store: store.examples()),
+        ("answers", "record", lambda store: store.answers("c")),
+        ("ledger", "detail", lambda store: store.ledger()),
+        ("derived", "inputs", lambda store: store.derived("split")),
+    ],
+)
+def test_a_damaged_row_is_named_with_its_table(store, tmp_path, table, column, read):
+    store.add_examples([example("a")])
+    store.save_answers([Answer(contender="c", example="a", text="b")])
+    store.write_ledger("test_look", {"contenders": []})
+    store.save_derived("split", "split", "h", {"task": "t"})
+    read(store)
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute(f"UPDATE {table} SET {column} = '{{\"id\": 3, '")
+    with pytest.raises(TunesmithError, match=f"row of the table '{table}' in the store cannot be read") as error:
+        read(store)
+    assert "restore .tunesmith/store.db from a copy" in error.value.mend
+
+
+def test_a_damaged_file_is_said_to_be_damaged(store, tmp_path):
+    store.add_examples([example(f"message {n} " * 50) for n in range(300)])
+    store.close()
+    path = tmp_path / "store.db"
+    content = bytearray(path.read_bytes())
+    content[8192:] = b"\x55" * (len(content) - 8192)
+    path.write_bytes(content)
+    with pytest.raises(TunesmithError, match=r"damaged|not a database|cannot be opened"):
+        open_store(path).examples()

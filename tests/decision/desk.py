@@ -24,6 +24,7 @@ from tunesmith.decision.dossier import (
     JudgedRow,
     JudgePart,
     Look,
+    PreferredRow,
     Reproduce,
     SplitPart,
     TextPair,
@@ -329,6 +330,7 @@ def desk_material():
         tuning=TuningPart(run=RUN, base_model="smollm2-135m", machine="2 cores, no GPU"),
         judge=JudgePart(
             judged=JUDGED, rows=(JudgedRow(contender="tuned", raw=estimate(0.77, 0.7, 0.83), corrected=CORRECTED),),
+            pairs=(PreferredRow(a="tuned", b="prompt", raw=estimate(0.7, 0.63, 0.76), corrected=CORRECTED),),
             labels=120, kappa=estimate(0.68, 0.55, 0.8, 120), true_positive_rate=estimate(0.91, 0.82, 0.96, 60),
             true_negative_rate=estimate(0.86, 0.75, 0.93, 60), attacks=(1, 50),
         ),

@@ -146,6 +146,15 @@ def test_when_no_simpler_contender_suffices_and_the_data_is_sound_tuning_is_next
     assert "retrieval was not tried" in decision.because[1]
 
 
+def test_what_no_search_made_better_is_named_before_tuning():
+    few_shot = contender("few_shot", 0.5, 0.43, 0.57)
+    told = facts(contender("prompt", 0.5, 0.43, 0.57), few_shot, contender("retrieval", 0.5, 0.43, 0.57), train=400)
+    assert "--best" not in " ".join(decide(replace(told, unsearched=())).because)
+    lines = " ".join(decide(replace(told, unsearched=("few_shot", "retrieval"))).because)
+    assert "few_shot and retrieval are measured as tunesmith.yaml has them" in lines
+    assert "`tunesmith baseline --best few_shot retrieval`" in lines
+
+
 def test_an_interval_that_holds_the_bar_does_not_meet_it():
     decision = decide(facts(contender("prompt", 0.83, 0.77, 0.88, examples_to_show=1200)))
     assert decision.recommendation == "tune"

@@ -180,6 +180,7 @@ def test_opinions_curve_parity_and_cautions_are_told(page):
         "calibrated The judge big-judge may count",
         "tuned 0.77 0.81 0.72 to 0.90 180",
         "turned by orders in answers 1 of 50",
+        "tuned over prompt 0.70 0.81 0.72 to 0.90 180 tuned is preferred",
         "By this curve 0.75 takes about 4,100 train examples; 95 % of refits say 2,900 to more than can be told",
         "run-1 adapter PEFT 2e-06 0.0001 the same",
         "not the same log-probabilities differ by 0.3 nats",

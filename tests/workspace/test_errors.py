@@ -189,6 +189,7 @@ def test_prompts_of_any_script_and_length_are_looked_at(desk):
         "؟؟؟",
         "返品したい" * 40,
         "\U0001f642" * 500,
+        "\u202egnol\u202c\x1b[31m red",
     ]
     path = desk.home.root / "nasty.jsonl"
     draw = random.Random(4)
@@ -204,7 +205,9 @@ def test_prompts_of_any_script_and_length_are_looked_at(desk):
     assert report["same_for_all"]["file"] == "nasty.jsonl"
     assert slices_of(report)["label topic", "billing"]["n"] == len(nasty)
     assert all(cluster["name"] for cluster in report["clusters"])
-    assert typed("-C", desk.home.root, "errors", "classifier").status == 0
+    shown = typed("-C", desk.home.root, "errors", "classifier")
+    assert shown.status == 0
+    assert not [c for c in shown.out if c in "\u200b\u202e\u202c\x1b"]
 
 
 def test_what_was_named_by_words_of_prompts_goes_when_one_is_erased(desk):

@@ -89,6 +89,13 @@ def test_what_cannot_be_cross_validated_is_refused(desk):
     assert "leave out --cv" in ended.err
 
 
+def test_a_plan_goes_with_nothing_that_asks(desk):
+    for more in (("--cv", "3"), ("--sample", "5"), ("--repeat", "1")):
+        ended = typed("-C", desk.home.root, "evaluate", "--plan", "0.1", *more)
+        assert ended.status == 2
+        assert "goes with none of --cv, --sample and --repeat" in ended.err
+
+
 def test_a_plan_says_how_many_examples_show_a_difference(desk):
     ended = typed("-C", desk.home.root, "evaluate", "--plan", "0.05", "--json")
     assert ended.status == 0

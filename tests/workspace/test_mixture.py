@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import tunesmith, typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -68,7 +68,8 @@ def place(template, tmp_path):
 
 
 def told(place, *arguments, cwd=None):
-    ended = tunesmith("-C", place / "desk", *arguments, "--json", cwd=cwd)
+    words = ("-C", place / "desk", *arguments, "--json")
+    ended = typed(*words) if cwd is None else tunesmith(*words, cwd=cwd)
     assert ended.status == 0, ended.err
     return ended.json
 
@@ -222,7 +223,7 @@ def test_a_file_that_cannot_be_used_ends_with_one_message(place, content, says):
     if content is not None:
         path.write_text(content, "utf-8")
     for verb in (("tune", "--plan"), ("tune", "--anyway")):
-        ended = tunesmith("-C", place / "desk", *verb, "--mixture", path)
+        ended = typed("-C", place / "desk", *verb, "--mixture", path)
         assert ended.status == 2, ended.err
         assert "Traceback" not in ended.err
         assert "The mixture cannot be used: " in ended.err
@@ -252,7 +253,7 @@ def test_many_bad_rows_are_listed_in_a_file(place):
     bad = [{"messages": [{"role": "user", "content": f"unanswered {n}"}]} for n in range(14)]
     good = [chat(f"count to {n} in {n + 3} ways") for n in range(4)]
     path = write_rows(place / "mostly_bad.jsonl", [*bad, *good])
-    ended = tunesmith("-C", place / "desk", "tune", "--plan", "--mixture", path)
+    ended = typed("-C", place / "desk", "tune", "--plan", "--mixture", path)
     assert ended.status == 0, ended.err
     line = next(line for line in ended.err.splitlines() if line.startswith("... and 4 more: "))
     assert len(Path(line.partition(": ")[2]).read_text("utf-8").splitlines()) == 14

@@ -279,6 +279,18 @@ def test_a_plan_that_cannot_be_is_refused_with_its_mend(desk):
         assert (ended.status, "no round of ratings" in ended.err) == (2, True)
 
 
+def test_a_rater_is_one_person_whatever_cannot_be_seen_in_the_name(desk):
+    two(desk)
+    desk.rate().plan(SECRET[:2])
+    held = typed("-C", desk.home.root, "rate", "next", "--rater", "Jose\u0301 R", "--json").json["id"]
+    for name in ("Jos\u00e9 R", "\u200bJos\u00e9\u200d  R\ufeff"):
+        assert typed("-C", desk.home.root, "rate", "next", "--rater", name, "--json").json["id"] == held
+    for nobody in ("", " \u200b "):
+        ended = typed("-C", desk.home.root, "rate", "next", "--rater", nobody)
+        assert ended.status == 2
+        assert "--rater NAME" in ended.err
+
+
 def test_an_open_round_with_ratings_is_not_left_by_accident(desk):
     two(desk)
     desk.rate().plan(SECRET[:2])

@@ -69,6 +69,7 @@ def test_what_nobody_touched_is_proved(desk):
     for words in (
         "the page is the one that was written",
         "records are as they were written",
+        "the snapshot holds the 60 examples that were split",
         "the split is certified again from the examples alone",
         "the figures of 3 contenders follow from 87 saved answers",
         "2 comparisons follow from the same answers",
@@ -204,6 +205,45 @@ def test_answers_that_are_gone_leave_the_figures_of_their_contender_unproved(des
     found = verify(desk)[1]
     assert "All figures of prompt: 29 of the 29 answers behind them are gone." in found["unproved"]
     assert any("the figures of 2 contenders follow" in line for line in found["proved"])
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("contender", "All figures of"),
+        ("split", "The scores and that the split does not leak:"),
+        ("report", "That the page is the one that was written:"),
+        ("decision", "The decision and all its figures:"),
+    ],
+)
+def test_a_record_that_is_gone_is_named_and_what_it_proved(desk, kind, says):
+    path, _ = record(desk, kind)
+    path.unlink()
+    status, found = verify(desk)
+    assert (status, found["verified"], found["differences"]) == (1, False, [])
+    assert any(line.startswith(says) for line in found["unproved"]), found["unproved"]
+    assert any(path.name in line for line in found["unproved"]), found["unproved"]
+
+
+def snapshot(desk):
+    (path,) = (desk.home.inside / "snapshots").glob("*.jsonl")
+    return path
+
+
+def test_a_snapshot_that_was_changed_or_is_gone_is_named(desk):
+    lines = snapshot(desk).read_text("utf-8").splitlines(keepends=True)
+    told = json.loads(lines[0])
+    lines[0] = json.dumps(told | {"completion": "another label"}) + "\n"
+    snapshot(desk).write_text("".join(lines), "utf-8")
+    (where,) = places(verify(desk)[1], "snapshot")
+    assert where.endswith(f"do not say what their ids name: {told['id']}")
+    snapshot(desk).write_text("".join(lines[1:]), "utf-8")
+    (where,) = places(verify(desk)[1], "snapshot")
+    assert "holds other examples than were split" in where
+    snapshot(desk).unlink()
+    status, found = verify(desk)
+    assert (status, found["differences"]) == (1, [])
+    assert any(line.startswith("Which examples were split:") for line in found["unproved"])
 
 
 def test_a_page_that_is_gone_is_named(desk):

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tunesmith.cli.plain_text import visible
+
 if TYPE_CHECKING:
     from tunesmith.workspace import Workspace
+    from tunesmith.workspace.scoring import ContenderScore
 
-__all__ = ["Session", "app", "open_workspace", "say", "session", "show"]
+__all__ = ["Session", "app", "end_by", "open_workspace", "say", "session", "show"]
 
 app = typer.Typer(
     name="tunesmith",
@@ -68,11 +72,25 @@ def show(result: Any, text: str) -> None:
 
         sys.stdout.write(encode(complete(result)).decode() + "\n")
     else:
-        sys.stdout.write(text.rstrip("\n") + "\n")
+        sys.stdout.write(visible(text.rstrip("\n")) + "\n")
     sys.stdout.flush()
+
+
+def end_by(contenders: Mapping[str, ContenderScore], asked: Sequence[str] | None) -> None:
+    """End with 3 where nothing at all came from what a contender asks; its scores are missing and the table says why.
+
+    Args:
+        asked: Names of the contenders that count, each with its constrained twin; none: all of them.
+    """
+    from tunesmith.core.errors import ServiceError
+    from tunesmith.core.naming import CONSTRAINED
+
+    named = {name.removesuffix(CONSTRAINED) for name in asked or contenders}
+    if any(scored.lost for name, scored in contenders.items() if name.removesuffix(CONSTRAINED) in named):
+        raise typer.Exit(ServiceError.exit_status)
 
 
 def say(text: str) -> None:
     """A note for people: always on stderr."""
-    sys.stderr.write(text.rstrip("\n") + "\n")
+    sys.stderr.write(visible(text.rstrip("\n")) + "\n")
     sys.stderr.flush()

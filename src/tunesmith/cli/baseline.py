@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tunesmith.cli.app import app, open_workspace, say, show
+from tunesmith.cli.app import app, end_by, open_workspace, say, show
 from tunesmith.cli.progress import progress
 from tunesmith.core.errors import TunesmithError
 
@@ -24,8 +24,8 @@ def baseline(
         bool,
         typer.Option(
             "--best",
-            help="Search for the best instructions (prompt) and shown examples (few_shot) on validation; the winners "
-            "are these contenders from then on.",
+            help="Search on validation for the best instructions (prompt) and shown examples (few_shot, retrieval); "
+            "the winners are these contenders from then on.",
         ),
     ] = False,
     plan: Annotated[bool, typer.Option("--plan", help="With --best: say what it would take; ask nothing.")] = False,
@@ -64,6 +64,7 @@ def baseline(
     for note in report.notes:
         say(note)
     show(report, contender_table(report.contenders, workspace.home.settings.bar))
+    end_by(report.contenders, contenders)
 
 
 def _best(names: list[str], *, plan: bool, **options: Any) -> None:
@@ -78,3 +79,4 @@ def _best(names: list[str], *, plan: bool, **options: Any) -> None:
         return
     lines = [line for choice in report.choices.values() for line in choice_lines(choice)]
     show(report, "\n".join([*lines, contender_table(report.contenders, workspace.home.settings.bar)]))
+    end_by(report.contenders, list(report.choices))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from tunesmith.cli.app import app, open_workspace, show
+from tunesmith.cli.app import app, end_by, open_workspace, show
 from tunesmith.cli.progress import progress
 from tunesmith.core.errors import TunesmithError
 
@@ -46,6 +46,12 @@ def evaluate(
 
     workspace = open_workspace()
     if plan is not None:
+        if cv is not None or sample is not None or repeat:
+            raise TunesmithError(
+                "--plan says how many test examples are needed and asks nothing, so it goes with none of --cv, "
+                "--sample and --repeat.",
+                "leave those out, or leave out --plan",
+            )
         _plan(plan)
         return
     if cv is not None:
@@ -75,6 +81,7 @@ def evaluate(
         lines.append(f"looks at this test set so far: {evaluation.test_looks}")
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
     show(evaluation, "\n".join(lines))
+    end_by(evaluation.contenders, contenders)
 
 
 def _plan(difference: float) -> None:

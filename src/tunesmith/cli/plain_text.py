@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-__all__ = ["shown"]
+__all__ = ["shown", "visible"]
 
 JOINERS = "\u200c\u200d"
 """Join or part letters in Persian, in Indic scripts and in emoji: they are part of the word."""
@@ -25,8 +25,17 @@ def shown(text: str, *, whole: bool = False) -> str:
         return "(empty)"
     cut = "" if whole or len(text) <= LONGEST else f"\n... {len(text) - LONGEST:,} more characters: --whole shows them"
     kept = text if not cut else text[:LONGEST]
-    lines = "".join(map(_visible, kept)).split("\n")
+    lines = visible(kept).split("\n")
     return "\n".join(f"| {line}" for line in lines) + cut
+
+
+def visible(text: str) -> str:
+    """The text with what would be invisible, or would move or colour what stands around it, by its code.
+
+    >>> visible("ship\u202eped\x1b[31m")
+    'ship<U+202E>ped<U+001B>[31m'
+    """
+    return "".join(map(_visible, text))
 
 
 def _visible(character: str) -> str:

@@ -63,7 +63,9 @@ def _lines(report: RetrievalReport) -> list[str]:
     lines.append(report.says)
     settings = ", ".join(f"{key}: {value}" for key, value in report.best_settings.items())
     if report.chosen:
-        lines.append("the contender `retrieval` searches so until `tunesmith baseline` makes it by the settings again")
+        lines.append(
+            "the contender `retrieval` searches so until task, examples, split, embedder or contenders.retrieval change"
+        )
     if report.best != report.present:
         lines.append(f"to search so, write under contenders.retrieval: {settings}")
     return lines

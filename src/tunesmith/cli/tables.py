@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from tunesmith.cli.plain_text import visible
+
 if TYPE_CHECKING:
     from tunesmith.core.estimates import Comparison, Estimate
     from tunesmith.core.forgetting import Forgetting, Loss
@@ -12,7 +14,15 @@ if TYPE_CHECKING:
     from tunesmith.workspace.repeats import Repeated
     from tunesmith.workspace.scoring import ContenderScore
 
-__all__ = ["cell", "comparison_table", "contender_table", "loss_lines", "loss_table", "plain_table", "repeat_table"]
+__all__ = [
+    "cell",
+    "comparison_table",
+    "contender_table",
+    "loss_lines",
+    "loss_table",
+    "plain_table",
+    "repeat_table",
+]
 
 
 def cell(estimate: Estimate | None) -> str:
@@ -114,6 +124,7 @@ def _number(estimate: Estimate | None) -> str:
 
 def plain_table(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows in columns, the first of them the head."""
+    rows = [tuple(map(visible, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:

@@ -44,9 +44,9 @@ class BestConfig(Config):
     least_rows: int = Field(60, ge=2)
     """With fewer validation rows none are held back."""
     counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (0, 2, 4, 8, 16)
-    """How many examples `few_shot` is tried with."""
+    """How many examples `few_shot` and `retrieval` are tried with."""
     ways: tuple[Way, ...] = ("cover", "diverse", "hard", "nearest")
-    """How they are chosen."""
+    """How those of `few_shot` are chosen."""
     proposer: str | None = None
     """A model that writes further instructions: a name under `contenders.models`, or a model on this machine. It is
     shown train and validation rows. Unset: only the built-in rewrites are tried."""
@@ -83,8 +83,9 @@ class RetrievalConfig(Config):
     a sixth; a shorter one stays whole. 180 English words are about what MiniLM reads of a text."""
     search: SearchWith = "dense"
     """How the nearest ones are found. dense: by embeddings; lexical: by the words they share with the message, rare
-    ones first (BM25); hybrid: by both, their two rankings fused. `tunesmith retrieval` measures which is best here. A
-    tuned model that is shown examples or documents searches so too."""
+    ones first (BM25); hybrid: by both, their two rankings fused. `tunesmith retrieval` measures which is best here, and
+    with `--choose` the contender searches so from then on. A tuned model that is shown examples or documents searches
+    as this setting says."""
     rerank: str | None = Field(None, min_length=1)
     """What looks again at the first of those found. maxsim: each token of the message against those of the text, with
     the same embedder; or a folder with a cross-encoder. Unset, nothing does."""

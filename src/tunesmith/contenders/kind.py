@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from tunesmith.contenders.config import ContendersConfig
+from tunesmith.contenders.config import ContendersConfig, RetrievalConfig
 from tunesmith.contenders.known import Known
 from tunesmith.core.choices import Proposal
 from tunesmith.core.contenders import Constraint, Contender, Decoding, Request
@@ -59,6 +59,8 @@ class Context:
     """What `contenders.models` calls the model that is asked; None for the base model."""
     chosen: Callable[[str], Proposal | None] = lambda kind: None
     """By kind: what was chosen on validation in place of what the task and the settings say."""
+    searching: Callable[[], RetrievalConfig] | None = None
+    """How `retrieval` searches, where that was chosen on validation too; None: as ``config`` says."""
 
     @property
     def constraint(self) -> Constraint | None:

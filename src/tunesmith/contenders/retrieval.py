@@ -100,13 +100,14 @@ class Retrieval:
 
     @classmethod
     def make(cls, context: Context) -> Contender:
-        config = context.config.retrieval
-        settings = {"examples": config.examples, "documents": config.documents}
+        config = context.searching() if context.searching else context.config.retrieval
+        chosen = context.chosen("retrieval")
+        settings = {"examples": chosen.count if chosen else config.examples, "documents": config.documents}
         words = chunk_words_for(context.known.documents, config.chunk_words)
         settings |= {"chunk_words": words} if words else {}  # without long documents the record is as it ever was
         way = way_of(config)
         index = index_hash(context, words, way)
-        return record_for("retrieval", context, index=index, settings=settings | way.settings)
+        return record_for("retrieval", context, chosen=chosen, index=index, settings=settings | way.settings)
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example))

@@ -19,8 +19,9 @@ class Proposal(Record, frozen=True, kw_only=True):
 
     instructions: str
     count: int = 0
-    """Examples shown, of `few_shot`."""
+    """Examples shown, of `few_shot` and `retrieval`."""
     way: Way = "cover"
+    """How those of `few_shot` are chosen."""
     how: str = ""
     """Where it comes from, in words."""
 
@@ -56,7 +57,7 @@ class Choice(Record, frozen=True, kw_only=True):
     """All tries at one contender, on validation alone, and the one that it is made of from now on."""
 
     name: str
-    """The contender: `prompt`, `few_shot`, `prompt:MODEL`."""
+    """The contender: `prompt`, `few_shot`, `retrieval`, `prompt:MODEL`."""
     metric: str
     constrained: bool
     """Whether tries answered with decoding constrained to the task."""

@@ -73,14 +73,19 @@ class Example(Record, frozen=True, kw_only=True):
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:
         """An example whose id is made from its content."""
-        identity = [messages, completion, rest.get("group"), rest.get("side")]
-        return cls(id=digest(identity), messages=messages, completion=completion, **rest)
+        named = _name(messages, completion, rest.get("group"), rest.get("side"))
+        return cls(id=named, messages=messages, completion=completion, **rest)
 
     def reworded(self, messages: tuple[Message, ...], completion: str) -> Example:
         """The same row saying something else: another id, all else kept."""
         kept = {name: getattr(self, name) for name in self.__struct_fields__ if name not in _SAID}
         made = Example.make(messages, completion, **kept)
         return replace(made, was=tuple(i for i in (*self.was, self.id) if i != made.id))
+
+    @property
+    def intact(self) -> bool:
+        """Whether the id is that of what it says."""
+        return self.id == _name(self.messages, self.completion, self.group, self.side)
 
     @property
     def said(self) -> str:
@@ -91,6 +96,10 @@ class Example(Record, frozen=True, kw_only=True):
     def prompt(self) -> str:
         """Text of the prompt without system messages: what duplicates and retrieval look at."""
         return "\n".join(m.content for m in self.messages if m.role != "system")
+
+
+def _name(messages: tuple[Message, ...], completion: str, group: str | None, side: Side | None) -> str:
+    return digest([messages, completion, group, side])
 
 
 class Document(Record, frozen=True, kw_only=True):

@@ -175,6 +175,8 @@ class Facts(Record, frozen=True, kw_only=True):
     """Guards that were passed by a flag."""
     documents: int = 0
     """Documents that retrieval may search."""
+    unsearched: tuple[str, ...] = ()
+    """Of the plain ways to use the base model those that no search has made better on this split."""
     retrieval_gain: Comparison | None = None
     """Retrieval against the best of prompt and few_shot, on validation, where choices are made."""
     reach: Reach | None = None

@@ -221,6 +221,15 @@ def _tune(case: Case) -> Outcome | None:
                 ("evaluation#contenders",),
             )
         )
+    if plain := [kind for kind in case.facts.unsearched if kind not in missing]:
+        lines.append(
+            Because(
+                f"{listed(plain)} {'is' if len(plain) == 1 else 'are'} measured as tunesmith.yaml has "
+                f"{'it' if len(plain) == 1 else 'them'}; tuning has to beat the best of them, and `tunesmith baseline "
+                f"--best {' '.join(plain)}` looks for better instructions and examples on validation.",
+                ("evaluation#contenders",),
+            )
+        )
     return Outcome("tune", lines, "Run `tunesmith tune`.")
 
 

@@ -101,7 +101,7 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
             f"too high{most}"
         )
     first, *others = choice.tries
-    if kind_named(choice.name) == "few_shot" and any(
+    if kind_named(choice.name) != "prompt" and any(
         t.proposal.instructions != first.proposal.instructions for t in others
     ):
         say = ", in which rows held back had a say" if choice.held_back else ""

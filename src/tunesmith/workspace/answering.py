@@ -32,7 +32,8 @@ from tunesmith.models.opening import model_folder, model_hash, open_model
 from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, SpendingCap
 from tunesmith.models.template import Template
-from tunesmith.workspace.choices import chosen
+from tunesmith.workspace.answered import answer_of
+from tunesmith.workspace.choices import chosen, chosen_search
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import asked_under, training_now
 from tunesmith.workspace.preferences import ids_there, standing
@@ -128,6 +129,7 @@ class Answering:
             root=self.home.inside,
             named=model,
             chosen=lambda kind: None if known else chosen(self.home, self, contender_name(kind, model)),
+            searching=None if known else partial(chosen_search, self.home, self),
         )
 
     @cached_property
@@ -330,24 +332,8 @@ class Answering:
         """A reply as the task reads it."""
         failed = reply.finish_reason == "error"
         parsed = Parsed(problem=reply.problem) if failed else self.home.task.parse(reply.text)
-        return Answer(
-            contender=record.hash,
-            example=example.id,
-            request=request,
-            template=reply.template,
-            text=reply.text,
-            fields=parsed.fields,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            first_token_seconds=reply.first_token_seconds,
-            seconds=reply.seconds,
-            cached=reply.cached,
-            usd=reply.usd,
-            problem=parsed.problem,
-            too_long=reply.too_long,
-            truncated=reply.truncated,
-        )
+        answer = answer_of(reply, contender=record.hash, example=example.id, request=request, problem=parsed.problem)
+        return replace(answer, fields=parsed.fields)
 
 
 def _without_constraint(record: Contender) -> str:

@@ -13,6 +13,7 @@ from tunesmith.data.readers.options import Say, silent
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import prepare, untuned
 from tunesmith.workspace.choice_plan import ChoicePlan, in_words
+from tunesmith.workspace.choices import SEARCHED
 from tunesmith.workspace.evaluate import evaluate
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
@@ -20,10 +21,7 @@ from tunesmith.workspace.racing import Race
 from tunesmith.workspace.scoring import ContenderScore, measured_metrics
 from tunesmith.workspace.settings import changed
 
-__all__ = ["SEARCHED", "BestReport", "best"]
-
-SEARCHED = ("prompt", "few_shot")
-"""Kinds that are searched, in this order: few_shot goes on from the instructions chosen for prompt."""
+__all__ = ["BestReport", "best"]
 
 
 class BestReport(Record, frozen=True, kw_only=True):
@@ -39,7 +37,7 @@ def best(
     home: Home, names: Sequence[str] = (), *, calls: int | None = None, proposer: str | None = None, plan: bool = False,
     trust_code: bool = False, progress: Progress = quiet, say: Say = silent,
 ) -> BestReport:  # fmt: skip
-    """Search for the best way to ask on validation, for each of ``names`` (prompt and few_shot if none is named).
+    """Search for the best way to ask on validation, for each of ``names`` (default: prompt, few_shot, retrieval).
 
     What it takes is said before anything is asked. Called again with more calls it goes on with the answers that are
     there.

@@ -1,25 +1,77 @@
-"""What `baseline --best` chose, and whether that still holds: the one place that says which way to ask is current."""
+"""What `baseline --best` and `retrieval --choose` chose, and whether it still holds: what says which way is current."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
+from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.core.choices import Choice, Proposal
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.naming import CONSTRAINED, kind_named, model_named
+from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.core.store.erasing import ERASED
 from tunesmith.workspace.home import Home, changed_since
 
 if TYPE_CHECKING:
     from tunesmith.workspace.answering import Answering
 
-__all__ = ["choice_inputs", "choice_of", "chosen", "lapsed", "outdated"]
+__all__ = [
+    "RETRIEVAL",
+    "SEARCHED",
+    "choice_inputs",
+    "choice_of",
+    "chosen",
+    "chosen_search",
+    "lapsed",
+    "outdated",
+    "search_inputs",
+    "searched_under",
+    "unsearched",
+]
 
-BINDING = ("task", "train side", "split", "model", "contenders.few_shot")
+SEARCHED = ("prompt", "few_shot", "retrieval")
+"""Kinds that are searched, in this order: the others go on from the instructions chosen for prompt."""
+RETRIEVAL = "contenders.retrieval"
+BINDING = ("task", "train side", "split", "model", "contenders.few_shot", RETRIEVAL)
 """What a choice was made of: where one of these changes, it no longer applies. The others say how it was made."""
+
+
+class _Found(Record, frozen=True, kw_only=True):
+    """What is read of a measurement of searches: the way that became the contender's, if one did."""
+
+    chosen: str | None = None
+    best_settings: dict[str, str | int] = {}
+
+
+def search_inputs(home: Home, answering: Answering) -> dict[str, str]:
+    """What a measurement of searches rests on, as it is now."""
+    return {
+        "task": home.task.hash,
+        "split": answering.split.hash,
+        "train side": answering.known.hash,
+        "embedder": digest(home.settings.model.embedder),
+    }
+
+
+def chosen_search(home: Home, answering: Answering) -> RetrievalConfig:
+    """`contenders.retrieval`, with the way to search that `retrieval --choose` chose while that was as it is now."""
+    config = home.settings.contenders.retrieval
+    for entry in reversed(home.index("retrieval", "validation")):
+        found = home.load(entry, _Found)
+        if found.chosen is not None:
+            now = search_inputs(home, answering) | {RETRIEVAL: searched_under(config)}
+            update = {"rerank": None, **found.best_settings}
+            return config if changed_since(entry, now) else config.model_copy(update=update)
+    return config
+
+
+def searched_under(config: RetrievalConfig) -> str:
+    """Names the settings of retrieval."""
+    return digest(config.model_dump(mode="json"))
 
 
 def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> dict[str, str]:
@@ -34,6 +86,8 @@ def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> d
     }
     if kind_named(name) == "few_shot":
         inputs["contenders.few_shot"] = digest(settings.few_shot.model_dump(mode="json"))
+    if kind_named(name) == "retrieval":
+        inputs[RETRIEVAL] = searched_under(chosen_search(home, answering))
     return inputs
 
 
@@ -66,7 +120,8 @@ def choice_of(home: Home, record: Contender) -> Choice | None:
     won = next(t for t in choice.tries if t.number == choice.best)
     if record.hash == won.contender:
         return choice
-    said = (record.instructions, record.settings.get("count", 0), record.settings.get("way", "cover"))
+    shown = record.settings.get("examples" if record.kind == "retrieval" else "count", 0)
+    said = (record.instructions, shown, record.settings.get("way", "cover"))
     same = said == (won.proposal.instructions, won.proposal.count, won.proposal.way)
     return choice if same and record.inputs.get("split") == choice.inputs.get("split") else None
 
@@ -84,6 +139,13 @@ def outdated(home: Home, answering: Answering, metric: str, among: Container[str
             now["model"] = ""
         if changed := changed_since(home.index("choice", name)[-1], now):
             yield f"{changed} changed since {name} was chosen (`tunesmith baseline --best {name}`)"
+
+
+def unsearched(home: Home, split: Split, names: Container[str]) -> list[str]:
+    """Of the ways to use the base model that are among ``names``, those that were not searched for on this split."""
+    now = {"task": home.task.hash, "split": split.hash}
+    done = {entry.name for entry in home.index("choice") if not changed_since(entry, now)}
+    return [kind for kind in SEARCHED if kind in names and kind not in done]
 
 
 def _asks_as_named(answering: Answering, record: Contender) -> bool:

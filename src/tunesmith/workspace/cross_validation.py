@@ -19,6 +19,7 @@ from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison, Estimate
 from tunesmith.core.examples import Example
+from tunesmith.core.naming import CONSTRAINED, kind_named, model_named
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import FloatArray, cross_validated_interval, holm, resampled_difference
@@ -28,13 +29,13 @@ from tunesmith.evaluation import score
 from tunesmith.evaluation.metrics import find
 from tunesmith.models.embedder import open_embedder
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.baseline import untuned
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.repeats import watched_metric
 
 __all__ = ["CrossScore", "CrossValidation", "cross_validate"]
 
-UNTUNED = ("constant", "classifier", "prompt", "few_shot", "retrieval")
-TWIN = "+schema"
+ASKING_NOBODY = ("constant", "classifier")
 
 
 class CrossScore(Record, frozen=True, kw_only=True):
@@ -69,23 +70,24 @@ def cross_validate(
     """Train rows and validation rows together, each held out once a repeat.
 
     Args:
-        names: Default: constant and classifier, which ask no model. Others are asked for each row in each repeat, save
-            where they would be asked the very same.
+        names: Default: constant and classifier, which ask no model. Others, of `contenders.models` too, are asked for
+            each row in each repeat, save where they would be asked the very same.
 
     Raises:
         TunesmithError: A contender is tuned or unknown, the split is by time, or there are too few groups.
     """
     if folds < 2 or repeats < 1:
         raise TunesmithError(f"{folds} folds, {repeats} times over, are none.", "ask for two folds or more: `--cv 5`")
-    chosen = tuple(dict.fromkeys(names)) or tuple(n for n in UNTUNED[:2] if n == "constant" or home.task.labels)
+    chosen = tuple(dict.fromkeys(names)) or tuple(n for n in ASKING_NOBODY if n == "constant" or home.task.labels)
+    known = untuned(home).all
     for name in chosen:
-        if name.split(":")[0].removesuffix(TWIN) == "tuned":
+        if kind_named(name) == "tuned":
             raise TunesmithError(
                 f"{name} would have to be tuned anew for each fold.",
                 "leave it out; `tunesmith evaluate` compares it on validation",
             )
-        if name.removesuffix(TWIN) not in UNTUNED:
-            raise UnknownName.among("contender for cross-validation", name, UNTUNED)
+        if name.removesuffix(CONSTRAINED) not in known:
+            raise UnknownName.among("contender for cross-validation", name, known)
     answering, metric = Answering(home), watched_metric(home)
     found = _Found(answering, metric, chosen)
     blocks = 0
@@ -128,8 +130,10 @@ class _Found:
         split = replace(self.answering.split, train=tuple(e.id for e in fold.train))
         known = Known(fold.train, split, self.answering.known.documents)
         for name in self.folds:
-            context = self.answering.context(constrained=name.endswith(TWIN), known=known)
-            answers = self._answers(name.removesuffix(TWIN), context, fold.held_out)
+            context = self.answering.context(
+                constrained=name.endswith(CONSTRAINED), known=known, model=model_named(name)
+            )
+            answers = self._answers(kind_named(name), context, fold.held_out)
             self.folds[name].setdefault(repeat, []).append(self._value(name, fold.held_out, answers))
             self.rounds[name].setdefault(repeat, {}).update({a.example: a for a in answers})
 
@@ -137,7 +141,8 @@ class _Found:
         ready = open_contender(contender_kind[kind].make(context), context)
         if isinstance(ready, Predicting):
             return list(self.answering.predicted(ready, examples))
-        keys = {e.id: (e.id, digest(ready.prepare(e))) for e in examples}
+        model = ready.record.inputs["model"]
+        keys = {e.id: (e.id, digest([model, ready.prepare(e)])) for e in examples}
         missing = [e for e in examples if keys[e.id] not in self._asked]
         for answer in self.answering.unsaved(ready, missing):
             self._asked[keys[answer.example]] = answer

@@ -18,6 +18,7 @@ from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.check import inputs as checking_inputs
+from tunesmith.workspace.choices import unsearched
 from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, newest
@@ -76,6 +77,8 @@ def decision_inputs(home: Home) -> dict[str, str]:
     inputs |= {"decision": digest(rules.model_dump(mode="json"))} if rules != DecisionConfig() else {}
     curves = home.index("curve", "classifier")
     inputs |= {"curve": curves[-1].hash} if curves else {}
+    choices = home.index("choice")
+    inputs |= {"choices": digest(sorted({e.name: e.hash for e in choices}.items()))} if choices else {}
     inputs |= opinion_inputs(home)
     inputs |= _run_inputs(home) | _told_inputs(home)
     inputs |= out_of_date_now(home)
@@ -167,6 +170,7 @@ def _facts(home: Home) -> Facts:
         most_items_lost=home.settings.forgetting.most_items_lost,
         overrides=overrides(home),
         documents=len(home.documents()),
+        unsearched=tuple(unsearched(home, split, [c.name for c in contenders])),
         retrieval_gain=_retrieval_gain(home, contenders),
         reach=reached,
         reach_because=reach_because,

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tunesmith.core.decisions import Decision
 from tunesmith.core.judging import Calibration
 from tunesmith.core.runs import Run
-from tunesmith.decision.dossier import CurvePart, HandedPart, JudgedRow, JudgePart
+from tunesmith.decision.dossier import CurvePart, HandedPart, JudgedRow, JudgePart, PreferredRow
+from tunesmith.evaluation.judge.gate import may_choose
 from tunesmith.workspace.curve import CurveReport
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
+from tunesmith.workspace.judge_pairs import newest_pairs
 from tunesmith.workspace.judge_rates import newest_calibration
-from tunesmith.workspace.opinions import judged
+from tunesmith.workspace.opinions import judged, judged_otherwise
 from tunesmith.workspace.sources import handed_on
 
 __all__ = ["curve_part", "handed_parts", "judge_part"]
@@ -27,15 +31,30 @@ def judge_part(home: Home, evaluation: Evaluation) -> JudgePart | None:
         if told.criterion in by.pass_rates
     )
     found = newest_calibration(home)
-    part = JudgePart(judged=told, rows=rows)
+    part = JudgePart(judged=told, rows=rows, pairs=_preferred(home, run[0], evaluation))
     return part if found is None or found.judge != run[0].judge else _calibrated(part, found)
+
+
+def _preferred(home: Home, run: JudgeRun, evaluation: Evaluation) -> tuple[PreferredRow, ...]:
+    """Win rates of contenders that are decided on, as most people would give them."""
+    if judged_otherwise(home, run, evaluation):
+        return ()
+    calibration, config, rows = newest_pairs(home), home.settings.judge, []
+    for wins in run.wins:
+        pair, corrected = [run.contenders.get(name) for name in (wins.a, wins.b)], run.preferred.get(wins.a)
+        one, other = [judged.contender if judged else "" for judged in pair]
+        measured = {c.contender for c in evaluation.contenders.values()} >= {one, other}
+        if corrected is None or wins.rate is None or not measured:
+            continue
+        if may_choose(run.judge, calibration, config, one, other).may:
+            rows.append(PreferredRow(a=wins.a, b=wins.b, raw=wins.rate, corrected=corrected))
+    return tuple(rows)
 
 
 def _calibrated(part: JudgePart, found: Calibration) -> JudgePart:
     rates = found.criteria.get(part.judged.criterion, found.rates)
-    return JudgePart(
-        judged=part.judged,
-        rows=part.rows,
+    return replace(
+        part,
         labels=rates.labels,
         kappa=rates.kappa,
         true_positive_rate=rates.true_positive_rate,

@@ -6,13 +6,14 @@ twice. A reply that cannot be read is asked for again, and never saved: it is no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Request
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import ServiceError, TunesmithError
 from tunesmith.core.judging import Judge, Verdict
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
@@ -22,6 +23,7 @@ from tunesmith.evaluation.judge.rubric import judge_for
 from tunesmith.models.opening import model_hash
 from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, most_tokens
+from tunesmith.workspace.answered import answer_of
 from tunesmith.workspace.answering import open_at
 from tunesmith.workspace.home import Home
 
@@ -147,11 +149,27 @@ class Panel:
         for _ in range(self.config.tries if left else 0):
             given = self._ask(left, fault, progress)
             found |= given
+            self._answers_at_all(found.values())
             unread = {k: a.problem for k, a in given.items() if a.problem is not None and a.finish_reason != "error"}
             left = {key: again(requests[key], problem or "") for key, problem in unread.items()}
             if not left:
                 break
         return found
+
+    def _answers_at_all(self, found: Collection[Answer]) -> None:
+        """See that something came from the judge's model, now or before.
+
+        Raises:
+            ServiceError: Every question was lost to an error of whatever serves it.
+        """
+        lost = [a.problem or "" for a in found if a.finish_reason == "error" and not a.too_long]
+        if lost and len(lost) == len(found):
+            problem, count = Counter(lost).most_common(1)[0]
+            raise ServiceError(
+                f"Of {len(lost)} questions for the judge none was answered; {count} times {problem}.",
+                "see that the model under `judge` (its base_url and api_key_env too) answers, then run the same "
+                "command again",
+            )
 
     def _ask(
         self, requests: Mapping[str, Request], fault: Callable[[str], str | None], progress: Progress
@@ -180,20 +198,8 @@ class Panel:
             problem = f"it was cut off after {self.judge.max_tokens} tokens (judge.max_tokens)"
         else:
             problem = fault(reply.text)
-        return Answer(
-            contender=self.judge.hash,
-            example=key,
-            request=digest(request.messages),
-            template=reply.template,
-            text=reply.text,
-            finish_reason=reply.finish_reason,
-            prompt_tokens=reply.prompt_tokens,
-            completion_tokens=reply.completion_tokens,
-            seconds=reply.seconds,
-            usd=reply.usd,
-            problem=problem,
-            too_long=reply.too_long,
-        )
+        asked = digest(request.messages)
+        return answer_of(reply, contender=self.judge.hash, example=key, request=asked, problem=problem)
 
     @property
     def _model(self) -> Model:

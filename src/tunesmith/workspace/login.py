@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import unicodedata
 
 from tunesmith.core.errors import TunesmithError
 
@@ -11,8 +12,11 @@ __all__ = ["named"]
 LONGEST = 200
 
 
-def named(by: str | None) -> str:
-    """The name as it was given, else the login name.
+def named(by: str | None, flag: str = "--by") -> str:
+    """The name as it was given, else the login name. What cannot be seen in a name does not make it another.
+
+    Args:
+        flag: Where it is given.
 
     Raises:
         TunesmithError: It is empty or too long, or the system knows no login name.
@@ -21,8 +25,13 @@ def named(by: str | None) -> str:
         try:
             return getpass.getuser()
         except (KeyError, OSError):
-            raise TunesmithError("The system does not say who you are.", "say it with --by NAME") from None
-    name = " ".join(by.split())
+            raise TunesmithError("The system does not say who you are.", f"say it with {flag} NAME") from None
+    name = " ".join("".join(map(_seen, unicodedata.normalize("NFC", by))).split())
     if not 0 < len(name) <= LONGEST:
-        raise TunesmithError(f"A name of {len(name)} characters is none to remember.", "say who you are with --by NAME")
+        raise TunesmithError(f"A name of {len(name)} characters is none to keep.", f"say who you are with {flag} NAME")
     return name
+
+
+def _seen(character: str) -> str:
+    kind = unicodedata.category(character)
+    return " " if kind == "Cc" else "" if kind == "Cf" else character

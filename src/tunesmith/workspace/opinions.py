@@ -18,7 +18,7 @@ from tunesmith.workspace.judge_rates import corrected_by, newest_calibration
 from tunesmith.workspace.judging import Panel
 from tunesmith.workspace.rated import newest_round
 
-__all__ = ["judged", "opinion_inputs", "pass_rate_name", "pass_rates", "rated"]
+__all__ = ["judged", "judged_otherwise", "opinion_inputs", "pass_rate_name", "pass_rates", "rated"]
 
 
 def pass_rate_name(criterion: str) -> str:
@@ -33,7 +33,7 @@ def judged(home: Home, evaluation: Evaluation) -> Judged | None:
         return None
     run, criterion = found[0], home.settings.decision.pass_rate_criterion
     told = Judged(may=False, because=(), criterion=criterion, model=run.judge.model)
-    against = tuple(_against(home, run, evaluation))
+    against = tuple(judged_otherwise(home, run, evaluation))
     if against:
         return replace(told, because=against)
     calibration = newest_calibration(home)
@@ -49,7 +49,7 @@ def judged(home: Home, evaluation: Evaluation) -> Judged | None:
     )  # fmt: skip
 
 
-def _against(home: Home, run: JudgeRun, evaluation: Evaluation) -> list[str]:
+def judged_otherwise(home: Home, run: JudgeRun, evaluation: Evaluation) -> list[str]:
     """Why what the judge said is not of what is decided on."""
     found = []
     now = _judge_now(home)
@@ -122,6 +122,8 @@ def opinion_inputs(home: Home) -> dict[str, str]:
     if run:
         settings = digest(home.settings.judge.model_dump(mode="json"))
         inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
+        pairs = home.index("calibration", "pairs")
+        inputs |= {"judge of pairs": pairs[-1].hash} if pairs else {}
     made = newest_round(home)
     if made is not None:
         inputs["ratings"] = digest([made.hash, made.unblinded, sum(r.choice is not None for r in made.ratings)])

@@ -10,11 +10,13 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from tunesmith.core.codec import complete, digest, digest_bytes
 from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison
-from tunesmith.core.examples import Example
+from tunesmith.core.examples import Example, Snapshot
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
@@ -26,9 +28,10 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.own_metrics import load_own_metrics, own_metrics_changed
 from tunesmith.workspace.scoring import ContenderScore, contender_score
+from tunesmith.workspace.snapshots import snapshot_rows
 from tunesmith.workspace.split import verify as verify_split
 
-__all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_split"]
+__all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_snapshot", "prove_split"]
 
 FROM_ANSWERS = ("metrics", "novel", "unreadable", "failed", "too_long", "truncated", "per_class", "confusion",
                 "reliability", "edge_cases", "correct", "latency_seconds", "mean_seconds", "prompt_tokens",
@@ -43,7 +46,7 @@ class Difference(Record, frozen=True, kw_only=True):
     """Something that does not agree with what lies beneath it."""
 
     what: str
-    """dossier, record, answers, evaluation, split, ledger or decision."""
+    """dossier, record, answers, evaluation, snapshot, split, ledger or decision."""
     where: str
     """Which figure or file."""
     shown: str = ""
@@ -124,6 +127,28 @@ def prove_split(home: Home, proof: Proof, split: Split) -> None:
         proof.proved.append("the split is certified again from the examples alone")
 
 
+def prove_snapshot(home: Home, proof: Proof, split: Split) -> None:
+    """Hold the examples that were split, as they were frozen, against the hash that names them all, and each against
+    its id."""
+    name = split.snapshot
+    try:
+        rows = snapshot_rows(home, name)
+    except TunesmithError as error:
+        proof.unproved.append(f"Which examples were split: {error.problem}")
+        return
+    there = [row for row in rows if isinstance(row, Example)]
+    timed = bool(split.settings.get("by_time")) and len(there) == len(rows)  # an erased row's time is gone too
+    now = replace(Snapshot.of(there, timed=timed), examples=tuple(sorted(row.id for row in rows)))
+    changed = [row.id for row in there if not row.intact]
+    if changed:
+        more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
+        proof.differs("snapshot", f"examples in {name} do not say what their ids name: {' '.join(changed[:5])}{more}")
+    elif now.hash != name and (timed or not split.settings.get("by_time")):
+        proof.differs("snapshot", f"{name} holds other examples than were split", name, now.hash)
+    else:
+        proof.proved.append(f"the snapshot holds the {len(rows):,} examples that were split")
+
+
 def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: Derived, split: Split) -> None:
     """Score the saved answers again, and count the looks at the test set."""
     if entry.inputs.get("task") != home.task.hash:
@@ -151,7 +176,11 @@ def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: De
         if told.contender not in records:
             proof.unproved.append(f"All figures of {name}: its record {told.contender} is not in the index.")
             continue
-        record = home.load(records[told.contender], Contender)
+        try:
+            record = home.load(records[told.contender], Contender)
+        except TunesmithError as error:
+            proof.unproved.append(f"All figures of {name}: {error.problem}")
+            continue
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
         if proof.agree("evaluation", name, _figures(told), _figures(again), of_all=of_all):
             scored += len(rows)

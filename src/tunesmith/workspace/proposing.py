@@ -33,10 +33,12 @@ def proposals(answering: Answering, name: str, config: BestConfig) -> tuple[list
     task, train = answering.home.task, answering.known.train
     if kind_named(name) == "prompt":
         return [Proposal(instructions=task.instructions, how=AS_SET), *rewrites(task, train)], {}
-    few_shot = answering.home.settings.contenders.few_shot
-    first = Proposal(instructions=task.instructions, count=few_shot.count, way=few_shot.way, how=AS_SET)
     better = chosen(answering.home, answering, contender_name("prompt", model_named(name)))
     instructions = better.instructions if better else task.instructions
+    if kind_named(name) == "retrieval":
+        return _looked_up(answering, config, instructions), {}
+    few_shot = answering.home.settings.contenders.few_shot
+    first = Proposal(instructions=task.instructions, count=few_shot.count, way=few_shot.way, how=AS_SET)
     left_out: dict[str, str] = {}
     found = [first]
     for way in config.ways:
@@ -57,6 +59,19 @@ def proposals(answering: Answering, name: str, config: BestConfig) -> tuple[list
     if 0 in config.counts:
         found.append(Proposal(instructions=instructions, how="no examples"))
     return found, left_out
+
+
+def _looked_up(answering: Answering, config: BestConfig, instructions: str) -> list[Proposal]:
+    """The tries at retrieval: how many of the nearest examples stand beside the documents."""
+    task, retrieval = answering.home.task, answering.home.settings.contenders.retrieval
+    quotes = retrieval.documents if answering.known.documents else 0
+    beside = ", documents" if quotes else ""
+    found = [Proposal(instructions=task.instructions, count=retrieval.examples, how=AS_SET)]
+    for count in dict.fromkeys((retrieval.examples, *config.counts)):
+        shown = f"{count} nearest examples" if count else "no examples"
+        if count or quotes:
+            found.append(Proposal(instructions=instructions, count=count, how=f"{shown}{beside}"))
+    return found
 
 
 class Wrong(NamedTuple):

@@ -47,7 +47,7 @@ class Race:
     """One search."""
 
     def __init__(self, answering: Answering, name: str, config: BestConfig, progress: Progress = quiet) -> None:
-        """``name``: prompt or few_shot, or one of them of another model."""
+        """``name``: prompt, few_shot or retrieval, or one of them of another model."""
         self.home, self.answering, self.name = answering.home, answering, name
         self.config, self.progress = config, progress
         self.metric, task = watched_metric(self.home), self.home.task

@@ -11,7 +11,6 @@ import msgspec
 
 from tunesmith.contenders import contender_kind
 from tunesmith.contenders.config import RetrievalConfig
-from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure, UnknownName
 from tunesmith.core.estimates import or_reason
 from tunesmith.core.examples import Rejected, Side
@@ -21,12 +20,13 @@ from tunesmith.evaluation.ranking import RANKING_METRICS
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.reranking import MAXSIM
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.choices import RETRIEVAL, search_inputs, searched_under
 from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.relevance import read_judgements
 from tunesmith.workspace.searches import SearchBench, Searched, Try, searches
 
-__all__ = ["RetrievalReport", "retrieval", "retrieval_inputs"]
+__all__ = ["RetrievalReport", "retrieval"]
 
 SHOWN_P = 0.05
 
@@ -57,17 +57,6 @@ class RetrievalReport(Record, frozen=True, kw_only=True):
     says: str
 
 
-def retrieval_inputs(home: Home, answering: Answering | None = None) -> dict[str, str]:
-    """What a measurement of searches rests on, as it is now."""
-    answering = answering or Answering(home)
-    return {
-        "task": home.task.hash,
-        "split": answering.split.hash,
-        "train side": answering.known.hash,
-        "embedder": digest(home.settings.model.embedder),
-    }
-
-
 def retrieval(
     home: Home,
     *,
@@ -90,7 +79,8 @@ def retrieval(
         rerank: `maxsim`, and folders of cross-encoders.
         chunk_words: Further sizes of passages to try.
         metric: What chooses, and what the ways are compared on.
-        choose: Make the best way the `retrieval` contender; nothing is written into tunesmith.yaml.
+        choose: The best way is that of the `retrieval` contender from now on, as long as examples, split and settings
+            stay; nothing is written into tunesmith.yaml.
 
     Raises:
         NothingToMeasure: Nothing is known of what is relevant to any message.
@@ -125,7 +115,9 @@ def retrieval(
         )  # fmt: skip
         if choose:
             report = msgspec.structs.replace(report, chosen=_freeze(home, answering, named[best]))
-        home.save("retrieval", "validation", report, retrieval_inputs(home, answering))
+        home.save(
+            "retrieval", "validation", report, search_inputs(home, answering) | {RETRIEVAL: searched_under(config)}
+        )
     return report
 
 
@@ -151,7 +143,7 @@ def _freeze(home: Home, answering: Answering, best: Try) -> str:
     made = []
     for constrained in (False, True) if settings.constrained and home.task.constraint() else (False,):
         context = answering.context(constrained=constrained)
-        context = replace(context, config=settings.model_copy(update={"retrieval": chosen}))
+        context = replace(context, searching=lambda: chosen)
         record = contender_kind["retrieval"].make(context)
         home.save("contender", record.name, record, record.inputs)
         made.append(record.hash)

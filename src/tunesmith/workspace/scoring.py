@@ -68,6 +68,11 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     examples_to_show: int | None = None
     """Examples it would take to show that the bar is met."""
 
+    @property
+    def lost(self) -> bool:
+        """Whether no answer came at all, and not because prompts are too long: what it asks is not to be had."""
+        return 0 < self.failed == len(self.correct) and self.too_long < self.failed
+
 
 def contender_score(
     home: Home,

@@ -14,7 +14,7 @@ from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.workspace.home import Home
 
-__all__ = ["Frozen", "SnapshotEntry", "Tombstone", "frozen", "snapshots"]
+__all__ = ["Frozen", "SnapshotEntry", "Tombstone", "frozen", "snapshot_rows", "snapshots"]
 
 
 class Tombstone(Record, frozen=True, kw_only=True):
@@ -91,7 +91,7 @@ def frozen(home: Home, prefix: str) -> Frozen:
         known = [path.stem for path in (paths or _files(home))]
         raise UnknownName.among("single snapshot" if paths else "snapshot", prefix, known)
     path = paths[0]
-    rows = [_row(line, path) for line in path.read_bytes().splitlines()]
+    rows = snapshot_rows(home, path.stem)
     gone = {row.id for row in rows if isinstance(row, Tombstone)}
     back = {e.id: e for e in home.examples() if e.id in gone} if gone else {}  # erased, and added again by hand
     examples = [row if isinstance(row, Example) else back.get(row.id) for row in rows]
@@ -100,6 +100,20 @@ def frozen(home: Home, prefix: str) -> Frozen:
         examples=tuple(e for e in examples if e is not None),
         erased=tuple(row.id for row in rows if isinstance(row, Tombstone) and row.id not in back),
     )
+
+
+def snapshot_rows(home: Home, name: str) -> list[Example | Tombstone]:
+    """The rows of the snapshot with this hash, in their order.
+
+    Raises:
+        TunesmithError: Its file is gone, or cannot be read.
+    """
+    path = home.inside / "snapshots" / f"{name}.jsonl"
+    try:
+        lines = path.read_bytes().splitlines()
+    except OSError as error:
+        raise TunesmithError(f"{path} cannot be read: {error.strerror}.", "restore it from a copy") from error
+    return [_row(line, path) for line in lines]
 
 
 def _row(line: bytes, path: Path) -> Example | Tombstone:

@@ -17,7 +17,7 @@ from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
-from tunesmith.workspace.choices import outdated
+from tunesmith.workspace.choices import outdated, search_inputs
 from tunesmith.workspace.decide import decision_changed
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
@@ -27,7 +27,7 @@ from tunesmith.workspace.made_under import asking_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.rated import newest_round
 from tunesmith.workspace.repeats import watched_metric
-from tunesmith.workspace.retrieval import RetrievalReport, retrieval_inputs
+from tunesmith.workspace.retrieval import RetrievalReport
 from tunesmith.workspace.search import search_of
 
 __all__ = ["Station", "status"]
@@ -137,7 +137,7 @@ class _Walk:
     def _searches(self) -> str:
         found = self.home.latest("retrieval", "validation", RetrievalReport)
         try:
-            if found is None or changed_since(found[1], retrieval_inputs(self.home)):
+            if found is None or changed_since(found[1], search_inputs(self.home, Answering(self.home))):
                 return ""
         except TunesmithError:  # train examples are gone: what was measured is not what there is now
             return ""

@@ -18,7 +18,7 @@ from tunesmith.workspace.decide import decision_changed, judged_now
 from tunesmith.workspace.dossier import gather
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.proof import MOST_TOLD, Proof, prove_evaluation, prove_records, prove_split
+from tunesmith.workspace.proof import MOST_TOLD, Proof, prove_evaluation, prove_records, prove_snapshot, prove_split
 from tunesmith.workspace.report import Report
 
 __all__ = ["verify_report"]
@@ -39,7 +39,9 @@ def verify_report(home: Home, file: Path | None = None) -> Report:
     path = file or home.inside / "dossiers" / f"{written.hash}.html"
     proof, page = Proof(), _page(path, file)
     intact = page is not None and digest_bytes(page.encode("utf-8", "surrogateescape")) == written.hash
-    if page is None:
+    if not written.hash:  # its record is gone, which is told with the other records
+        proof.unproved.append("That the page is the one that was written: what was kept of it is gone.")
+    elif page is None:
         proof.unproved.append(f"The page: {path.name} is gone.")
     elif intact:
         proof.proved.append("the page is the one that was written")
@@ -47,7 +49,7 @@ def verify_report(home: Home, file: Path | None = None) -> Report:
     if decision is not None:
         _prove_records(home, proof, entry, decision)
         _prove_page(home, proof, written, entry, decision, page, intact)
-    elif page is not None and not intact:
+    elif page is not None and not intact and written.hash:
         proof.differs("dossier", f"{path.name} is not the page that was written", digest_bytes(page.encode()))
     problems = [*(d.in_words for d in proof.differences), *proof.unproved]
     return Report(
@@ -68,17 +70,25 @@ def _written(home: Home, file: Path | None) -> tuple[Report, Derived]:
     entries = home.index("report", "dossier")
     if not entries:
         raise TunesmithError("There is no dossier to verify.", "write one with `tunesmith report`")
-    reports = [(home.load(entry, Report), entry) for entry in entries]
     if file is None:
-        return reports[-1]
+        return _report(home, entries[-1]), entries[-1]
     try:
         found = digest_bytes(file.read_bytes())
     except OSError as error:
         raise TunesmithError(
             f"{file} cannot be read: {error.strerror}.", "name a dossier's file, or leave it out for the newest"
         ) from error
+    reports = [(_report(home, entry), entry) for entry in entries]
     named = [r for r in reports if r[0].hash in (found, file.stem)]
     return named[-1] if named else reports[-1]
+
+
+def _report(home: Home, entry: Derived) -> Report:
+    """What was kept of a dossier; where that is gone, nothing but when it was written."""
+    try:
+        return home.load(entry, Report)
+    except TunesmithError:
+        return Report(dossier="", hash="", date=entry.at[:10])
 
 
 def _page(path: Path, file: Path | None) -> str | None:
@@ -112,11 +122,16 @@ def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decisi
     named += [("decision", made.hash), ("report", entry.hash)]
     named += [("contender", c.contender) for c in evaluation[0].contenders.values()] if evaluation else []
     prove_records(home, proof, named)
-    split = home.latest("split", "split", Split)
+    try:
+        split = home.latest("split", "split", Split)
+    except TunesmithError as error:
+        proof.unproved.append(f"The scores and that the split does not leak: {error.problem}")
+        return
     if split is None or split[1].hash != made.inputs.get("split"):
         proof.unproved.append("The scores and that the split does not leak: the split changed since.")
         return
     prove_split(home, proof, split[0])
+    prove_snapshot(home, proof, split[0])
     if evaluation is not None:
         prove_evaluation(home, proof, *evaluation, split[0])
 
@@ -159,6 +174,8 @@ def _prove_page(
     except TunesmithError as error:
         proof.unproved.append(f"The decision and the page as a whole: {error.problem}")
         return
+    if not written.hash:
+        return
     if digest_bytes(rendered.encode()) == written.hash:
         proof.proved.append("the records give the same page, byte for byte")
         if page is not None and not intact:
@@ -186,7 +203,7 @@ def _other_release(proof: Proof, written: Report, decision: Decision, again: Dec
 
 def _compare_with_written(home: Home, proof: Proof, written: Report, page: str | None, intact: bool) -> None:
     """A file that is not the one that was written, held against that one."""
-    if page is None or intact:
+    if page is None or intact or not written.hash:
         return
     kept = home.inside / "dossiers" / f"{written.hash}.html"
     if kept.is_file() and digest_bytes(kept.read_bytes()) == written.hash:

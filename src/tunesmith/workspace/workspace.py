@@ -398,7 +398,7 @@ class Workspace:
         from tunesmith.workspace.login import named
         from tunesmith.workspace.rate import RateDesk
 
-        return RateDesk(self.home, named(rater))
+        return RateDesk(self.home, named(rater, "--rater"))
 
     def rating_labels(self) -> list[Preferred]:
         """What people said of contenders' answers, in all rounds of ratings that have ended."""

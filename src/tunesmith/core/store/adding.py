@@ -21,6 +21,7 @@ from tunesmith.core.examples import Document, Example
 from tunesmith.core.preferences import Preference
 from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
+from tunesmith.core.store.reading import record as read
 
 __all__ = ["Added", "Adding", "add_others"]
 
@@ -155,7 +156,7 @@ class Adding:
         unknown = t.said.is_(None) & t.id.in_(list(said))  # erased before the store kept what rows say
         query = select(t.id, t.said, t.record, t.removed_at).where(t.said.in_(set(said.values())) | unknown)
         for example, what, record, removed in self._connection.execute(query.order_by(t.id)):
-            stored = _Stored(example, codec.decode(record, Example) if record else None, in_use=removed is None)
+            stored = _Stored(example, read(record, Example, "examples") if record else None, in_use=removed is None)
             found.setdefault(what or said[example], []).append(stored)
         return found
 
@@ -176,7 +177,8 @@ class Adding:
         while some := list(islice(named, AT_ONCE)):
             query = select(t.c.id, t.c.record).where(t.c.id.in_(some), t.c.removed_at.is_(None), t.c.record != "")
             found = [
-                _Stored(row[0], codec.decode(row[1], Example), in_use=True) for row in self._connection.execute(query)
+                _Stored(row[0], read(row[1], Example, "examples"), in_use=True)
+                for row in self._connection.execute(query)
             ]
             for one in found:
                 for time in times[one.id]:

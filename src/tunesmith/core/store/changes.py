@@ -19,6 +19,7 @@ from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
+from tunesmith.core.store.reading import record
 
 __all__ = ["Change", "ChangeKind", "Changes", "Edit"]
 
@@ -55,7 +56,9 @@ class Changes:
     """The changes of one workspace, and the only way to make them. Made by ``Store``."""
 
     def __init__(
-        self, writing: Callable[[], AbstractContextManager[Connection]], reading: Callable[[], Connection]
+        self,
+        writing: Callable[[], AbstractContextManager[Connection]],
+        reading: Callable[[], AbstractContextManager[Connection]],
     ) -> None:
         self._writing, self._reading = writing, reading
 
@@ -189,4 +192,4 @@ def _record(connection: Connection, example_id: str) -> Example | None:
     found = connection.execute(
         select(tables.examples.c.record).where(tables.examples.c.id == example_id)
     ).scalar_one_or_none()
-    return codec.decode(found, Example) if found else None
+    return record(found, Example, "examples") if found else None

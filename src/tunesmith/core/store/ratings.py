@@ -65,7 +65,9 @@ class Ratings:
     """The ratings of one workspace. Made by ``Store``."""
 
     def __init__(
-        self, writing: Callable[[], AbstractContextManager[Connection]], reading: Callable[[], Connection]
+        self,
+        writing: Callable[[], AbstractContextManager[Connection]],
+        reading: Callable[[], AbstractContextManager[Connection]],
     ) -> None:
         self._writing, self._reading = writing, reading
 

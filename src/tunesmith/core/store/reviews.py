@@ -97,7 +97,7 @@ class Reviews:
     def __init__(
         self,
         writing: Callable[[], AbstractContextManager[Connection]],
-        reading: Callable[[], Connection],
+        reading: Callable[[], AbstractContextManager[Connection]],
         changes: Changes,
     ) -> None:
         self._writing, self._reading, self._changes = writing, reading, changes

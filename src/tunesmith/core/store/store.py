@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select, update
@@ -22,6 +23,7 @@ from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
 from tunesmith.core.store.moments import now
 from tunesmith.core.store.ratings import Ratings
+from tunesmith.core.store.reading import in_words, reading, record
 from tunesmith.core.store.reviews import Reviews
 
 __all__ = ["Added", "Derived", "LedgerEntry", "Life", "Store"]
@@ -62,11 +64,11 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
-        self.changes = Changes(self.writing, engine.connect)
+        self.changes = Changes(self.writing, partial(reading, engine))
         """What became of examples after they were added."""
-        self.reviews = Reviews(self.writing, engine.connect, self.changes)
+        self.reviews = Reviews(self.writing, partial(reading, engine), self.changes)
         """What people are asked to look at, and what they said."""
-        self.ratings = Ratings(self.writing, engine.connect)
+        self.ratings = Ratings(self.writing, partial(reading, engine))
         """What people are asked to compare, and what they said."""
 
     def close(self) -> None:
@@ -122,19 +124,19 @@ class Store:
     def example(self, example_id: str) -> Example | None:
         """The example whose id begins with ``example_id``, also if it was removed; None unless exactly one does."""
         like = tables.examples.c.id.startswith(example_id, autoescape=True) & (tables.examples.c.record != "")
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             found = connection.execute(select(tables.examples.c.record).where(like).limit(2)).all()
-        return codec.decode(found[0][0], Example) if len(found) == 1 else None
+        return record(found[0][0], Example, "examples") if len(found) == 1 else None
 
     def named(self, prefix: str) -> list[str]:
         """Ids that begin so, those of removed and erased examples too; at most two."""
         like = tables.examples.c.id.startswith(prefix, autoescape=True)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return list(connection.execute(select(tables.examples.c.id).where(like).limit(2)).scalars())
 
     def in_use(self, example_id: str) -> bool:
         t = tables.examples.c
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return (
                 connection.execute(select(t.id).where(t.id == example_id, t.removed_at.is_(None))).first() is not None
             )
@@ -143,7 +145,7 @@ class Store:
         """When each example came and went, by id; those of removed and erased ones too."""
         t = tables.examples.c
         query = select(t.id, t.added_at, t.removed_at, (t.record == "").label("erased"))
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             return {row[0]: Life(row[1], row[2], bool(row[3])) for row in connection.execute(query)}
 
     def removed(self) -> list[Example]:
@@ -152,7 +154,7 @@ class Store:
 
     def counts(self) -> tuple[int, int]:
         """Number of examples and of documents."""
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             examples, documents = (
                 connection.execute(select(func.count()).select_from(t).where(t.c.removed_at.is_(None))).scalar_one()
                 for t in (tables.examples, tables.documents)
@@ -180,8 +182,8 @@ class Store:
     def answers(self, contender: str) -> dict[str, Answer]:
         """Answers of the contender with this hash, by example id."""
         query = select(tables.answers.c.record).where(tables.answers.c.contender == contender)
-        with self._engine.connect() as connection:
-            found = [codec.decode(row[0], Answer) for row in connection.execute(query)]
+        with reading(self._engine) as connection:
+            found = [record(row[0], Answer, "answers") for row in connection.execute(query)]
         return {answer.example: answer for answer in found}
 
     def forget_failures(self, contender: str) -> None:
@@ -208,9 +210,9 @@ class Store:
         query = select(tables.ledger).order_by(tables.ledger.c.id)
         if kind:
             query = query.where(tables.ledger.c.kind == kind)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
-        return [LedgerEntry(at=r["at"], kind=r["kind"], detail=codec.decode(r["detail"], dict)) for r in rows]
+        return [LedgerEntry(at=r["at"], kind=r["kind"], detail=record(r["detail"], dict, "ledger")) for r in rows]
 
     # The index of derived records, which only grows too: the newest of a name is the current one.
 
@@ -224,10 +226,12 @@ class Store:
         query = select(tables.derived).where(tables.derived.c.kind == kind).order_by(tables.derived.c.id)
         if name is not None:
             query = query.where(tables.derived.c.name == name)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             rows = connection.execute(query).mappings().all()
         return [
-            Derived(at=r["at"], kind=r["kind"], name=r["name"], hash=r["hash"], inputs=codec.decode(r["inputs"], dict))
+            Derived(
+                at=r["at"], kind=r["kind"], name=r["name"], hash=r["hash"], inputs=record(r["inputs"], dict, "derived")
+            )
             for r in rows
         ]
 
@@ -241,9 +245,9 @@ class Store:
     def _all(self, table: Table, kind: type[Row], *, removed: bool = False) -> Iterator[Row]:
         there = table.c.removed_at.is_not(None) if removed else table.c.removed_at.is_(None)
         query = select(table.c.record).where(there, table.c.record != "").order_by(table.c.id)
-        with self._engine.connect() as connection:
+        with reading(self._engine) as connection:
             for row in connection.execution_options(yield_per=5000).execute(query):
-                yield codec.decode(row[0], kind)
+                yield record(row[0], kind, table.name)
 
     def erase(self, ids: Sequence[str], by: str, reason: str, quotes: Callable[[str], bool]) -> Erased:
         """Forget for good what these examples said, here and wherever else the store says it; the ids stay.
@@ -270,7 +274,7 @@ class Store:
                 connection.exec_driver_sql("VACUUM")
                 busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
             except DatabaseError as error:
-                raise _in_words(error) from error
+                raise in_words(error) from error
             if busy:
                 raise TunesmithError(
                     "The store's journal could not be emptied: another process is reading.",
@@ -287,19 +291,4 @@ class Store:
                 yield connection
                 connection.commit()
         except DatabaseError as error:
-            raise _in_words(error) from error
-
-
-def _in_words(error: DatabaseError) -> TunesmithError:
-    text = str(error.orig)
-    if "disk is full" in text or "disk I/O" in text:
-        return TunesmithError(
-            f"The store could not be written: {text}. Nothing of this step was kept half.",
-            "free some room on the disk that holds the workspace, then run the same command again",
-        )
-    if "locked" in text:
-        return TunesmithError(
-            "Another process has been writing to this workspace for over 30 seconds.",
-            "wait for it to end, then run the same command again",
-        )
-    return TunesmithError(f"The store could not be written: {text}.", "see that the workspace's folder can be written")
+            raise in_words(error) from error

@@ -163,11 +163,24 @@ class JudgedRow(Record, frozen=True, kw_only=True):
     """The same as people would give it; None where the judge may not decide."""
 
 
+class PreferredRow(Record, frozen=True, kw_only=True):
+    """What a judge, that was measured on pairs which people compared, said of two contenders side by side."""
+
+    a: str
+    b: str
+    raw: Estimate
+    """Share of pairs that ``a`` wins by the judge, a tie counting one half, errors and all."""
+    corrected: Corrected
+    """The same as most people would give it."""
+
+
 class JudgePart(Record, frozen=True, kw_only=True):
     """A judge's run over the contenders, and how the judge stands to people's labels."""
 
     judged: Judged
     rows: tuple[JudgedRow, ...] = ()
+    pairs: tuple[PreferredRow, ...] = ()
+    """Contenders between which it may decide."""
     labels: int = 0
     """Labels of people that it was calibrated on."""
     kappa: Estimate | None = None
