@@ -117,6 +117,7 @@ def walk(name: str, folder: Path) -> None:
         tunesmith("-C", folder, "baseline", "--best", chosen)
     relevant = ["--relevant", folder / "relevant.jsonl"] if (folder / "relevant.jsonl").exists() else []
     tunesmith("-C", folder, "retrieval", *relevant, "--choose")
+    tunesmith("-C", folder, "baseline", "--best", "retrieval")
     tunesmith("-C", folder, "tune", "--anyway")
     told = tunesmith("-C", folder, "evaluate", "--on", "test", "--sample", LONGEST_SAMPLE)
     decision = tunesmith("-C", folder, "decide")
