@@ -1,6 +1,6 @@
 """`python -m tunesmith` is `tunesmith`."""
 
-from tunesmith.cli import main
+from tunesmith.cli.start import main
 
 if __name__ == "__main__":
     main()

@@ -270,10 +270,24 @@ def test_an_interrupted_run_is_finished_with_what_it_has(desk, tuning):
     assert ended.json["best_step"] <= len(learnt)
 
 
+def test_ctrl_c_at_any_moment_of_the_start_ends_quietly(desk):
+    for pause in (0.15, 0.4, 0.8):
+        process = start("-C", desk, "check")
+        time.sleep(pause)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        assert process.returncode in (130, 0, 1)
+        assert "Traceback" not in err
+
+
 def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
     assert tunesmith("-C", desk, "split").status == 0
-    process = start("-C", desk, "baseline", "prompt", "retrieval")
-    time.sleep(4)
+    home = Workspace(desk).home
+    process, deadline = start("-C", desk, "baseline", "prompt", "retrieval"), time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        if any(home.store.answers(entry.hash) for entry in home.index("contender")):
+            break
+        time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
     assert process.returncode in (130, 0)  # 0: this machine was faster than the interrupt

@@ -1,5 +1,1 @@
 """The command line: one verb a file. A verb reads its options, calls the workspace, and shows what came back."""
-
-from tunesmith.cli.main import main
-
-__all__ = ["main"]

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 import signal
 import sys
@@ -62,7 +64,17 @@ def main() -> NoReturn:
     status = run(sys.argv[1:])
     for late in (signal.SIGINT, signal.SIGTERM):  # all is done: what comes now must not change how it ended
         signal.signal(late, signal.SIG_IGN)
+    if status == INTERRUPTED:
+        _end_now(status)
     sys.exit(status)
+
+
+def _end_now(status: int) -> NoReturn:
+    """End with ``status``: CPython would rather die of the signal where it came amid `exec` (of a dataclass, say)."""
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError):  # nobody reads any more
+        sys.stdout.flush()
+    os._exit(status)
 
 
 def run(arguments: list[str]) -> int:
