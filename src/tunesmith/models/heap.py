@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import gc
 import mmap
-import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -24,15 +23,6 @@ LATER_TRIM_THRESHOLD = 2 << 20  # twice the above, by glibc's own rule
 LATER_TOP_PAD = 128 << 10  # glibc's own
 MOST_LARGE_PAGES = 3 << 29
 """Bytes of heap, at most, that are asked for in large pages."""
-
-
-os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
-"""Compiled products that oneDNN keeps, read when the first is made. Each length of a batch needs its own, and the 1,024
-that it would keep take half a gigabyte. Measured over 40 steps: 2.2 GB resident instead of 2.8, in the same time."""
-os.environ.setdefault("LRU_CACHE_CAPACITY", "16")
-"""What PyTorch keeps of the same beside oneDNN, 1,024 by itself. Measured over 50 steps: each length of a batch took 2.7
-MB that stayed, strewn over the heap where they part the gaps that steps leave; with 16 nothing is added, in the same
-time."""
 
 _lock = threading.Lock()
 _open = 0
