@@ -25,6 +25,6 @@ def installed(wheel: Path, site: Path) -> list[str]:
     zipfile.ZipFile(wheel).extractall(site)
     start = (
         f"import sys; sys.path.insert(0, {str(site)!r}); import tunesmith; "
-        f"assert tunesmith.__file__.startswith({str(site)!r}); from tunesmith.cli import main; main()"
+        f"assert tunesmith.__file__.startswith({str(site)!r}); from tunesmith.cli.start import main; main()"
     )
     return [sys.executable, "-c", start]
