@@ -137,13 +137,14 @@ def prove_snapshot(home: Home, proof: Proof, split: Split) -> None:
         proof.unproved.append(f"Which examples were split: {error.problem}")
         return
     there = [row for row in rows if isinstance(row, Example)]
-    timed = bool(split.settings.get("by_time")) and len(there) == len(rows)  # an erased row's time is gone too
+    by_time = bool(split.settings.get("by_time"))
+    timed = by_time and len(there) == len(rows)  # an erased row's time is gone too
     now = replace(Snapshot.of(there, timed=timed), examples=tuple(sorted(row.id for row in rows)))
     changed = [row.id for row in there if not row.intact]
     if changed:
         more = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         proof.differs("snapshot", f"examples in {name} do not say what their ids name: {' '.join(changed[:5])}{more}")
-    elif now.hash != name and (timed or not split.settings.get("by_time")):
+    elif now.hash != name and timed == by_time:
         proof.differs("snapshot", f"{name} holds other examples than were split", name, now.hash)
     else:
         proof.proved.append(f"the snapshot holds the {len(rows):,} examples that were split")
