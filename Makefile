@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 # The fast tests' models are so small that threads would only wait for one another: a process a core instead.
 FAST := OMP_NUM_THREADS=1 $(PYTEST) -m "not slow" -n auto --maxprocesses 8 --dist loadfile
 
-.PHONY: help install demo test test-slow check bench clean
+.PHONY: help install demo test test-slow test-gpu check bench clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -38,6 +38,9 @@ $(RAY): $(STAMP)
 
 test-slow: install $(RAY)  ## the tests that need the real model, a browser or minutes, one at a time
 	$(PYTEST) tests -m slow --timeout 1800
+
+test-gpu: install  ## the tests of models and tuning on this machine's GPU
+	TUNESMITH_TEST_GPU=1 OMP_NUM_THREADS=1 $(PYTEST) tests/models tests/tuning -n 8 --dist loadfile
 
 check: install  ## format, lint, types, and the tests of the house and the docs
 	$(BIN)/ruff check

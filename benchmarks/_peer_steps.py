@@ -35,6 +35,7 @@ def clock() -> Any:
             self.began = perf_counter()
 
         def on_step_end(self, *_: Any, **__: Any) -> None:
+            wait_for_gpu()
             self.seconds.append(perf_counter() - self.began)
 
         def on_log(self, *_: Any, logs: dict[str, float], **__: Any) -> None:
@@ -45,7 +46,7 @@ def clock() -> Any:
 
 def tell(package: str, seconds: list[float], losses: list[float], per_step: float) -> None:
     """Print the line of JSON that the benchmark reads."""
-    about = {"version": version(package), "peak_kb": peak_kb()}
+    about = {"version": version(package), "peak_kb": gpu_peak_kb() or peak_kb()}
     print(json.dumps({"seconds": seconds, "losses": losses, "per_step": per_step} | about))
 
 
@@ -56,6 +57,28 @@ def linked(base: Path, folder: Path) -> Path:
         (folder / file.name).unlink(missing_ok=True)
         (folder / file.name).symlink_to(file.resolve())
     return folder
+
+
+def wait_for_gpu() -> None:
+    """Return once all that was asked of the GPU is done, where there is one."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def gpu_peak_kb() -> int:
+    """The most that tensors took on the GPU; 0 without one."""
+    import torch
+
+    return int(torch.cuda.max_memory_allocated()) // 1024 if torch.cuda.is_available() else 0
+
+
+def machine() -> str:
+    """What computes here."""
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"{os.cpu_count()} cores"
 
 
 def peak_kb() -> int:

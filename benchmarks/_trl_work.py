@@ -46,7 +46,7 @@ def main(file: str) -> None:
             optim="adamw_torch_fused",
             gradient_checkpointing=False,
             bf16=halved,
-            use_cpu=True,
+            use_cpu=not torch.cuda.is_available(),
             max_length=row_tokens,
             packing=bool(row_tokens),
             train_sampling_strategy="sequential",

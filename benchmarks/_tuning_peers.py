@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,10 +65,13 @@ class Beside:
     Args:
         python: Of its virtual environment.
         write: Makes the file of a number of steps with some settings.
+        at_once: Numbers of examples computed at once that are tried, among those it knows.
     """
 
-    def __init__(self, peer: Peer, python: Path, write: Callable[..., Path]) -> None:
-        self.peer, self.python, self.write = peer, python, write
+    def __init__(
+        self, peer: Peer, python: Path, write: Callable[..., Path], at_once: Collection[int] = AT_ONCE
+    ) -> None:
+        self.peer, self.python, self.write, self.at_once = peer, python, write, at_once
         self.best: Setting | None = None
         """The fastest setting; None where the peer does not run."""
         self.runs: list[Ran] = []
@@ -79,7 +82,7 @@ class Beside:
         rates: dict[Setting, float] = {}
         for way in self.peer.ways:
             last = 0.0
-            for setting in way:
+            for setting in (one for one in way if one.at_once in self.at_once):
                 rate = self._tried(setting, steps)
                 if rate is None:
                     break  # out of memory, or not for this machine: so is the rest

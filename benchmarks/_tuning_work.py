@@ -14,11 +14,11 @@ from typing import Any
 import psutil
 import torch
 
-from benchmarks._peers import peak_kb
+from benchmarks._peer_steps import gpu_peak_kb, peak_kb, wait_for_gpu
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
-from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.base import learner, pack_tokens, threads
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
 from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
@@ -50,7 +50,7 @@ def learn(file: str) -> dict[str, Any]:
 
         def at(step: int) -> Batch:
             first = step * config.batch_size % len(rows)
-            return make_batch(rows[first : first + config.batch_size], shared, config.pack_tokens)
+            return make_batch(rows[first : first + config.batch_size], shared, pack_tokens(config))
 
         if task["steps"] >= REHEARSED:
             network.learn(max(map(at, range(task["steps"])), key=lambda batch: batch.largest_pack))
@@ -61,10 +61,12 @@ def learn(file: str) -> dict[str, Any]:
             losses.append(network.learn(batch))
             torch.nn.utils.clip_grad_norm_(weights.values(), config.max_grad_norm)
             optimizer.step()
+            wait_for_gpu()
             seconds.append(time.perf_counter() - began)
             tokens.append(batch.tokens)
             resident.append(psutil.Process().memory_info().rss)
-        peak, numbers = peak_kb(), sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
+        peak = gpu_peak_kb() or peak_kb()
+        numbers = sum(p.numel() for p in network.causal.parameters() if not p.requires_grad)
         rate = matrix_rate(network, max(tokens) // 2) if task["quantize"] == "none" else None
     return {
         "seconds": seconds, "losses": losses, "tokens": tokens, "way": network.way, "peak_kb": peak,
@@ -79,13 +81,15 @@ def matrix_rate(network: Network, tokens: int) -> float:
     number, done, spent = network.causal.dtype, 0.0, 0.0
     for out, into in sorted(m.weight.shape for name, m in layer.named_modules() if name.endswith("base_layer")):
         weight, x, back = torch.randn(out, into), torch.randn(tokens, into), torch.randn(tokens, out)
-        weight, x, back = weight.to(number), x.to(number), back.to(number)
+        weight, x, back = (tensor.to(network.device, number) for tensor in (weight, x, back))
         began = 0.0
         for repeat in range(REPEATED + 2):
             if repeat == 2:  # the first two warm up
+                wait_for_gpu()
                 began = time.perf_counter()
             x @ weight.T
             back @ weight
+        wait_for_gpu()
         spent += time.perf_counter() - began
         done += 4.0 * out * into * tokens * REPEATED
     return done / spent

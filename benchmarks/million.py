@@ -53,7 +53,7 @@ class Ran(NamedTuple):
     told: Any
     seconds: float
     megabytes: float
-    """Peak resident memory."""
+    """Peak resident memory, or what it says of its tensors on a GPU."""
 
 
 def main(arguments: list[str]) -> int:

@@ -27,7 +27,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from benchmarks._tuning_peers import PEERS, Beside
+from benchmarks._peer_steps import machine
+from benchmarks._tuning_peers import AT_ONCE, PEERS, Beside
 from benchmarks.million import Ran, process
 from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
@@ -54,6 +55,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--base", default="smollm2-135m")
     parser.add_argument("--steps", type=int, default=10, help="timed, after one that warms up")
     parser.add_argument("--tried-steps", type=int, default=1, help="the same, for choosing a peer's setting")
+    parser.add_argument(
+        "--at-once", type=int, nargs="+", default=AT_ONCE, choices=AT_ONCE, help="examples at once that a peer tries"
+    )
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
     parser.add_argument("--only", choices=("prefix", "short", "packed"))
     parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without peers")
@@ -63,7 +67,7 @@ def main(arguments: list[str]) -> int:
     template = Template.open(base)
     print(
         f"Python {platform.python_version()}, torch {version('torch')}, transformers {version('transformers')}; "
-        f"{os.cpu_count()} cores"
+        f"{machine()}"
     )
     begun = process([sys.executable, "-m", "benchmarks._tuning_work", "begin", base, options.folder / "begun", RANK])
     common = {
@@ -126,7 +130,7 @@ class Work:
         lengths = [len(row["ids"]) for row in self.rows]
         print(f"\n{self.name}: {PER_STEP} examples a step, {min(lengths)} to {max(lengths)} tokens", flush=True)
         beside = [
-            Beside(peer, place.absolute() / "bin" / "python", self._file)
+            Beside(peer, place.absolute() / "bin" / "python", self._file, self.options.at_once)
             for peer in PEERS
             if (place := getattr(self.options, peer.name)) is not None
         ]

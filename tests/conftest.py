@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+if not os.environ.get("TUNESMITH_TEST_GPU"):  # before PyTorch looks; what the tests expect was computed on a CPU
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
 settings.register_profile("tunesmith", deadline=None)  # a busy machine is no fault of the code
 settings.load_profile("tunesmith")
 
@@ -23,6 +26,13 @@ USERS_OWN = ("TUNESMITH_HOME", "HF_HOME", "HF_TOKEN", "OPENAI_API_KEY", "HF_HUB_
 """Variables that may name a user's caches and keys."""
 
 _connect, _look_up = socket.socket.connect, socket.getaddrinfo
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get("TUNESMITH_TEST_GPU"):
+        for item in items:
+            if item.get_closest_marker("cpu"):
+                item.add_marker(pytest.mark.skip(reason="of a CPU alone"))
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

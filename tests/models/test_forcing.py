@@ -31,7 +31,7 @@ def test_they_are_those_of_the_plain_model(folders, adapted, prefix):
     found = log_probabilities(engine.model, IDS, 10, held, prefix=prefix)
     plain = beside(base, adapter) if adapted else load_base(base, "float32")
     with torch.inference_mode():
-        expected = torch.log_softmax(plain(input_ids=torch.tensor([IDS])).logits[0].double(), -1)
+        expected = torch.log_softmax(plain(input_ids=torch.tensor([IDS], device=plain.device)).logits[0].double(), -1)
     assert found == pytest.approx([float(expected[n - 1, IDS[n]]) for n in range(10, 24)], abs=1e-4)
 
 

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from tests.models.tiny import build_tiny
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
 from torch.optim import AdamW
@@ -22,7 +23,8 @@ from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.trainer import tune
 
-processes = multiprocessing.get_context("forkserver")
+# CUDA does not outlive a fork, and what is preloaded here begins with it
+processes = multiprocessing.get_context("spawn" if torch.cuda.is_available() else "forkserver")
 processes.set_forkserver_preload(["tests.tuning.test_accidents", "transformers", "peft"])
 LONG = QUICK.model_copy(update={"epochs": 10, "dropout": 0.2})
 

@@ -85,7 +85,7 @@ def test_a_disabled_adapter_adds_nothing(tmp_path):
         if "lora_B" in name:
             nn.init.normal_(weight)
     fused.fuse(model)
-    ids = torch.tensor([[5, 6, 7]])
+    ids = torch.tensor([[5, 6, 7]], device=model.device)
     with torch.no_grad():
         adapted = model(input_ids=ids).logits
         with model.disable_adapter():

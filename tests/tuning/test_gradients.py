@@ -78,9 +78,9 @@ def one_at_a_time(network: Network, rows: list[Encoded]) -> float:
     learnt = sum(sum(row.weights) for row in rows)
     total = 0.0
     for row in rows:
-        ids = torch.tensor([row.ids])
+        ids = torch.tensor([row.ids], device=network.device)
         logits = network.model(input_ids=ids, use_cache=False).logits[0, :-1]
-        weights = torch.tensor(row.weights, dtype=logits.dtype)[1:]
+        weights = torch.tensor(row.weights, dtype=logits.dtype, device=network.device)[1:]
         loss = cross_entropy(logits, ids[0, 1:], reduction="none") @ weights / learnt
         loss.backward()
         total += loss.item()

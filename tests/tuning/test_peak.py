@@ -7,6 +7,7 @@ import torch
 from benchmarks._plan_work import counted, rows
 from tests.models.tiny import build_tiny
 
+from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Template
 from tunesmith.tuning import fit
 from tunesmith.tuning.config import LoraConfig
@@ -58,7 +59,7 @@ def load(base, config: LoraConfig, prefix: int, length: int) -> tuple[Load, Step
 def test_the_peak_is_predicted_within_a_tenth(bases, model, changes, prefix, length, again):
     config = SETTINGS.model_copy(update=changes)
     asked, steps, looks = load(bases[model], config, prefix, length)
-    predicted = predict_peak(bases[model], config, asked, device=CPU, checkpointing=again)
+    predicted = predict_peak(bases[model], config, asked, device=fastest_device(), checkpointing=again)
     found = counted(bases[model], config, steps, looks, checkpointing=again)
     assert predicted.bytes == pytest.approx(found.bytes, rel=MOST_OFF)
     assert predicted.evaluation_bytes == pytest.approx(found.look_bytes, rel=MOST_OFF)
@@ -71,9 +72,9 @@ def test_so_is_that_of_a_base_model_in_four_bits(bases, again):
     pytest.importorskip("bitsandbytes")
     packed = SETTINGS.model_copy(update={"quantize": "nf4"})
     asked, steps, looks = load(bases["wide"], packed, 40, 6)
-    predicted = predict_peak(bases["wide"], packed, asked, device=CPU, checkpointing=again)
+    predicted = predict_peak(bases["wide"], packed, asked, device=fastest_device(), checkpointing=again)
     found = counted(bases["wide"], packed, steps, looks, checkpointing=again)
-    plain = predict_peak(bases["wide"], SETTINGS, asked, device=CPU, checkpointing=again)
+    plain = predict_peak(bases["wide"], SETTINGS, asked, device=fastest_device(), checkpointing=again)
     assert predicted.bytes == pytest.approx(found.bytes, rel=MOST_OFF)
     assert predicted.parameters == plain.parameters
     assert predicted.parts["weights"] < plain.parts["weights"] / 2  # its embedding stays whole

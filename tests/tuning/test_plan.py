@@ -58,7 +58,7 @@ def test_weights_are_counted_without_loading_them(base):
     assert 0 <= plan.memory["gradients"] <= 4 * plan.adapter_parameters  # at the worst moment not all need be there
     assert plan.memory["optimizer"] == 8 * plan.adapter_parameters
     assert plan.memory_bytes == max(sum(plan.memory.values()), plan.evaluation_bytes)
-    assert plan.resident_bytes > plan.memory_bytes
+    assert plan.resident_bytes >= plan.memory_bytes  # alike on a GPU, where libraries take nothing
 
 
 def test_targets_are_counted_alone(base):

@@ -94,10 +94,10 @@ def gradients(network: Network) -> torch.Tensor:
 
 def said_by(network: Network, side: Encoded) -> torch.Tensor:
     """Log-probability of a completion: the whole sequence alone through the model as transformers wrote it."""
-    ids = torch.tensor([side.ids])
+    ids = torch.tensor([side.ids], device=network.device)
     logits = network.model(input_ids=ids, use_cache=False).logits[0, :-1].log_softmax(-1)
     each = logits.gather(1, ids[0, 1:, None])[:, 0]
-    return each[torch.tensor(side.weights[1:]) > 0].sum()
+    return each[torch.tensor(side.weights[1:], device=network.device) > 0].sum()
 
 
 def one_at_a_time(network: Network, pairs: list[Pair], reference: torch.Tensor, config: LoraConfig) -> float:

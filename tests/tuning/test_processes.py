@@ -33,6 +33,7 @@ from tunesmith.tuning.processes import Agreed, ProcessEnded, Processes
 from tunesmith.tuning.rows import Row
 from tunesmith.tuning.trainer import assist, tune
 
+pytestmark = pytest.mark.cpu  # no two processes share a GPU
 processes = multiprocessing.get_context("forkserver")
 processes.set_forkserver_preload(["tests.tuning.test_processes", "transformers", "peft", "accelerate"])
 EXACT = QUICK.model_copy(update={"dtype": "float64"})

@@ -103,15 +103,16 @@ def test_a_look_without_gradients_changes_no_later_step(base, dtype, way):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_the_engine_asks_the_very_weights_that_are_learnt_on(base, dtype):
-    learnt, asked = load_base(base, dtype, "nf4"), Engine(base, dtype=dtype, device="cpu", quantize="nf4").model
+    learnt, asked = load_base(base, dtype, "nf4"), Engine(base, dtype=dtype, quantize="nf4").model
     for name, layer in learnt.named_modules():
         if name.endswith("_proj"):
-            assert torch.equal(nf4.weight_of(layer), asked.get_submodule(name).weight)
+            assert torch.equal(nf4.weight_of(layer), nf4.weight_of(asked.get_submodule(name)))
     for (name, one), other in zip(learnt.named_parameters(), asked.parameters(), strict=True):
         if "proj" not in name:
             assert torch.equal(one, other)
 
 
+@pytest.mark.cpu
 def test_rows_that_bitsandbytes_unpacks_wrongly_are_refused(base, tmp_path):
     with pytest.raises(TunesmithError, match=r"rows of 32 weights, and bitsandbytes unpacks .*\n.*quantize to none"):
         load_base(build_tiny(tmp_path / "narrow"), "float32", "nf4")
@@ -139,15 +140,15 @@ def test_engine_peft_and_the_merged_model_say_the_same_on_the_packed_weights(bas
 
     def said(model):
         with torch.no_grad():
-            logits = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            logits = model(input_ids=torch.tensor([ids], device=model.device)).logits[0].log_softmax(-1)
         return [logits[i - 1, ids[i]].item() for i in range(8, 24)]
 
     expected = said(beside(base, adapter, "nf4", packed=True))
-    engine = Engine(base, dtype="float32", device="cpu", quantize="nf4")
+    engine = Engine(base, dtype="float32", quantize="nf4")
     ours = log_probabilities(engine.model, ids, 8, engine.adapters.get(str(adapter)))
     assert ours == pytest.approx(expected, abs=1e-4)
     assert said(merge(base, adapter, "nf4")) == pytest.approx(expected, abs=1e-4)
-    other = Engine(base, dtype="float32", device="cpu")
+    other = Engine(base, dtype="float32")
     elsewhere = log_probabilities(other.model, ids, 8, other.adapters.get(str(adapter)))
     assert max(abs(a - b) for a, b in zip(elsewhere, expected, strict=True)) > 0.01
 

@@ -19,6 +19,7 @@ from tunesmith.core.examples import Message
 from tunesmith.models.engine import Engine
 from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.forcing import log_probabilities
+from tunesmith.models.engine.loading import fastest_device
 from tunesmith.tuning.adapters import check_adapter
 from tunesmith.tuning.attention import Pass, running
 from tunesmith.tuning.base import add_adapter, load_base
@@ -74,7 +75,8 @@ def test_dora_on_layers_with_biases_gets_peft_s_gradients(base):
         made = network(base, dora=True)
         for layer in made.model.modules():
             if hasattr(layer, "lora_A"):
-                layer.base_layer.bias = torch.nn.Parameter(torch.ones(layer.out_features).double(), requires_grad=False)
+                bias = torch.ones(layer.out_features, dtype=torch.float64, device=made.device)
+                layer.base_layer.bias = torch.nn.Parameter(bias, requires_grad=False)
         return lengthened(made)
 
     reference, ours = biased(), biased()
@@ -146,15 +148,16 @@ def test_the_engine_says_what_peft_says_beside_rows_of_the_base_and_of_another_a
     from tests.models.tiny import build_adapter
 
     other = build_adapter(base, tmp_path / "other")
-    engine, theirs = Engine(base, dtype="float32", device="cpu"), beside(base, dora)
+    engine, theirs = Engine(base, dtype="float32"), beside(base, dora)
     if biased:
         for model in (engine.model, theirs.get_base_model()):
             for name, layer in model.named_modules():
                 if name.endswith(("q_proj", "q_proj.base_layer")) and isinstance(layer, torch.nn.Linear):
-                    layer.bias = torch.nn.Parameter(torch.linspace(-1, 1, layer.out_features), requires_grad=False)
+                    bias = torch.linspace(-1, 1, layer.out_features, device=model.device)
+                    layer.bias = torch.nn.Parameter(bias, requires_grad=False)
     ids = list(range(20, 44))
     with torch.no_grad():
-        logits = theirs(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+        logits = theirs(input_ids=torch.tensor([ids], device=theirs.device)).logits[0].log_softmax(-1)
     expected = [logits[i - 1, ids[i]].item() for i in range(8, 24)]
     assert log_probabilities(engine.model, ids, 8, engine.adapters.get(str(dora))) == pytest.approx(expected, abs=1e-4)
     base_says = log_probabilities(engine.model, ids, 8, None)
@@ -170,7 +173,7 @@ def test_the_engine_says_what_peft_says_beside_rows_of_the_base_and_of_another_a
 
 
 def test_merging_gives_the_same_model(base, dora):
-    ids = torch.tensor([list(range(20, 44))])
+    ids = torch.tensor([list(range(20, 44))], device=fastest_device())
     with torch.no_grad():
         merged, apart = merge(base, dora)(input_ids=ids).logits, beside(base, dora)(input_ids=ids).logits
     torch.testing.assert_close(merged, apart, rtol=1e-4, atol=1e-4)

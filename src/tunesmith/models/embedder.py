@@ -100,9 +100,12 @@ class SentenceModel:
         from transformers import BertConfig, BertModel
 
         self.name, self.hash, self.layer = name, hash, "last"
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer, self._uncut = (Tokenizer.from_file(str(folder / "tokenizer.json")) for _ in range(2))
+        self._max_tokens = max_tokens
         self._tokenizer.enable_truncation(max_tokens)  # the file's own limit may be lower than the model's
         self._tokenizer.no_padding()
+        self._uncut.no_truncation()  # what is cut off cannot be counted otherwise: tokenizers 0.23.2 tells a part of it
+        self._uncut.no_padding()
         self._device = "cuda" if torch.cuda.is_available() else "cpu"
         model = BertModel(BertConfig.from_json_file(folder / "config.json"), add_pooling_layer=False)
         weights = load_file(folder / "model.safetensors")
@@ -130,10 +133,7 @@ class SentenceModel:
 
     def truncated(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text behind the model's context."""
-        return [
-            sum(len(part.ids) - sum(part.special_tokens_mask) for part in encoding.overflowing)
-            for encoding in self._tokenizer.encode_batch(list(texts))
-        ]
+        return [max(0, len(read.ids) - self._max_tokens) for read in self._uncut.encode_batch(list(texts))]
 
     def tokens(self, texts: Sequence[str]) -> list[TokenVectors]:
         """The vectors of each text's tokens, cut at the model's context. Nothing is remembered."""

@@ -6,6 +6,8 @@ segments, never with the square of a pack. A block is a softmax between matrix p
 once for all query heads on it: on CPUs that is faster than PyTorch's flash kernel, several times so in bfloat16. What
 the softmax gave is kept for the backward pass up to ``MOST_KEPT``, and else computed again.
 
+On a GPU in half precision ``tunesmith.tuning.flash`` does it.
+
 It is registered with transformers as an attention implementation and finds what runs in a context variable. Axes: T
 tokens of a pass, H query heads, K key-value heads, G query heads on one of those, D head width, P prefix tokens, S
 segments, L longest segment.
@@ -22,6 +24,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from tunesmith.tuning import flash
 
 __all__ = ["MOST_KEPT", "NAME", "Pass", "computed_together", "register", "running", "running_again"]
 
@@ -54,7 +58,7 @@ class Part:
         x = x_THD[self.tokens]
         if self._place_T is not None:
             padded = x.new_zeros(self.rows * self.longest, *x.shape[1:])
-            padded[self._place_T] = x
+            padded[self._places_on(x.device)] = x
             x = padded
         return x.reshape(self.rows, self.longest, *x.shape[1:]).transpose(1, 2)
 
@@ -63,7 +67,14 @@ class Part:
         if self._place_T is None:
             into_THD[self.tokens].view(self.rows, self.longest, *into_THD.shape[1:]).copy_(x.transpose(1, 2))
         else:
-            into_THD[self.tokens] = x.transpose(1, 2).flatten(0, 1)[self._place_T]
+            into_THD[self.tokens] = x.transpose(1, 2).flatten(0, 1)[self._places_on(x.device)]
+
+    def _places_on(self, device: torch.device) -> Tensor:
+        """Where each token stands in the padded form; moved to a GPU once, not in every layer."""
+        assert self._place_T is not None
+        if self._place_T.device != device:
+            self._place_T = self._place_T.to(device)
+        return self._place_T
 
     def blocks(self) -> Iterator[tuple[int, int]]:
         """First query of each block, and the one after its last."""
@@ -99,15 +110,26 @@ class Pass:
 
     Args:
         prefix: Each layer's keys and values (P, K, D) that all segments see before themselves.
+        kernels: The device whose kernels compute; None: that of the tensors.
     """
 
     again = False
     """Whether this is a part of a pass computed again: what it would add to ``seen`` is there already."""
 
-    def __init__(self, lengths: Sequence[int], prefix: Sequence[KeysValues] | None = None) -> None:
+    def __init__(
+        self, lengths: Sequence[int], prefix: Sequence[KeysValues] | None = None, kernels: torch.device | None = None
+    ) -> None:
         self.parts, self.prefix = parts(lengths), prefix
+        self.lengths, self.kernels = lengths, kernels
+        self._layout: flash.Layout | None = None
         self.seen: list[KeysValues] = []
         """Each layer's keys and values (T, K, D) in this run, kept where nothing stands before it."""
+
+    def layout(self, prefix: Tensor | None, device: torch.device) -> flash.Layout:
+        """For the flash kernel; the same in all layers."""
+        if self._layout is None:
+            self._layout = flash.Layout(self.lengths, 0 if prefix is None else len(prefix), device)
+        return self._layout
 
 
 _pass: ContextVar[Pass | None] = ContextVar("tunesmith_tuning_pass", default=None)
@@ -160,7 +182,11 @@ def attend(
         layer: int = module.layer_idx  # type: ignore[assignment]
         before = this.prefix[layer]
     scale = scaling if scaling is not None else query.shape[-1] ** -0.5
-    out_THD: Tensor = _SegmentAttention.apply(q_THD, k_TKD, v_TKD, *before, this.parts, scale)  # type: ignore[no-untyped-call]
+    if flash.serves(query, this.kernels or query.device) and max(this.lengths) > 1:
+        layout = this.layout(before[0], query.device)
+        out_THD: Tensor = flash.FlashAttention.apply(q_THD, k_TKD, v_TKD, *before, layout, scale)  # type: ignore[no-untyped-call]
+    else:
+        out_THD = _SegmentAttention.apply(q_THD, k_TKD, v_TKD, *before, this.parts, scale)  # type: ignore[no-untyped-call]
     return out_THD[None], None
 
 

@@ -25,7 +25,7 @@ NAMES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", tor
 
 
 class State(Record, frozen=True, kw_only=True):
-    """Where a run is. Weights, AdamW's moments and the random state stand beside it as tensors."""
+    """Where a run is. Weights and AdamW's moments stand beside it as tensors."""
 
     step: int = 0
     """Optimizer steps done."""
@@ -55,18 +55,13 @@ class State(Record, frozen=True, kw_only=True):
     warnings: tuple[TuningWarning, ...] = ()
 
 
-def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], optimizer: Any, random: Tensor) -> None:
-    """Put the checkpoint in the place of the last one.
-
-    Args:
-        random: PyTorch's random state as of ``state.step``.
-    """
+def save_checkpoint(folder: Path, state: State, weights: Mapping[str, Tensor], optimizer: Any) -> None:
+    """Put the checkpoint in the place of the last one."""
     tensors: dict[str, Tensor] = {}
     for name, weight in weights.items():
         tensors[f"weight.{name}"] = weight.detach()
         for moment in MOMENTS if state.step else ():
             tensors[f"{moment}.{name}"] = optimizer.state[weight][moment]
-    tensors["random"] = random
     with open_whole(folder / FILE) as file:
         _write(file, tensors, {"state": codec.encode(state).decode()})
 
@@ -111,7 +106,7 @@ def state_tensors(state: State, weights: Mapping[str, Tensor], optimizer: Any) -
 
 
 def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any) -> State | None:
-    """Put weights, moments and random state back; None where there is no checkpoint.
+    """Put weights and moments back; None where there is no checkpoint.
 
     Raises:
         TunesmithError: The file is not whole.
@@ -129,7 +124,6 @@ def load_checkpoint(folder: Path, weights: Mapping[str, Tensor], optimizer: Any)
                     moments = {moment: file.get_tensor(f"{moment}.{name}").to(weight.device) for moment in MOMENTS}
                     steps = torch.tensor(float(state.step), device=weight.device)
                     optimizer.state[weight] = {"step": steps, **moments}
-            torch.set_rng_state(file.get_tensor("random"))
     except (SafetensorError, msgspec.DecodeError) as error:
         raise TunesmithError(
             f"The checkpoint {folder / FILE} cannot be read: {error}.",

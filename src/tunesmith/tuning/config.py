@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
@@ -109,8 +109,9 @@ class LoraConfig(Config):
     longer. Needs `pip install 'tunesmith[qlora]'`."""
     dtype: Literal["auto", "float32", "bfloat16", "float64"] = "auto"
     """Number format of the base model. auto: bfloat16 where the hardware computes in it, else float32."""
-    pack_tokens: int = Field(1280, ge=1)
-    """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same."""
+    pack_tokens: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Most tokens computed at once, beside the shared prefix. Memory grows with it; the result is the same. auto: 1280
+    on a CPU, whose caches they fit, and 8192 on a GPU, which waits between smaller ones."""
     checkpointing: bool | Literal["auto"] = "auto"
     """Compute each layer again in the backward pass instead of keeping what it computed: memory is that of one layer
     and of every layer's input, a step takes about a third longer, the result is the same. auto: where the plan does

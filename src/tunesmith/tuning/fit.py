@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
+from tunesmith.tuning.base import pack_tokens
 from tunesmith.tuning.config import LoraConfig
 
 __all__ = ["Fitting", "settings_to_try"]
@@ -58,7 +59,7 @@ def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]
     Args:
         longest: Tokens of the longest example.
     """
-    pack = config.pack_tokens
+    pack = pack_tokens(config)
     while pack > SMALLEST_PACK:
         pack = max(SMALLEST_PACK, pack // 2)
         yield {"pack_tokens": pack}

@@ -51,6 +51,8 @@ class Network:
         self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._own_attention: str = self.causal.config._attn_implementation
         self.way: Way = "plain"
+        self.kernels: torch.device | None = None
+        """The device whose kernels compute; None: that of the model. Else its tensors have no content."""
         self.switch(way)
 
     @property
@@ -137,7 +139,7 @@ class Network:
         between()
         made: list[KeysValues] = []
         if batch.prefix:
-            with running(Pass([len(batch.prefix)])) as this:
+            with running(Pass([len(batch.prefix)], kernels=self.kernels)) as this:
                 self._hidden(batch.prefix, list(range(len(batch.prefix))))
             made = this.seen
         leaves = [tuple(x.detach().requires_grad_(x.requires_grad) for x in pair) for pair in made]
@@ -155,7 +157,7 @@ class Network:
         more = filling(len(ids))  # behind the last segment, where nothing sees them and nothing is learnt
         lengths = [len(segment.ids) for segment in pack]
         lengths[-1] += more
-        with running(Pass(lengths, leaves or None)):
+        with running(Pass(lengths, leaves or None, self.kernels)):
             hidden = self._hidden(ids + ids[-1:] * more, positions + positions[-1:] * more)
         keep, target, weight, count = self._learnt(pack, 0)
         head, cap = self.causal.get_output_embeddings(), self._about("final_logit_softcapping")

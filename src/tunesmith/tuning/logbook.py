@@ -91,13 +91,13 @@ class Logbook:
         self.change(warnings=(*self.state.warnings, *new))
         return new
 
-    def save(self, weights: Mapping[str, Tensor], optimizer: Any, random: Tensor) -> None:
+    def save(self, weights: Mapping[str, Tensor], optimizer: Any) -> None:
         """Put the state, and what goes with it, where the run goes on from."""
         if not self._keeps:
             return
         self._folder.sync_log()
         self.change(seconds=self.seconds, peak_memory_bytes=self.peak_memory_bytes)
-        save_checkpoint(self._folder.folder, self.state, weights, optimizer, random)
+        save_checkpoint(self._folder.folder, self.state, weights, optimizer)
 
     def end(
         self, adapter: Path, *, steps: int, too_long: int, way: str, processes: int, mixture: MixtureCounts | None

@@ -91,9 +91,7 @@ class Loop:
         self.every = steps_between_looks(config, self.objective.per_epoch)
         self.weights = adapter_weights(network.model)
         self.optimizer = begin_optimizer(self.weights.values(), config)
-        torch.manual_seed(config.seed)
         found = load_checkpoint(run.folder, self.weights, self.optimizer) if processes.first else None
-        self.random = torch.get_rng_state()
         self.whole = True
         """Whether weights and state are those of the same step."""
         self.book = Logbook(run, config, found, peak, listeners.say, keeps=processes.first)
@@ -172,7 +170,6 @@ class Loop:
             group["lr"] = rate
         self.whole = False
         self.optimizer.step()
-        self.random = torch.get_rng_state()
         seconds = time.monotonic() - began
         told = {"learning_rate": rate, "gradient_norm": norm, "tokens": now.tokens, "seconds": seconds}
         self.book.log(step=step, **losses, **now.told, **told)
@@ -248,7 +245,7 @@ class Loop:
         self.book.warn([*found, self.memory] if self.memory else found)
 
     def _save(self) -> None:
-        self.book.save(self.weights, self.optimizer, self.random)
+        self.book.save(self.weights, self.optimizer)
 
     def _finish(self) -> Tuned:
         state = self.state

@@ -15,6 +15,7 @@ from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.progress import Progress
 from tunesmith.core.runs import TuningWarning
 from tunesmith.models.template import Template
+from tunesmith.tuning.base import pack_tokens
 from tunesmith.tuning.batches import all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
@@ -110,9 +111,9 @@ class Likelihood:
         if general is not None and config.mixture is not None:
             self._mixed = encode_general(template, general, self._learnt.examples, config, config.mixture, limit)
         self._steps = Steps(self._learnt.examples, self._mixed, config)
-        self._sides = {"validation_loss": all_at_once(self._watched.examples, config.pack_tokens)}
+        self._sides = {"validation_loss": all_at_once(self._watched.examples, pack_tokens(config))}
         if self._mixed and self._mixed.held_out:
-            self._sides["general_validation_loss"] = all_at_once(self._mixed.held_out, config.pack_tokens)
+            self._sides["general_validation_loss"] = all_at_once(self._mixed.held_out, pack_tokens(config))
         self.count, self.per_epoch = self._steps.count, self._steps.per_epoch
         self.too_long = self._learnt.too_long + self._watched.too_long
 

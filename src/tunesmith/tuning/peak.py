@@ -70,7 +70,8 @@ def predict_peak(
     error: Exception | None = None
     for way in WAYS:
         try:
-            return _counted(base, config, load, way, checkpointing, dtype or number_format(config.number, device))
+            number = dtype or number_format(config.number, device)
+            return _counted(base, config, load, way, checkpointing, number, device)
         except Exception as failed:  # an architecture can refuse a way in any manner, as when it is run
             error = failed
     raise RuntimeError(f"no step of {base.name} could be traced") from error
@@ -125,7 +126,9 @@ def _padded(prefix: list[int], pack: list[Encoded]) -> list[int]:
 SIZES = (_tokens, _scores, _scores_at_once)
 
 
-def _counted(base: Path, config: LoraConfig, load: Load, way: Way, checkpointing: bool, dtype: torch.dtype) -> Peak:
+def _counted(
+    base: Path, config: LoraConfig, load: Load, way: Way, checkpointing: bool, dtype: torch.dtype, device: torch.device
+) -> Peak:
     from transformers import AutoConfig
 
     about = AutoConfig.from_pretrained(str(base), trust_remote_code=False, local_files_only=True)
@@ -138,7 +141,7 @@ def _counted(base: Path, config: LoraConfig, load: Load, way: Way, checkpointing
     _register()
     with torch.random.fork_rng(devices=[]), torch.device("meta"), counted:
         network = Network(_without_content(about, config, dtype))
-        network._own_attention = ATTENTION
+        network._own_attention, network.kernels = ATTENTION, device
         network.switch(way)
         if checkpointing:
             network.checkpoint_layers()

@@ -24,6 +24,7 @@ from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.progress import Progress
 from tunesmith.core.runs import TuningWarning
 from tunesmith.models.template import Template
+from tunesmith.tuning.base import pack_tokens
 from tunesmith.tuning.batches import Order
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
@@ -174,7 +175,7 @@ class Preferring:
     ) -> _Sums:  # fmt: skip
         """The sums of some pairs, each process computing its own; ``learn`` adds the gradients of their mean loss."""
         mine = processes.deal([pair.tokens for pair in pairs])
-        batches = pair_batches([pairs[n] for n in mine], self._config.pack_tokens)
+        batches = pair_batches([pairs[n] for n in mine], pack_tokens(self._config))
         a_token = len(pairs) / sum(pair.chosen.supervised for pair in pairs)
 
         def own(between: Callable[[], None]) -> _Sums:
@@ -211,7 +212,7 @@ class Preferring:
     ) -> Tensor:
         """(pairs, 2) in nats, in float64, each process asking about its own pairs."""
         mine = processes.deal([pair.tokens for pair in pairs])
-        batches = pair_batches([pairs[n] for n in mine], self._config.pack_tokens)
+        batches = pair_batches([pairs[n] for n in mine], pack_tokens(self._config))
 
         def own(between: Callable[[], None]) -> list[float]:
             network.model.eval()

@@ -163,10 +163,9 @@ class Processes:
             weight.grad = grad.view_as(weight).to(weight.dtype)
 
     def seed(self, *parts: Any) -> None:
-        """Random numbers of a step for dropout: other ones in each process, the same when it is done again. A process
-        alone goes on with those it has."""
-        if self.count > 1:
-            torch.manual_seed(int(digest([*map(str, parts), self.rank])[:15], 16))
+        """Random numbers of a step for dropout: other ones in each process, the same when it is done again, on whatever
+        device they are drawn."""
+        torch.manual_seed(int(digest([*map(str, parts), self.rank])[:15], 16))
 
     # What is agreed on.
 

@@ -9,7 +9,7 @@ import torch
 
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, load_adapter, read_adapter
-from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.base import learner, pack_tokens, threads
 from tunesmith.tuning.batches import all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network, choose_way
@@ -26,6 +26,6 @@ def row_losses(base: Path, adapter: Path, rows: Sequence[Encoded], config: LoraC
         choose_way(network)
         found = []
         for row in rows:
-            batch = all_at_once([row], config.pack_tokens)
+            batch = all_at_once([row], pack_tokens(config))
             found.append(RowLoss(network.loss_sum(batch), batch.weight))
         return found

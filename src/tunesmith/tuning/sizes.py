@@ -18,7 +18,7 @@ from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.attention import MOST_KEPT
-from tunesmith.tuning.base import number_format
+from tunesmith.tuning.base import number_format, pack_tokens
 from tunesmith.tuning.batches import Batch, all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting
@@ -139,7 +139,8 @@ class _OnGPU:
     """What it takes on GPUs of one kind, which need not be here."""
 
     def __init__(self, sizes: Sizes, config: LoraConfig, longest: int, bfloat16: bool) -> None:
-        self._sizes, self._config, self._gpu = sizes, config, torch.device("cuda")
+        self._sizes, self._gpu = sizes, torch.device("cuda")
+        self._config = config.model_copy(update={"pack_tokens": pack_tokens(config, self._gpu)})
         own = torch.bfloat16 if bfloat16 else torch.float32
         self._dtype = own if config.number == "auto" else number_format(config.number, self._gpu)
 
@@ -147,7 +148,7 @@ class _OnGPU:
             peak = sizes.peak(other, self._gpu, self._dtype, other.checkpointing is not False)
             return None if peak is None else peak.bytes
 
-        self._fitting = Fitting(config, longest, needed)
+        self._fitting = Fitting(self._config, longest, needed)
 
     def fit(self, gpu: GPU) -> GPUFit:
         limit = gpu.for_tensors
@@ -188,7 +189,7 @@ def check_memory(
 def looks_at(watched: EncodedRows, mixed: General | None, config: LoraConfig) -> list[Batch]:
     """What is measured at each look."""
     sides = [watched.examples, *([mixed.held_out] if mixed and mixed.held_out else [])]
-    return [all_at_once(side, config.pack_tokens) for side in sides]
+    return [all_at_once(side, pack_tokens(config)) for side in sides]
 
 
 def resident_bytes(peak: Peak) -> int:
@@ -213,7 +214,7 @@ def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, con
 def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
     """Tokens of the prefix of these examples and of one pack."""
     lengths = sorted((len(example.ids) - shared for example in examples), reverse=True)
-    return shared + max(lengths[0], min(config.pack_tokens, sum(lengths[: config.batch_size])))
+    return shared + max(lengths[0], min(pack_tokens(config), sum(lengths[: config.batch_size])))
 
 
 def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: int) -> tuple[dict[str, int], int, int]:

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from tunesmith.core.counts import MixtureCounts
 from tunesmith.models.template import Encoded
+from tunesmith.tuning.base import pack_tokens
 from tunesmith.tuning.batches import Batch, Order, make_batch, shared_prefix
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.mixture import General
@@ -49,7 +50,7 @@ class Steps:
     """The steps of a run. An epoch shows each train example once and, shuffled among them, some general ones."""
 
     def __init__(self, learnt: Sequence[Encoded], general: General | None, config: LoraConfig) -> None:
-        self._learnt, self._limit = learnt, config.pack_tokens
+        self._learnt, self._limit = learnt, pack_tokens(config)
         self._general: Sequence[Encoded] = general.examples if general else []
         self._counts = general.counts if general else None
         self._per_epoch = general.per_epoch if general else 0
