@@ -24,6 +24,7 @@ from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.loop import REHEARSED
+from tunesmith.tuning.peak import heaviest_of
 
 REPEATED = 20
 
@@ -53,7 +54,8 @@ def learn(file: str) -> dict[str, Any]:
             return make_batch(rows[first : first + config.batch_size], shared, pack_tokens(config))
 
         if task["steps"] >= REHEARSED:
-            network.learn(max(map(at, range(task["steps"])), key=lambda batch: batch.largest_pack))
+            for step in heaviest_of([at(step)] for step in range(task["steps"])):
+                network.learn(at(step))
         for step in range(task["steps"]):
             began = time.perf_counter()
             batch = at(step)

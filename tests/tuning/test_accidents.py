@@ -159,7 +159,7 @@ def test_an_interrupt_between_weights_and_state_ends_with_the_same_bytes(
     ends_alike(base, tmp_path / "run", QUICK, quick)
 
 
-def test_the_heaviest_step_is_computed_beforehand_and_changes_nothing(base, tmp_path, long, monkeypatch):
+def test_the_heaviest_steps_are_computed_beforehand_and_changes_nothing(base, tmp_path, long, monkeypatch):
     sizes: list[int] = []
     learn = Network.learn
 
@@ -171,7 +171,7 @@ def test_the_heaviest_step_is_computed_beforehand_and_changes_nothing(base, tmp_
         patched.setattr(loop, "REHEARSED", 1)
         patched.setattr(Network, "learn", noted)
         ends_alike(base, tmp_path / "run", LONG, long)
-    assert len(sizes) == long[0].steps + 1
+    assert long[0].steps < len(sizes) <= long[0].steps + 3  # by tokens, and by scores of attention
     assert sizes[0] == max(sizes) > min(sizes)
 
 

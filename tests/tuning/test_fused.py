@@ -26,6 +26,33 @@ def test_the_token_loss_and_its_gradient_equal_pytorch_s(monkeypatch, at_once):
     torch.testing.assert_close(torch.autograd.grad(ours * 0.3, hidden)[0], wanted, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_what_an_earlier_chunk_left_in_the_room_for_logits_changes_nothing(monkeypatch, dtype):
+    monkeypatch.setattr(fused, "LOGITS_AT_ONCE", 400)
+    torch.manual_seed(0)
+    output, room = torch.randn(50, 8).to(dtype), fused.LogitsRoom()
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    places = []
+    for tokens in (9, 3, 20, 1):
+        hidden = torch.randn(tokens, 8).to(dtype).requires_grad_(True)
+        given = hidden, output, torch.randint(0, 50, (tokens,)), torch.rand(tokens, dtype=exact)
+        alone, within = fused.token_losses(*given), fused.token_losses(*given, room)
+        assert torch.equal(alone, within)
+        d_alone, d_within = (torch.autograd.grad(losses.sum(), hidden)[0] for losses in (alone, within))
+        assert torch.equal(d_alone, d_within)
+        places.append(room.of(1, 50, output).data_ptr())
+    assert len(set(places)) == 1  # eight rows at once, from the first chunk on
+
+
+def test_the_room_for_logits_grows_where_more_is_asked_for():
+    room, like = fused.LogitsRoom(), torch.empty(0)
+    assert [tuple(room.of(*size, like).shape) for size in ((2, 5), (4, 5), (3, 5), (3, 7))] == [
+        (2, 5), (4, 5), (3, 5), (3, 7),
+    ]  # fmt: skip
+    assert room.of(3, 7, like).data_ptr() == room.of(1, 7, like).data_ptr()
+    assert room.of(2, 7, torch.empty(0, dtype=torch.bfloat16)).dtype == torch.bfloat16
+
+
 def test_the_token_loss_of_a_token_that_seems_impossible_is_finite():
     # logits 0 and 2000: softmax of the first underflows to 0, its loss is 2000 nats
     hidden, output = torch.tensor([[1.0]]), torch.tensor([[0.0], [2000.0]])

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sqlalchemy import text
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -111,6 +112,20 @@ def test_no_byte_of_what_an_erased_row_said_stays(desk):
     assert "third" in desk.home.store.answers("c")
     assert not {"another", *report.erased} & desk.home.store.answers("c").keys()
     assert [c.reason for c in desk.home.store.changes.all("erase")] == ["asked by the customer"] * 2
+
+
+def test_damaged_rows_of_the_store_do_not_hold_an_erasure_up_and_lose_what_quotes(desk):
+    row, store = row_of(desk), desk.home.store
+    store.save_answers([Answer(contender="c", example=n, text=t) for n, t in (("a", SECRET), ("b", "on its way"))])
+    store.write_ledger("override", {"verb": "x", "flag": "--y", "passed": [SECRET]})
+    with store._engine.begin() as connection:
+        for table, column in (("answers", "record"), ("ledger", "detail")):
+            connection.execute(text(f"UPDATE {table} SET {column} = substr({column}, 1, length({column}) - 2)"))
+    assert len(where(desk, SECRET)) >= 1
+    desk.erase(row.id, by="ann")
+    assert where(desk, SECRET) == []
+    with store._engine.begin() as connection:
+        assert connection.execute(text("SELECT example FROM answers")).scalars().all() == ["b"]
 
 
 def test_a_snapshot_that_held_it_opens_and_says_that_a_row_was_erased(desk):

@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from tunesmith import Workspace
+from tunesmith.core.choices import Choice
+from tunesmith.core.judging import Calibration
+from tunesmith.workspace.errors import current_errors
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 MADE_BY = sorted(p.name for p in FIXTURES.glob("workspace-*"))
@@ -15,8 +18,10 @@ MADE_BY = sorted(p.name for p in FIXTURES.glob("workspace-*"))
 def test_it_opens_and_every_station_is_done(name, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(FIXTURES / name, tmp_path / "desk"))
     workspace = Workspace(".")
-    assert {s.name: s.state for s in workspace.status()} == dict.fromkeys(
-        ("task", "examples", "checks", "split", "baselines", "tuning", "evaluation", "decision", "dossier"), "done"
+    stations = {s.name: s.state for s in workspace.status()}
+    assert set(stations.values()) == {"done"}
+    assert {"task", "examples", "checks", "split", "baselines", "tuning", "evaluation", "decision", "dossier"} <= (
+        stations.keys()
     )
     assert workspace.verify_split().certified
     assert len(workspace.home.examples()) == 60
@@ -50,3 +55,15 @@ def test_what_became_of_its_examples_is_told(tmp_path, monkeypatch):
     assert (again.prompt, again.completion) == ("where is my parcel", "shipping")
     assert all(example.time and example.time >= "2026-01-01" for example in workspace.home.examples())
     assert workspace.verify_split().certificate.time is not None
+
+
+def test_its_ratings_verdicts_searches_and_failures_are_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(shutil.copytree(FIXTURES / "workspace-0.1.0-evaluation", tmp_path / "desk"))
+    workspace = Workspace(".")
+    told = workspace.rate("boss").agreement()
+    assert (told.complete, [(rate.a, rate.b) for rate in told.win_rates]) == (True, [("constant", "classifier")])
+    made = workspace.home.latest("calibration", "judge", Calibration)[0]
+    assert (made.rates.true_positive_rate.value, made.rates.true_negative_rate.value) == (1.0, 1.0)
+    assert len(workspace.home.latest("choice", "few_shot", Choice)[0].tries) > 1
+    assert current_errors(workspace.home) is not None
+    assert workspace.report(verify=True).differences == ()

@@ -67,7 +67,8 @@ def _lines(report: RetrievalReport) -> list[str]:
             "the contender `retrieval` searches so until task, examples, split, embedder or contenders.retrieval change"
         )
     if report.best != report.present:
-        lines.append(f"to search so, write under contenders.retrieval: {settings}")
+        purpose = "to keep it whatever changes, and for tuned models" if report.chosen else "to search so"
+        lines.append(f"{purpose}, write under contenders.retrieval: {settings}")
     return lines
 
 

@@ -36,11 +36,6 @@ class Batch(NamedTuple):
         return len(self.prefix) + sum(len(segment.ids) for pack in self.packs for segment in pack)
 
     @property
-    def largest_pack(self) -> int:
-        """Tokens of the largest pack: what the batch takes in memory."""
-        return max(sum(len(segment.ids) for segment in pack) for pack in self.packs)
-
-    @property
     def weight(self) -> float:
         """Sum of the weights of all tokens that are learnt."""
         return sum(sum(segment.weights[1:]) for pack in self.packs for segment in pack)

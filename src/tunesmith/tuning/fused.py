@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.nf4 import unpacked, weight_of
 
-__all__ = ["fuse", "token_losses", "unfuse"]
+__all__ = ["LogitsRoom", "fuse", "token_losses", "unfuse"]
 
 LOGITS_AT_ONCE = 2**24
 """Logits that exist at one time: 64 MB in float32. Fewer, and the output layer is read too often."""
@@ -44,12 +44,32 @@ def unfuse(model: nn.Module) -> None:
             del module.forward
 
 
-def token_losses(hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
+class LogitsRoom:
+    """Memory for the logits of a chunk, kept from one chunk to the next: blocks as large, and of as many sizes, would
+    tear the heap to pieces, which then grows for thousands of steps."""
+
+    def __init__(self) -> None:
+        self._kept: dict[torch.dtype, Tensor] = {}
+
+    def of(self, rows: int, columns: int, like: Tensor) -> Tensor:
+        """Numbers (rows, columns) of whatever content, in the format and on the device of ``like``; the same again at
+        each call."""
+        kept = self._kept.get(like.dtype)
+        if kept is None or len(kept) < rows or kept.shape[1] != columns or kept.device != like.device:
+            kept = self._kept[like.dtype] = like.new_empty(0)  # the old one goes before the new one comes
+            kept = self._kept[like.dtype] = like.new_empty(rows, columns)
+        return kept[:rows]
+
+
+def token_losses(
+    hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor, room: LogitsRoom | None = None
+) -> Tensor:
     """Weighted cross-entropy (N,) of ``hidden @ output.T`` at each of N tokens, in nats.
 
     The output layer gets no gradient. The losses have the format of the weights.
     """
-    return _TokenLosses.apply(hidden_ND, output_VD, target_N, weight_N)  # type: ignore[no-any-return, no-untyped-call]
+    found: Tensor = _TokenLosses.apply(hidden_ND, output_VD, target_N, weight_N, room or LogitsRoom())  # type: ignore[no-untyped-call]
+    return found
 
 
 def _is_plain(layer: Any) -> bool:
@@ -184,25 +204,35 @@ class _TokenLosses(torch.autograd.Function):
     """Computes the gradient of ``hidden`` while a chunk's probabilities are there: logits never exist all at once."""
 
     @staticmethod
-    def forward(context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor) -> Tensor:
-        exact, losses_N = weight_N.dtype, torch.empty_like(weight_N)
+    def forward(
+        context: Any, hidden_ND: Tensor, output_VD: Tensor, target_N: Tensor, weight_N: Tensor, room: LogitsRoom
+    ) -> Tensor:
+        losses_N = torch.empty_like(weight_N)
         d_ND = torch.empty_like(hidden_ND) if context.needs_input_grad[0] else None
         rows = max(1, LOGITS_AT_ONCE // len(output_VD))
         for start in range(0, len(target_N), rows):
             part = slice(start, start + rows)
             target_N1, weight_N1 = target_N[part, None], weight_N[part, None]
-            logits_NV = (hidden_ND[part] @ output_VD.t()).to(exact)
+            size = len(target_N1), len(output_VD)
+            # one and the same where the formats are
+            rough_NV, logits_NV = room.of(*size, output_VD), room.of(*size, weight_N)
+            torch.mm(hidden_ND[part], output_VD.t(), out=rough_NV)
+            if logits_NV.dtype != rough_NV.dtype:
+                logits_NV.copy_(rough_NV)
             wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
             share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
             # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
             losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
             if d_ND is not None:
                 share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
-                d_ND[part] = share_NV.mul_(weight_N1).to(output_VD.dtype) @ output_VD
+                share_NV.mul_(weight_N1)
+                if share_NV.dtype != rough_NV.dtype:
+                    rough_NV.copy_(share_NV)
+                torch.mm(rough_NV, output_VD, out=d_ND[part])
         context.save_for_backward(d_ND)
         return losses_N
 
     @staticmethod
-    def backward(context: Any, d_N: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(context: Any, d_N: Tensor) -> tuple[Tensor, None, None, None, None]:
         (d_ND,) = context.saved_tensors
-        return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None
+        return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None, None

@@ -25,7 +25,7 @@ from tunesmith.models.template import Encoded
 from tunesmith.tuning import attention
 from tunesmith.tuning.attention import KeysValues, Pass, running, running_again
 from tunesmith.tuning.batches import Batch
-from tunesmith.tuning.fused import fuse, token_losses, unfuse
+from tunesmith.tuning.fused import LogitsRoom, fuse, token_losses, unfuse
 
 __all__ = ["WAYS", "Network", "Way", "choose_way"]
 
@@ -51,6 +51,7 @@ class Network:
         self.causal = model.get_base_model() if hasattr(model, "get_base_model") else model
         self._own_attention: str = self.causal.config._attn_implementation
         self.way: Way = "plain"
+        self._room = LogitsRoom()
         self.kernels: torch.device | None = None
         """The device whose kernels compute; None: that of the model. Else its tensors have no content."""
         self.switch(way)
@@ -164,7 +165,7 @@ class Network:
         factor = (self._about("logit_scale") or 1.0) / (self._about("logits_scaling") or 1.0)  # Cohere's and Granite's
         learnt = hidden[keep] if factor == 1 else hidden[keep] * factor
         if type(head) is nn.Linear and head.bias is None and not head.weight.requires_grad and not cap:
-            return _by_segment(token_losses(learnt, head.weight, target, weight), count)
+            return _by_segment(token_losses(learnt, head.weight, target, weight, self._room), count)
         logits = head(learnt)
         return _by_segment(_cross_entropy(torch.tanh(logits / cap) * cap if cap else logits, target, weight), count)
 

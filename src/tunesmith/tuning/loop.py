@@ -38,7 +38,7 @@ Stop = Callable[[Sequence[float]], bool]
 """Told the validation loss of each look so far; whether the run shall end there."""
 
 REHEARSED = 200
-"""A run with as many steps to go computes its heaviest one beforehand."""
+"""A run with as many steps to go computes its heaviest ones beforehand."""
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
 
@@ -129,12 +129,13 @@ class Loop:
             self.processes.spread(state_tensors(self.state, self.weights, self.optimizer))
 
     def _rehearse(self) -> None:
-        """Compute a long run's heaviest step beforehand and throw it away: memory that does not suffice shows now, not
-        hours later, and from here on it stays level."""
+        """Compute a long run's heaviest steps beforehand and throw them away: memory that does not suffice shows now,
+        not hours later, and from here on it stays level."""
         if self.objective.count - self.state.step < REHEARSED:
             return
         with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
-            self.objective.learn(self.network, self.objective.heaviest(), self.interrupt, self.processes)
+            for step in self.objective.heaviest():
+                self.objective.learn(self.network, step, self.interrupt, self.processes)
         self.optimizer.zero_grad()
 
     def _over(self) -> bool:

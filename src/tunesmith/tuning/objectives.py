@@ -21,6 +21,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.mixture import GeneralRows, encode_general
+from tunesmith.tuning.peak import heaviest_of
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.sizes import MOST_STEPS, check_memory
@@ -73,8 +74,8 @@ class Objective(Protocol):
         ``Processes.learn``."""
         ...
 
-    def heaviest(self) -> int:
-        """Number of the step that takes most memory, among the first thousands."""
+    def heaviest(self) -> list[int]:
+        """Numbers of the steps that take most memory, among the first thousands."""
         ...
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
@@ -136,8 +137,8 @@ class Likelihood:
         losses |= {GENERAL: learn(now.general)} if now.general else {}
         return Learnt(losses, now.tokens, now.examples)
 
-    def heaviest(self) -> int:
-        return max(range(min(self.count, MOST_STEPS)), key=self._steps.at_once)
+    def heaviest(self) -> list[int]:
+        return heaviest_of(self._steps.at(step).batches for step in range(min(self.count, MOST_STEPS)))
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         sides = self._sides.items()

@@ -7,7 +7,7 @@ between freed tensors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from tunesmith.tuning.gradients import WAYS, Network, Way
 from tunesmith.tuning.steps import Step
 from tunesmith.tuning.tensor_bytes import TensorBytes
 
-__all__ = ["Load", "Peak", "heaviest", "predict_peak"]
+__all__ = ["Load", "Peak", "heaviest", "heaviest_of", "predict_peak"]
 
 
 class Load(NamedTuple):
@@ -80,12 +80,20 @@ def predict_peak(
 def heaviest(steps: Sequence[Step], looks: Sequence[Batch]) -> Load:
     """The steps among ``steps`` that can take most memory: by tokens computed at once, and by scores of attention."""
     found: list[Step] = []
-    for size in SIZES:
-        worst = max(steps, key=lambda step: max(size(batch.prefix, _largest(batch, size)) for batch in step.batches))
-        trimmed = Step(*(None if batch is None else _trimmed(batch) for batch in worst))
+    for worst in heaviest_of(step.batches for step in steps):
+        trimmed = Step(*(None if batch is None else _trimmed(batch) for batch in steps[worst]))
         if trimmed not in found:
             found.append(trimmed)
     return Load(found, [_trimmed(batch) for batch in looks])
+
+
+def heaviest_of(steps: Iterable[Sequence[Batch]]) -> list[int]:
+    """Places of the steps that can take most memory, each once; the one that computes most tokens at once first."""
+    sizes = [
+        [max(size(batch.prefix, pack) for batch in batches for pack in batch.packs) for size in SIZES]
+        for batches in steps
+    ]
+    return list(dict.fromkeys(max(range(len(sizes)), key=lambda n: sizes[n][by]) for by in range(len(SIZES))))
 
 
 def _trimmed(batch: Batch) -> Batch:

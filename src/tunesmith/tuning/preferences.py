@@ -150,11 +150,11 @@ class Preferring:
         told = sums.told(self._config.dpo_beta)
         return Learnt({TRAIN: sums.loss / sums.pairs}, round(sums.tokens), len(pairs), told)
 
-    def heaviest(self) -> int:
+    def heaviest(self) -> list[int]:
         def tokens(step: int) -> int:
             return sum(self._learnt.pairs[n].tokens for n in self._order.numbers(step))
 
-        return max(range(min(self.count, MOST_STEPS)), key=tokens)
+        return [max(range(min(self.count, MOST_STEPS)), key=tokens)]
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         assert self._reference is not None  # begun

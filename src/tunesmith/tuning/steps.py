@@ -73,10 +73,6 @@ class Steps:
             make_batch([self._general[n] for n in general], self.general_shared, self._limit) if general else None,
         )
 
-    def at_once(self, step: int) -> int:
-        """Tokens of the step's largest pack."""
-        return max(batch.largest_pack for batch in self.at(step).batches)
-
     def counts(self, steps: int) -> MixtureCounts | None:
         """What the first ``steps`` steps hold of general examples; None without a mixture."""
         if self._counts is None:

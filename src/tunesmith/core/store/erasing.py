@@ -60,8 +60,11 @@ def redacted(value: Any, quotes: Callable[[str], bool]) -> Any:
 
 
 def _redacted_json(text: str, quotes: Callable[[str], bool]) -> str:
-    """As ``redacted``; the very same text where nothing in it quotes."""
-    read = json.loads(text)
+    """As ``redacted``; the very same text where nothing in it quotes. Of a damaged row, all or nothing."""
+    try:
+        read = json.loads(text)
+    except ValueError:
+        return codec.encode(ERASED).decode() if quotes(text) else text
     made = redacted(read, quotes)
     return text if made == read else codec.encode(made).decode()
 
