@@ -65,5 +65,5 @@ def test_its_ratings_verdicts_searches_and_failures_are_read(tmp_path, monkeypat
     made = workspace.home.latest("calibration", "judge", Calibration)[0]
     assert (made.rates.true_positive_rate.value, made.rates.true_negative_rate.value) == (1.0, 1.0)
     assert len(workspace.home.latest("choice", "few_shot", Choice)[0].tries) > 1
-    assert current_errors(workspace.home) is not None
+    assert current_errors(workspace.home, "validation") is not None
     assert workspace.report(verify=True).differences == ()
