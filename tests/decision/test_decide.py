@@ -262,6 +262,18 @@ def test_rounding_never_puts_a_figure_on_the_wrong_side_of_the_bar():
     assert "95 % interval 0.7996 to 0.90" in " ".join(decision.because)
 
 
+@pytest.mark.parametrize(
+    ("failed", "recommendation"), [(0, "ship:prompt"), (5, "ship:prompt"), (12, "tune"), (100, "tune")]
+)
+def test_a_bar_is_not_met_by_losing_the_answers_to_what_was_hard(failed, recommendation):
+    decision = decide(facts(contender("prompt", 0.95, 0.85, 0.99, failed=failed)))
+    assert decision.recommendation == recommendation
+    lost = [text for text in decision.because if "failed answers" in text]
+    assert len(lost) == (recommendation == "tune")
+    if lost:
+        assert "only because" in lost[0] and f"{failed} failed answers" in lost[0]
+
+
 def test_small_sets_repeated_looks_lost_answers_and_passed_guards_are_told():
     decision = decide(
         facts(

@@ -34,21 +34,24 @@ class Bar(Record, frozen=True, kw_only=True):
         """All metrics the bar asks for, the deciding one first."""
         return {self.metric: self.value, **self.also}
 
-    def standing(self, metrics: dict[str, Estimate]) -> Standing:
-        """Met when every metric asked for is, missed when one is missed, and not shown when one was not measured."""
+    def standing(self, metrics: dict[str, Estimate], failed: int = 0) -> Standing:
+        """Met when every metric asked for is, missed when one is missed, and not shown when one was not measured.
+        Answers that ``failed`` count as in `Estimate.against`."""
         each = {
-            self.of(metrics[metric], value) if metric in metrics else "not_shown"
+            self.of(metrics[metric], value, failed) if metric in metrics else "not_shown"
             for metric, value in self.asked.items()
         }
         if "missed" in each:
             return "missed"
         return "not_shown" if "not_shown" in each else "met"
 
-    def of(self, found: Estimate, value: float) -> Standing:
+    def of(self, found: Estimate, value: float, failed: int = 0) -> Standing:
         """One measured figure against what is asked of it."""
+        if self.by == "value" and found.value < value:
+            return "missed"
         if self.by == "value":
-            return "met" if found.value >= value else "missed"
-        return found.against(value)
+            return "met" if found.value * found.share_answered(failed) >= value or value <= 0 else "not_shown"
+        return found.against(value, failed)
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -135,7 +138,7 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""
-        return bar.standing(self.metrics)
+        return bar.standing(self.metrics, self.failed)
 
 
 class Facts(Record, frozen=True, kw_only=True):

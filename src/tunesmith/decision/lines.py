@@ -184,7 +184,8 @@ def _cautions(case: Case) -> Iterator[Because]:
     failed = [f"{c.name} {c.failed}" for c in facts.contenders if c.failed]
     if failed:
         yield Because(
-            f"Answers lost to errors or timeouts have no score: {listed(failed)}.", ("evaluation#contenders",)
+            f"Answers lost to errors or timeouts count as wrong at the bar and have no score: {listed(failed)}.",
+            ("evaluation#contenders",),
         )
     if facts.overrides:
         yield Because(f"Guards were passed by hand: {'; '.join(facts.overrides)}.", ("store#ledger",))

@@ -19,12 +19,12 @@
 | `hopeless` | tuned is not shown to be better, every contender misses the bar, too few train examples | `mend_data` |
 | `hopeless` | tuned is not shown to be better, every contender misses the bar | `stop` |
 
-A bar is *met* when the lower end of the 95 % interval reaches it, *missed* when the upper end is below it, and
-otherwise *not shown*. A tuned model counts among those that meet the bar only if its gain over the best simpler
-contender is shown: the paired 95 % interval lies above 0 and the Holm-corrected p is at most 0.05. Prices equal to
-two significant digits are equal; where a price is unknown, the simplest contender is taken instead of the cheapest,
-and the decision says so. What is too few, which limits there are, what must be proved and which risk is taken stands
-under `decision` in tunesmith.yaml.
+A bar is *met* when the lower end of the 95 % interval reaches it, also with answers that failed counted as wrong,
+*missed* when the upper end is below it, and otherwise *not shown*. A tuned model counts among those that meet the bar
+only if its gain over the best simpler contender is shown: the paired 95 % interval lies above 0 and the Holm-corrected
+p is at most 0.05. Prices equal to two significant digits are equal; where a price is unknown, the simplest contender is
+taken instead of the cheapest, and the decision says so. What is too few, which limits there are, what must be proved
+and which risk is taken stands under `decision` in tunesmith.yaml.
 """
 
 from __future__ import annotations

@@ -78,6 +78,10 @@ STANDINGS: dict[Standing, str] = {
     "missed": "the whole interval stays below the bar of {bar}, which is missed",
     "not_shown": "the interval has the bar of {bar} inside it, so it is not shown that the bar is met",
 }
+LOST = (
+    "that reaches the bar of {bar} only because {lost:,} failed answers ({share:.0%}) are in no figure; did they count "
+    "as wrong, it would not, so it is not shown that the bar is met"
+)
 BY_VALUE: dict[Standing, str] = {
     "met": "the measured value reaches the bar of {bar}, which counts as met",
     "missed": "the measured value is below the bar of {bar}, which is missed",
@@ -159,8 +163,10 @@ def contender_line(contender: ContenderFacts, bar: Bar) -> str:
             parts.append(f"{metric} was not measured, so it is not shown that it reaches {bar_number(value)}")
         else:
             words = BY_VALUE if bar.by == "value" else STANDINGS
-            standing = words[bar.of(found, value)].format(bar=bar_number(value))
-            parts.append(f"{metric} is {_measured(found, value)}: {standing}")
+            standing, lost = words[bar.of(found, value)], contender.failed
+            if bar.of(found, value, lost) != bar.of(found, value):
+                standing = LOST.format(lost=lost, bar="{bar}", share=1 - found.share_answered(lost))
+            parts.append(f"{metric} is {_measured(found, value)}: {standing.format(bar=bar_number(value))}")
     return f"{contender.name}: {'; '.join(parts)}.{_power(contender, bar)}"
 
 

@@ -54,7 +54,8 @@ class Scores(Record, frozen=True, kw_only=True):
     unscorable: int = 0
     """Examples whose own completion does not fit the task: in no metric."""
     latency_seconds: float | None = None
-    """Median time of an answer; cached and failed answers are left out, None if no others are there."""
+    """Median time of an answer: of a call, or, where a model here answered many at once, of its share in that. Cached
+    and failed answers are left out; None if no others are there."""
     mean_seconds: float | None = None
     """Mean time of the same answers: what a thousand of them take."""
     first_token_seconds: float | None = None

@@ -49,7 +49,7 @@ def _met(material: DossierMaterial, bar: Bar) -> list[str]:
     measured = [c for c in material.contenders if bar.metric in c.metrics]
     if not measured:
         return ["Nothing was measured yet."]
-    standing = {c.name: bar.standing(c.metrics) for c in measured}
+    standing = {c.name: bar.standing(c.metrics, c.failed) for c in measured}
     met = [name for name, stands in standing.items() if stands == "met"]
     open_ones = [name for name, stands in standing.items() if stands == "not_shown"]
     if met:
