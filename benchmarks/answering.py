@@ -9,9 +9,10 @@ program runs in a process of its own, on the same prompts in the same order:
 - `generate` in such batches that go on from the keys and values of the shared beginning, computed once and copied: what
   one writes who knows how.
 
-A peer answers a part of the examples, drawn evenly, at its rate; Tunesmith answers them all. Then both answer the same
-part in float32, and each example whose tokens differ is looked at: how far apart were the two likeliest tokens where
-they part?
+A peer answers a part of the examples, drawn evenly, at its rate; Tunesmith answers them all. Then both answer in
+float32, `generate` one by one: a part of the examples as it is, and all of them from the keys of the shared beginning.
+Each example whose tokens differ is looked at: how far apart were the two likeliest tokens where they part? Last, how
+many of Tunesmith's answers are the same in the format of the timing.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ def main(arguments: list[str]) -> int:
         "--part", type=int, default=128, help="of them answered in batches, and held against each other"
     )
     parser.add_argument("--rounds", type=int, default=3, help="turns of Tunesmith and of each peer at its best")
+    parser.add_argument("--compare", action="store_true", help="hold tokens against each other and time nothing")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
     base = model_folder(options.base)
@@ -73,6 +75,16 @@ def main(arguments: list[str]) -> int:
         f"tokens, {shared} of them shared; at most {NEW_TOKENS} new ones\n"
     )
     work = Work(base, options.folder, prompts)
+    if not options.compare:
+        measure(work, options)
+    work.compare(options.part, Way("plain", "float32", 1))
+    work.compare(options.examples, Way("shared", "float32", 1))
+    work.compare_formats(options.examples)
+    return 0
+
+
+def measure(work: Work, options: argparse.Namespace) -> None:
+    """Print examples a second of each program."""
     one = work.best([[Way("plain", dtype, 1)] for dtype in DTYPES], options.slow)
     batched = work.best([[Way("plain", dtype, size) for size in SIZES] for dtype in DTYPES], options.part)
     shared_keys = work.best([[Way("shared", dtype, size) for size in SIZES] for dtype in DTYPES], options.part)
@@ -87,8 +99,6 @@ def main(arguments: list[str]) -> int:
     own = told(f"Tunesmith, all {options.examples} at once, {ours[0].told['dtype']}", ours)
     for way, ran in theirs.items():
         told(str(way), ran, own)
-    work.compare(options.part)
-    return 0
 
 
 def encoded(template: Template, data: Path, many: int) -> list[list[int]]:
@@ -131,14 +141,15 @@ class Work:
     def theirs(self, way: Way, many: int) -> Ran:
         return self._run("theirs", way._asdict(), self._part(many))
 
-    def compare(self, many: int) -> None:
+    def compare(self, many: int, way: Way) -> None:
         """Print how many of the same examples get other tokens in float32, and how close a call each was."""
         part = self._part(many)
         ours = self.ours("float32", many, part=True).told["tokens"]
-        theirs = self.theirs(Way("plain", "float32", 1), many).told["tokens"]
+        theirs = self.theirs(way, many).told["tokens"]
         differ = [at for at in range(len(part)) if ours[at] != theirs[at]]
         print(
-            f"\nfloat32, {len(part)} examples beside `generate` one by one: {len(part) - len(differ)} the same tokens"
+            f"\nfloat32, {len(part)} examples beside {way}: {len(part) - len(differ)} the same tokens",
+            flush=True,
         )
         if not differ:
             return
@@ -147,6 +158,12 @@ class Work:
         close = sum(gap < CLOSE for gap in gaps)
         print(f"{len(differ)} differ: {close} where the two likeliest logits are less than {CLOSE:g} apart, else "
               f"{[round(gap, 5) for gap in gaps if gap >= CLOSE]}")  # fmt: skip
+
+    def compare_formats(self, many: int) -> None:
+        """Print how many examples get the same tokens from Tunesmith in its own choice of format and in float32."""
+        fast, exact = (self.ours(dtype, many, part=True).told["tokens"] for dtype in ("auto", "float32"))
+        same = sum(a == b for a, b in zip(fast, exact, strict=True))
+        print(f"Tunesmith in the format of the timing and in float32: {same} of {many} the same tokens")
 
     def _part(self, many: int) -> list[list[int]]:
         step = len(self.prompts) / many
