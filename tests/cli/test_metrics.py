@@ -282,6 +282,53 @@ def test_several_labels_at_once_by_the_command_line(tmp_path, home):
     assert found["metrics"]["micro_f1"]["value"] > found["metrics"]["accuracy"]["value"]
 
 
+# Entities of several fields
+
+
+def test_the_values_of_all_fields_together_are_measured_and_can_be_the_bar(tmp_path, home):
+    """Sixty bookings; the contender finds every time, and says that each is for two."""
+    people = ["two", "four", "six", None]
+    rows = [
+        {"text": f"table {i} at {i % 12}:{i}", "people": people[i % 4], "time": f"{i % 12}:{i}"} for i in range(10, 70)
+    ]
+    slots = ("people", "time")
+    source = tmp_path / "bookings.jsonl"
+    source.write_text("".join(json.dumps({"text": r["text"], "slots": {s: r[s] for s in slots}}) + "\n" for r in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="slots")
+    fields = [{"name": name, "type": "value", "nullable": True} for name in slots]
+
+    def answer(body, _):
+        return says(json.dumps({"people": "two", "time": sent(body).split(" at ")[1].split()[0]}))
+
+    with FakeServer(answer) as server:
+        write_settings(
+            desk, task={"name": "booking", "fields": fields}, model=NO_MODEL | {"base_url": server.url},
+            contenders={"constrained": False}, bar={"metric": "entity_f1", "value": 0.5},
+        )  # fmt: skip
+        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        told = tunesmith("-C", desk, "evaluate", "--json")
+        assert told.status == 0, told.err
+        shown = typed("-C", desk, "evaluate", "--all").out
+        decided = typed("-C", desk, "decide")
+    asked = {e.id: json.loads(e.completion) for e in Workspace(desk).home.examples()}
+    true = [asked[i] for i in told.json["contenders"]["prompt"]["correct"]]
+    right = len(true) + sum(t["people"] == "two" for t in true)
+    present = sum(value is not None for t in true for value in t.values())
+    found = told.json["contenders"]["prompt"]["metrics"]
+    assert found["entity_precision"]["value"] == pytest.approx(right / (2 * len(true)))
+    assert found["entity_recall"]["value"] == pytest.approx(right / present)
+    assert found["entity_f1"]["value"] == pytest.approx(2 * right / (2 * len(true) + present))
+    assert found["entity_f1"]["low"] < found["entity_f1"]["value"] < found["entity_f1"]["high"]
+    assert shown.splitlines()[1].split()[1] == "entity_f1"
+    assert {"entity_f1", "entity_precision", "entity_recall"} <= {line.split("  ")[0] for line in shown.splitlines()}
+    assert decided.status == 0, decided.err
+    assert typed("-C", desk, "report").status == 0
+    assert "entity_recall" in next(desk.glob("**/*.html")).read_text()
+
+
 # Texts
 
 

@@ -26,6 +26,9 @@ __all__ = [
 METRICS = {
     "all_correct": "share of answers with every label and value right",
     "valid_rate": "share of answers that a program can read",
+    "entity_f1": "F1 of the values found in all fields together: misses and inventions both count against it",
+    "entity_precision": "of the values answered in all fields together, the share that is right",
+    "entity_recall": "of the true values of all fields together, the share found",
     "accuracy": "share of examples with the right label",
     "macro_f1": "F1 averaged over the labels, rare ones counting like common ones",
     "macro_precision": "of the answers that say a label, the share that is right, averaged over the labels",

@@ -18,12 +18,14 @@ from tunesmith.evaluation.scored import Scored
 
 __all__ = [
     "exact_match",
+    "f1_of",
     "field_f1",
     "field_precision",
     "field_recall",
     "leaf_f1",
     "partial_f1",
     "same_value",
+    "values_found",
 ]
 
 
@@ -47,7 +49,7 @@ def field_f1(scored: Scored) -> Tally:
     the share found. Null for null is neither and does not count in ``n``; a wrong value counts against both; an
     unreadable answer finds nothing.
     """
-    return Tally(_found(scored), _f1)
+    return Tally(values_found(scored), f1_of)
 
 
 @metric("field_precision", of="value")
@@ -57,7 +59,7 @@ def field_precision(scored: Scored) -> Tally:
     In [0, 1], higher is better. A value answered where there is nothing to find is wrong. Who answers null always has
     no precision at all. An unreadable answer answers no value.
     """
-    return Tally(_found(scored)[:, :2], ratio)
+    return Tally(values_found(scored)[:, :2], ratio)
 
 
 @metric("field_recall", of="value")
@@ -67,7 +69,7 @@ def field_recall(scored: Scored) -> Tally:
     In [0, 1], higher is better. Examples where there is nothing to find do not count in ``n``. An unreadable answer
     finds nothing.
     """
-    return Tally(_found(scored)[:, [0, 2]], ratio)
+    return Tally(values_found(scored)[:, [0, 2]], ratio)
 
 
 @metric("partial_f1", of="value")
@@ -80,11 +82,11 @@ def partial_f1(scored: Scored) -> Tally:
 
     Source: N. Chinchor, B. Sundheim, MUC-5 (1993) 69-78; SemEval-2013 task 9.1, evaluation schema "partial".
     """
-    counts = _found(scored)
+    counts = values_found(scored)
     for row, (truth, said, _) in enumerate(scored.pairs()):
         if not counts[row, 0] and said is not None and truth is not None:
             counts[row, 0] = 0.5 if _overlap(scored.rows[row].example.prompt, truth, said) else 0
-    return Tally(counts, _f1)
+    return Tally(counts, f1_of)
 
 
 @metric("leaf_f1", of="value", default=False)
@@ -99,7 +101,7 @@ def leaf_f1(scored: Scored) -> Tally:
     for truth, said, _ in scored.pairs():
         true, answered = (Counter(_leaves(value)) for value in (truth, said))
         counts.append(((true & answered).total(), answered.total(), true.total()))
-    return Tally(np.array(counts, dtype=np.float64).reshape(-1, 3), _f1)
+    return Tally(np.array(counts, dtype=np.float64).reshape(-1, 3), f1_of)
 
 
 def same_value(truth: Any, said: Any) -> bool:
@@ -109,7 +111,7 @@ def same_value(truth: Any, said: Any) -> bool:
     return bool(truth == said)
 
 
-def _found(scored: Scored) -> FloatArray:
+def values_found(scored: Scored) -> FloatArray:
     """Per row whether the value is right, one is answered, one is true, shape (rows, 3)."""
     counts = [
         (said is not None and same_value(truth, said), said is not None, truth is not None)
@@ -157,6 +159,7 @@ def _leaves(value: str | None) -> list[str]:
     return leaves
 
 
-def _f1(sums: FloatArray) -> FloatArray:
+def f1_of(sums: FloatArray) -> FloatArray:
+    """F1 of sums of what is right, answered and true, shape (..., 3); NaN where nothing is answered or true."""
     both = sums[..., 1] + sums[..., 2]
     return np.asarray(np.where(both > 0, 2 * sums[..., 0] / np.where(both > 0, both, 1.0), np.nan))
