@@ -329,6 +329,34 @@ def test_the_values_of_all_fields_together_are_measured_and_can_be_the_bar(tmp_p
     assert "entity_recall" in next(desk.glob("**/*.html")).read_text()
 
 
+def test_entries_of_json_values_are_right_only_within_their_own_record(tmp_path, home):
+    stays = [[{"day": i, "n": 2}, {"day": i + 1, "n": 4}] for i in range(60)]
+    source = tmp_path / "stays.jsonl"
+    source.write_text(
+        "".join(json.dumps({"text": f"stay {s[0]['day']}.", "stay": json.dumps(s)}) + "\n" for s in stays)
+    )
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="stay")
+
+    def crossed(body, _):
+        day = int(sent(body).split("stay ")[-1].split(".")[0])
+        return says(json.dumps([{"day": day + 1, "n": 2}, {"day": day, "n": 4}, {"day": 0, "n": 0}]))
+
+    with FakeServer(crossed) as server:
+        write_settings(
+            desk, task={"name": "stay", "format": "plain", "fields": [{"name": "stay", "type": "value"}]},
+            model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False},
+            evaluation={"metrics": ["exact_match", "leaf_f1", "leaf_precision", "leaf_recall"]},
+            bar={"metric": "leaf_f1", "value": 0.5},
+        )  # fmt: skip
+        for verb in (("split",), ("baseline", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        found = typed("-C", desk, "evaluate", "prompt", "--json").json["contenders"]["prompt"]["metrics"]
+    figures = [found[f"leaf_{part}"]["value"] for part in ("f1", "precision", "recall")]
+    assert figures == pytest.approx([2 * 2 / (6 + 4), 2 / 6, 2 / 4])
+
+
 # Texts
 
 

@@ -48,6 +48,8 @@ METRICS = {
     "field_recall": "of the true values, the share found",
     "partial_f1": "F1 of the values found, those that overlap the right one counting one half",
     "leaf_f1": "F1 of the single entries of values that hold JSON",
+    "leaf_precision": "of the entries of the JSON answered, the share that is right",
+    "leaf_recall": "of the entries of the true JSON, the share found",
     "rouge_1": "overlap with the expected text, by words, 0 to 1",
     "rouge_2": "overlap with the expected text, by pairs of words, 0 to 1",
     "rouge_l": "overlap with the expected text, by the longest common word sequence, 0 to 1",

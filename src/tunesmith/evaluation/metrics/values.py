@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,7 +20,6 @@ __all__ = [
     "field_f1",
     "field_precision",
     "field_recall",
-    "leaf_f1",
     "partial_f1",
     "same_value",
     "values_found",
@@ -89,21 +86,6 @@ def partial_f1(scored: Scored) -> Tally:
     return Tally(counts, f1_of)
 
 
-@metric("leaf_f1", of="value", default=False)
-def leaf_f1(scored: Scored) -> Tally:
-    """F1 over the leaves of values that hold JSON: each place in the nesting, with what stands there, counts alone.
-
-    In [0, 1], higher is better. Elements of a list may come in any order. ``{"a": [1, 2]}`` has the leaves ``.a[] = 1``
-    and ``.a[] = 2``; an empty object or list is a leaf. A value that is no JSON is one leaf. Null for null does not
-    count in ``n``; an unreadable answer has no leaves.
-    """
-    counts = []
-    for truth, said, _ in scored.pairs():
-        true, answered = (Counter(_leaves(value)) for value in (truth, said))
-        counts.append(((true & answered).total(), answered.total(), true.total()))
-    return Tally(np.array(counts, dtype=np.float64).reshape(-1, 3), f1_of)
-
-
 def same_value(truth: Any, said: Any) -> bool:
     """Whether two values are the same text (in Unicode's composed form), or both null."""
     if isinstance(truth, str) and isinstance(said, str):
@@ -136,27 +118,6 @@ def _places(text: str, part: str) -> Iterator[int]:
     while place >= 0:
         yield place
         place = text.find(part, place + 1)
-
-
-def _leaves(value: str | None) -> list[str]:
-    """Each leaf as a text of its path and its value."""
-    if value is None:
-        return []
-    try:
-        read = json.loads(value)
-    except (ValueError, RecursionError):
-        read = unicodedata.normalize("NFC", value)
-    leaves: list[str] = []
-    waiting: list[tuple[str, Any]] = [("", read)]  # no recursion: texts from models nest as deeply as they like
-    while waiting:
-        path, here = waiting.pop()
-        if isinstance(here, dict) and here:
-            waiting += [(f"{path}.{json.dumps(key)}", inner) for key, inner in here.items()]
-        elif isinstance(here, list) and here:
-            waiting += [(f"{path}[]", inner) for inner in here]
-        else:
-            leaves.append(f"{path} = {json.dumps(here)}")
-    return leaves
 
 
 def f1_of(sums: FloatArray) -> FloatArray:
