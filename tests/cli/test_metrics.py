@@ -5,11 +5,14 @@ import shutil
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.driving import tunesmith, typed
 from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.estimates import Estimate
+from tunesmith.workspace.evaluate import Evaluation
 
 NO_MODEL = {"base": "m", "embedder": "ngrams"}
 
@@ -280,6 +283,72 @@ def test_several_labels_at_once_by_the_command_line(tmp_path, home):
     assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_recall"} <= set(found["metrics"])
     assert "several labels at once" in found["unmeasured"]["mcc"]
     assert found["metrics"]["micro_f1"]["value"] > found["metrics"]["accuracy"]["value"]
+
+
+# Escalating where nothing calls for it
+
+
+def test_escalating_on_normal_rows_is_measured_beside_escalating_where_it_is_due(tmp_path, home):
+    """A contender that escalates whatever holds a number: every third normal row, and half of those that are due."""
+    rows = [
+        {"text": f"smoke from box {i}" if i % 2 else f"smoke {'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}",
+         "action": "escalate", "edge_case": "escalate"}
+        for i in range(20)
+    ]  # fmt: skip
+    rows += [
+        {"text": f"parcel {i}" if i % 3 == 0 else f"hello {'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}",
+         "action": "answer", "edge_case": None}
+        for i in range(60)
+    ]  # fmt: skip
+    source = tmp_path / "actions.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="action")
+    settings = {
+        "task": {"name": "action", "format": "plain", "fields": [
+            {"name": "action", "type": "label", "labels": ["answer", "escalate", "decline"]},
+        ]},
+        "bar": {"metric": "accuracy", "value": 0.5},
+    }  # fmt: skip
+    with FakeServer(lambda body, _: says("escalate" if any(map(str.isdigit, sent(body))) else "answer")) as server:
+        write_settings(
+            desk, **settings, model=NO_MODEL | {"base_url": server.url},
+            contenders={"constrained": False},
+        )  # fmt: skip
+        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        told = tunesmith("-C", desk, "evaluate", "--json")
+        assert told.status == 0, told.err
+        shown = typed("-C", desk, "evaluate", "--all").out
+        assert typed("-C", desk, "decide").status == 0
+    scored = told.json["contenders"]["prompt"]
+    sides = [e for e in Workspace(desk).home.examples() if e.id in scored["correct"]]
+    normal = [any(map(str.isdigit, e.prompt)) for e in sides if not e.edge_case]
+    due = [any(map(str.isdigit, e.prompt)) for e in sides if e.edge_case]
+    rate = scored["over_answered"]["escalate"]["action"]
+    assert (rate["value"], rate["n"]) == (pytest.approx(sum(normal) / len(normal)), len(normal))
+    assert 0 < rate["low"] < rate["value"] < rate["high"] < 1
+    assert scored["edge_cases"]["escalate"]["accuracy"]["value"] == pytest.approx(sum(due) / len(due))
+    assert told.json["contenders"]["constant"]["over_answered"]["escalate"]["action"]["value"] == 0
+    line = next(line for line in shown.splitlines() if line.startswith(f"action escalate on normal ({len(normal)})"))
+    assert f"{rate['value']:.3f}" in line
+    assert typed("-C", desk, "report").status == 0
+    assert not typed("-C", desk, "report", "--verify", "--json").json["differences"]
+    assert _verified_with(desk, over_answered={}) == []  # as an earlier release wrote it
+    kinder = {"escalate": {"action": Estimate(value=0.0, low=0.0, high=0.1, n=9)}}
+    assert any("over_answered" in found["where"] for found in _verified_with(desk, over_answered=kinder))
+
+
+def _verified_with(desk, **figures):
+    """The newest evaluation with these figures of `prompt` in it, and what its proof finds."""
+    home = Workspace(desk).home
+    made, entry = home.latest("evaluation", "validation", Evaluation)
+    scored = made.contenders | {"prompt": replace(made.contenders["prompt"], **figures)}
+    home.save("evaluation", entry.name, replace(made, contenders=scored), entry.inputs)
+    for verb in ("decide", "report"):
+        assert typed("-C", desk, verb).status == 0
+    return typed("-C", desk, "report", "--verify", "--json").json["differences"]
 
 
 # Entities of several fields
