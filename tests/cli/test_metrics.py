@@ -5,11 +5,14 @@ import shutil
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.driving import tunesmith, typed
 from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.estimates import Estimate
+from tunesmith.workspace.evaluate import Evaluation
 
 NO_MODEL = {"base": "m", "embedder": "ngrams"}
 
@@ -280,6 +283,147 @@ def test_several_labels_at_once_by_the_command_line(tmp_path, home):
     assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_recall"} <= set(found["metrics"])
     assert "several labels at once" in found["unmeasured"]["mcc"]
     assert found["metrics"]["micro_f1"]["value"] > found["metrics"]["accuracy"]["value"]
+
+
+# Escalating where nothing calls for it
+
+
+def test_escalating_on_normal_rows_is_measured_beside_escalating_where_it_is_due(tmp_path, home):
+    """A contender that escalates whatever holds a number: every third normal row, and half of those that are due."""
+    rows = [
+        {"text": f"smoke from box {i}" if i % 2 else f"smoke {'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}",
+         "action": "escalate", "edge_case": "escalate"}
+        for i in range(20)
+    ]  # fmt: skip
+    rows += [
+        {"text": f"parcel {i}" if i % 3 == 0 else f"hello {'abcdefghij'[i // 10]}{'abcdefghij'[i % 10]}",
+         "action": "answer", "edge_case": None}
+        for i in range(60)
+    ]  # fmt: skip
+    source = tmp_path / "actions.jsonl"
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="action")
+    settings = {
+        "task": {"name": "action", "format": "plain", "fields": [
+            {"name": "action", "type": "label", "labels": ["answer", "escalate", "decline"]},
+        ]},
+        "bar": {"metric": "accuracy", "value": 0.5},
+    }  # fmt: skip
+    with FakeServer(lambda body, _: says("escalate" if any(map(str.isdigit, sent(body))) else "answer")) as server:
+        write_settings(
+            desk, **settings, model=NO_MODEL | {"base_url": server.url},
+            contenders={"constrained": False},
+        )  # fmt: skip
+        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        told = tunesmith("-C", desk, "evaluate", "--json")
+        assert told.status == 0, told.err
+        shown = typed("-C", desk, "evaluate", "--all").out
+        assert typed("-C", desk, "decide").status == 0
+    scored = told.json["contenders"]["prompt"]
+    sides = [e for e in Workspace(desk).home.examples() if e.id in scored["correct"]]
+    normal = [any(map(str.isdigit, e.prompt)) for e in sides if not e.edge_case]
+    due = [any(map(str.isdigit, e.prompt)) for e in sides if e.edge_case]
+    rate = scored["over_answered"]["escalate"]["action"]
+    assert (rate["value"], rate["n"]) == (pytest.approx(sum(normal) / len(normal)), len(normal))
+    assert 0 < rate["low"] < rate["value"] < rate["high"] < 1
+    assert scored["edge_cases"]["escalate"]["accuracy"]["value"] == pytest.approx(sum(due) / len(due))
+    assert told.json["contenders"]["constant"]["over_answered"]["escalate"]["action"]["value"] == 0
+    line = next(line for line in shown.splitlines() if line.startswith(f"action escalate on normal ({len(normal)})"))
+    assert f"{rate['value']:.3f}" in line
+    assert typed("-C", desk, "report").status == 0
+    assert not typed("-C", desk, "report", "--verify", "--json").json["differences"]
+    assert _verified_with(desk, over_answered={}) == []  # as an earlier release wrote it
+    kinder = {"escalate": {"action": Estimate(value=0.0, low=0.0, high=0.1, n=9)}}
+    assert any("over_answered" in found["where"] for found in _verified_with(desk, over_answered=kinder))
+
+
+def _verified_with(desk, **figures):
+    """The newest evaluation with these figures of `prompt` in it, and what its proof finds."""
+    home = Workspace(desk).home
+    made, entry = home.latest("evaluation", "validation", Evaluation)
+    scored = made.contenders | {"prompt": replace(made.contenders["prompt"], **figures)}
+    home.save("evaluation", entry.name, replace(made, contenders=scored), entry.inputs)
+    for verb in ("decide", "report"):
+        assert typed("-C", desk, verb).status == 0
+    return typed("-C", desk, "report", "--verify", "--json").json["differences"]
+
+
+# Entities of several fields
+
+
+def test_the_values_of_all_fields_together_are_measured_and_can_be_the_bar(tmp_path, home):
+    """Sixty bookings; the contender finds every time, and says that each is for two."""
+    people = ["two", "four", "six", None]
+    rows = [
+        {"text": f"table {i} at {i % 12}:{i}", "people": people[i % 4], "time": f"{i % 12}:{i}"} for i in range(10, 70)
+    ]
+    slots = ("people", "time")
+    source = tmp_path / "bookings.jsonl"
+    source.write_text("".join(json.dumps({"text": r["text"], "slots": {s: r[s] for s in slots}}) + "\n" for r in rows))
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="slots")
+    fields = [{"name": name, "type": "value", "nullable": True} for name in slots]
+
+    def answer(body, _):
+        return says(json.dumps({"people": "two", "time": sent(body).split(" at ")[1].split()[0]}))
+
+    with FakeServer(answer) as server:
+        write_settings(
+            desk, task={"name": "booking", "fields": fields}, model=NO_MODEL | {"base_url": server.url},
+            contenders={"constrained": False}, bar={"metric": "entity_f1", "value": 0.5},
+        )  # fmt: skip
+        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        told = tunesmith("-C", desk, "evaluate", "--json")
+        assert told.status == 0, told.err
+        shown = typed("-C", desk, "evaluate", "--all").out
+        decided = typed("-C", desk, "decide")
+    asked = {e.id: json.loads(e.completion) for e in Workspace(desk).home.examples()}
+    true = [asked[i] for i in told.json["contenders"]["prompt"]["correct"]]
+    right = len(true) + sum(t["people"] == "two" for t in true)
+    present = sum(value is not None for t in true for value in t.values())
+    found = told.json["contenders"]["prompt"]["metrics"]
+    assert found["entity_precision"]["value"] == pytest.approx(right / (2 * len(true)))
+    assert found["entity_recall"]["value"] == pytest.approx(right / present)
+    assert found["entity_f1"]["value"] == pytest.approx(2 * right / (2 * len(true) + present))
+    assert found["entity_f1"]["low"] < found["entity_f1"]["value"] < found["entity_f1"]["high"]
+    assert shown.splitlines()[1].split()[1] == "entity_f1"
+    assert {"entity_f1", "entity_precision", "entity_recall"} <= {line.split("  ")[0] for line in shown.splitlines()}
+    assert decided.status == 0, decided.err
+    assert typed("-C", desk, "report").status == 0
+    assert "entity_recall" in next(desk.glob("**/*.html")).read_text()
+
+
+def test_entries_of_json_values_are_right_only_within_their_own_record(tmp_path, home):
+    stays = [[{"day": i, "n": 2}, {"day": i + 1, "n": 4}] for i in range(60)]
+    source = tmp_path / "stays.jsonl"
+    source.write_text(
+        "".join(json.dumps({"text": f"stay {s[0]['day']}.", "stay": json.dumps(s)}) + "\n" for s in stays)
+    )
+    desk = tmp_path / "desk"
+    Workspace.init(desk, source=source, prompt="text", completion="stay")
+
+    def crossed(body, _):
+        day = int(sent(body).split("stay ")[-1].split(".")[0])
+        return says(json.dumps([{"day": day + 1, "n": 2}, {"day": day, "n": 4}, {"day": 0, "n": 0}]))
+
+    with FakeServer(crossed) as server:
+        write_settings(
+            desk, task={"name": "stay", "format": "plain", "fields": [{"name": "stay", "type": "value"}]},
+            model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False},
+            evaluation={"metrics": ["exact_match", "leaf_f1", "leaf_precision", "leaf_recall"]},
+            bar={"metric": "leaf_f1", "value": 0.5},
+        )  # fmt: skip
+        for verb in (("split",), ("baseline", "prompt")):
+            ended = typed("-C", desk, *verb)
+            assert ended.status == 0, ended.err
+        found = typed("-C", desk, "evaluate", "prompt", "--json").json["contenders"]["prompt"]["metrics"]
+    figures = [found[f"leaf_{part}"]["value"] for part in ("f1", "precision", "recall")]
+    assert figures == pytest.approx([2 * 2 / (6 + 4), 2 / 6, 2 / 4])
 
 
 # Texts

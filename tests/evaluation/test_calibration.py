@@ -3,9 +3,9 @@
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.evaluation.desk import LABEL, LABELS, asked
+from tests.evaluation.thorough import beside
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Estimate
@@ -54,8 +54,7 @@ def test_the_calibration_error_worked_by_hand():
 CHANCES = st.tuples(*3 * [st.floats(0.001, 1)]).map(lambda v: tuple(x / sum(v) for x in v))
 
 
-@given(st.lists(st.tuples(st.sampled_from(LABELS), CHANCES), min_size=1, max_size=30))
-@settings(max_examples=200, deadline=None)
+@beside(st.lists(st.tuples(st.sampled_from(LABELS), CHANCES), min_size=1, max_size=30))
 def test_brier_is_the_squared_distance_to_one_hot_truth(rows):
     told = [(true, LABELS[int(np.argmax(chances))], chances) for true, chances in rows]
     chances = np.array([c for _, c in rows])

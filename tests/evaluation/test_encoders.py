@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from tests.evaluation.desk import TEXT, asked
-from tests.evaluation.test_meaning import published
+from tests.evaluation.test_meaning import by_package, published, singly
 from tests.models.tiny import build_tiny
 
 from tunesmith.core.errors import TunesmithError
@@ -58,24 +58,54 @@ def measured(name, *rows):
     return find(TEXT, name).metric(Scored.of(TEXT, *asked(TEXT, rows)))
 
 
-def test_bertscore_by_a_named_encoder_is_that_of_the_plain_computation(encoder):
+def plainly(model, tokenizer, row):
+    """BERTScore's F1 of one pair, each text encoded by itself."""
     import torch
+
+    sides = []
+    for text in row:
+        ids = tokenizer(text)["input_ids"]
+        with torch.no_grad():
+            states = model(torch.tensor([ids])).last_hidden_state[0].double()
+        states = states / states.norm(dim=-1, keepdim=True)
+        sides.append(TokenVectors(states.numpy(), np.array([False, *[True] * (len(ids) - 2), False])))
+    return published(*sides)[2]
+
+
+def test_bertscore_by_a_named_encoder_is_that_of_the_plain_computation(encoder):
     from transformers import AutoTokenizer
 
     folder, model = encoder
-    tokenizer, values = AutoTokenizer.from_pretrained(folder), []
-    for row in ROWS:
-        sides = []
-        for text in row:
-            ids = tokenizer(text)["input_ids"]
-            with torch.no_grad():
-                states = model(torch.tensor([ids])).last_hidden_state[0].double()
-            states = states / states.norm(dim=-1, keepdim=True)
-            sides.append(TokenVectors(states.numpy(), np.array([False, *[True] * (len(ids) - 2), False])))
-        values.append(published(*sides)[2])
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    values = [plainly(model, tokenizer, row) for row in ROWS]
     for row, value in zip(ROWS, values, strict=True):
         assert measured(f"bertscore:{folder}", row).value == pytest.approx(value, abs=1e-5)
     assert measured(f"bertscore:{folder}", *ROWS).value == pytest.approx(np.mean(values), abs=1e-5)
+
+
+def many_rows():
+    """500 random pairs of texts."""
+    random = np.random.default_rng(0)
+    texts = [" ".join(random.choice([*WORDS, "unheard"], size=random.integers(1, 10))) for _ in range(1000)]
+    return list(zip(texts[:500], texts[500:], strict=True))
+
+
+def test_each_bertscore_of_500_pairs_is_that_of_the_plain_computation(encoder):
+    from transformers import AutoTokenizer
+
+    folder, model = encoder
+    tokenizer, rows = AutoTokenizer.from_pretrained(folder), many_rows()
+    ours = singly(f"bertscore:{folder}", *rows)
+    assert len(set(ours)) > 450
+    assert ours == pytest.approx([plainly(model, tokenizer, row) for row in rows], abs=1e-5)
+
+
+def test_each_bertscore_of_500_pairs_is_that_of_the_bert_score_package(encoder):
+    from transformers import AutoTokenizer
+
+    folder, model = encoder
+    tokenizer, rows = AutoTokenizer.from_pretrained(folder, model_max_length=12), many_rows()
+    assert singly(f"bertscore:{folder}", *rows) == pytest.approx(by_package(model, tokenizer, rows), abs=1e-5)
 
 
 def test_semantic_similarity_pools_as_the_folder_says(encoder):

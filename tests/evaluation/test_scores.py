@@ -1,3 +1,4 @@
+import json
 import time
 
 import msgspec
@@ -6,6 +7,7 @@ from tests.evaluation.desk import DESK, LABEL, TEXT, answer, asked, example, fai
 
 from tunesmith.core.codec import decode, encode
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
+from tunesmith.core.statistics import wilson_interval
 from tunesmith.core.task import Field, Task
 from tunesmith.evaluation import Scores, score
 from tunesmith.evaluation.metrics import find
@@ -142,3 +144,60 @@ def test_three_thousand_answers_over_77_labels_take_seconds():
     assert time.process_time() - start < 5
     assert scores.metrics["accuracy"].value == pytest.approx(0.9)
     assert len(scores.per_class["intent"]) == 77
+
+
+# Escalating and declining
+
+ACTION = Task(
+    name="action",
+    fields=(
+        Field(name="action", type="label", labels=("answer", "escalate", "decline"), nullable=True),
+        Field(name="tags", type="label", labels=("late", "escalate"), multiple=True, nullable=True),
+    ),
+)
+
+
+def acting(*rows, groups=()):
+    """Scores of (true action, said action or None where it cannot be read, mark)."""
+
+    def whole(action):
+        return json.dumps({"action": action, "tags": ["late", action] if action == "escalate" else ["late"]})
+
+    examples, answers = asked(
+        ACTION, [(whole(true), "?" if said is None else whole(said)) for true, said, _ in rows], groups
+    )
+    marked = [msgspec.structs.replace(e, edge_case=mark) for e, (_, _, mark) in zip(examples, rows, strict=True)]
+    return score(ACTION, marked, answers)
+
+
+def test_escalating_where_nothing_calls_for_it_worked_by_hand():
+    found = acting(
+        ("answer", "escalate", None),
+        ("answer", "answer", None),
+        ("answer", None, None),  # unreadable: wrong, but no escalation
+        ("decline", "escalate", None),
+        ("escalate", "escalate", None),  # not marked, yet it calls for it: not normal
+        ("escalate", "answer", "escalate"),
+        ("escalate", "escalate", "escalate"),
+        ("decline", "escalate", "out_of_scope"),  # marked: not normal
+    )
+    rate = found.over_answered["escalate"]["action"]
+    assert (rate.value, rate.n) == (2 / 4, 4)
+    assert (rate.low, rate.high) == pytest.approx(wilson_interval(0.5, 4))
+    assert found.over_answered["escalate"]["tags"].value == 2 / 4
+    declined = found.over_answered["decline"]["action"]
+    assert (declined.value, declined.n) == (0, 4)
+    assert "tags" not in found.over_answered["decline"]
+    assert found.edge_cases["escalate"]["action.accuracy"].value == 1 / 2
+
+
+def test_groups_widen_the_rate_of_escalating():
+    rows = [("answer", "escalate", None), ("answer", "answer", None)] * 20
+    alone = acting(*rows).over_answered["escalate"]["action"]
+    grouped = acting(*rows, groups=[str(i % 2) + str(i // 8) for i in range(40)]).over_answered["escalate"]["action"]
+    assert grouped.low < alone.low < alone.high < grouped.high
+
+
+def test_a_task_whose_labels_mean_no_edge_case_has_no_such_rate(scores):
+    assert scores.over_answered == {}
+    assert acting(("escalate", "escalate", "escalate")).over_answered == {}  # no normal example

@@ -28,9 +28,23 @@ def metric_table(evaluation: Evaluation) -> str:
         for name in dict.fromkeys(name for each in of_kind for name in each):
             number = next(each[name].n for each in of_kind if name in each)
             rows.append((f"{name} on {kind} ({number})", *(_cell(each.get(name)) for each in of_kind)))
+    rows += _over_answered(contenders)
     lines = [plain_table(rows)]
     lines += [f"{name}: {text}" for name, text in evaluation.signatures.items()]
     return "\n".join(lines)
+
+
+def _over_answered(contenders: Mapping[str, ContenderScore]) -> list[tuple[str, ...]]:
+    """Labels that mean an edge case, answered on normal examples; the number of those in brackets."""
+    wanted = dict.fromkeys(
+        (kind, field) for c in contenders.values() for kind, rates in c.over_answered.items() for field in rates
+    )
+    rows = []
+    for kind, field in wanted:
+        rates = [c.over_answered.get(kind, {}).get(field) for c in contenders.values()]
+        number = max(rate.n for rate in rates if rate)
+        rows.append((f"{field} {kind} on normal ({number}), lower is better", *map(_cell, rates)))
+    return rows
 
 
 def confusion_tables(contenders: Mapping[str, ContenderScore]) -> list[str]:

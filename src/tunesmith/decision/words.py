@@ -26,6 +26,9 @@ __all__ = [
 METRICS = {
     "all_correct": "share of answers with every label and value right",
     "valid_rate": "share of answers that a program can read",
+    "entity_f1": "F1 of the values found in all fields together: misses and inventions both count against it",
+    "entity_precision": "of the values answered in all fields together, the share that is right",
+    "entity_recall": "of the true values of all fields together, the share found",
     "accuracy": "share of examples with the right label",
     "macro_f1": "F1 averaged over the labels, rare ones counting like common ones",
     "macro_precision": "of the answers that say a label, the share that is right, averaged over the labels",
@@ -45,6 +48,8 @@ METRICS = {
     "field_recall": "of the true values, the share found",
     "partial_f1": "F1 of the values found, those that overlap the right one counting one half",
     "leaf_f1": "F1 of the single entries of values that hold JSON",
+    "leaf_precision": "of the entries of the JSON answered, the share that is right",
+    "leaf_recall": "of the entries of the true JSON, the share found",
     "rouge_1": "overlap with the expected text, by words, 0 to 1",
     "rouge_2": "overlap with the expected text, by pairs of words, 0 to 1",
     "rouge_l": "overlap with the expected text, by the longest common word sequence, 0 to 1",

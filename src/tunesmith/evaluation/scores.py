@@ -12,6 +12,7 @@ from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.core.task import Task
+from tunesmith.evaluation.edge_cases import over_answered
 from tunesmith.evaluation.metrics import Named, default_names, find
 from tunesmith.evaluation.metrics.calibration import Bin, reliability
 from tunesmith.evaluation.metrics.completion import row_correct
@@ -36,6 +37,9 @@ class Scores(Record, frozen=True, kw_only=True):
     """By label field: confidence beside accuracy, where the contender gives probabilities."""
     edge_cases: dict[str, dict[str, Estimate]] = {}
     """By kind of edge case: the chosen metrics that are rates, over the examples marked so."""
+    over_answered: dict[str, dict[str, Estimate]] = {}
+    """By kind of edge case that a label is called after, then by label field: how often it is answered on normal
+    examples (`evaluation.edge_cases`)."""
     correct: dict[str, bool | None]
     """By example id: whether all label and value fields are right; None where nothing can be said: the answer failed or
     is missing, the example's own completion does not fit the task, or the task has only text fields."""
@@ -115,6 +119,7 @@ def score(
         confusion={name: confusion(looked) for name, looked in tables.items()},
         reliability=sure,
         edge_cases=_edge_cases(scored, chosen),
+        over_answered=over_answered(scored),
         correct=_correct(scored, examples),
         examples=len(examples),
         unreadable=scored.unreadable,

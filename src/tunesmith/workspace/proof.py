@@ -34,8 +34,8 @@ from tunesmith.workspace.split import verify as verify_split
 __all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_snapshot", "prove_split"]
 
 FROM_ANSWERS = ("metrics", "novel", "unreadable", "failed", "too_long", "truncated", "per_class", "confusion",
-                "reliability", "edge_cases", "correct", "latency_seconds", "mean_seconds", "prompt_tokens",
-                "completion_tokens", "usd")  # fmt: skip
+                "reliability", "edge_cases", "over_answered", "correct", "latency_seconds", "mean_seconds",
+                "prompt_tokens", "completion_tokens", "usd")  # fmt: skip
 """What of a contender's figures is worked out from its answers alone. What rests on prices or on the bar too is worked
 out anew for a decision, and proved with that."""
 CERTIFIED = ("certified", "groups", "clusters", "largest_cluster", "shared_groups", "max_similarity_across")
@@ -183,6 +183,8 @@ def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: De
             proof.unproved.append(f"All figures of {name}: {error.problem}")
             continue
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
+        if not told.over_answered:  # an earlier release did not measure it
+            again = replace(again, over_answered={})
         if proof.agree("evaluation", name, _figures(told), _figures(again), of_all=of_all):
             scored += len(rows)
     _answers_unchanged(proof, entry, evaluation, given)

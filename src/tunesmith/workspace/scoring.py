@@ -63,6 +63,9 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """By label field: confidence beside accuracy, where the contender gives probabilities."""
     edge_cases: dict[str, dict[str, Estimate]] = {}
     """By kind of edge case: how often answers are right on the examples marked so."""
+    over_answered: dict[str, dict[str, Estimate]] = {}
+    """By kind of edge case that a label is called after (escalate, decline) and by label field: how often it is
+    answered on examples that are not marked and do not call for it; lower is better."""
     correct: dict[str, bool | None] = {}
     """By example: whether all that a program can check is right; None where the answer failed."""
     examples_to_show: int | None = None
@@ -113,6 +116,7 @@ def contender_score(
         unmeasured=scores.unmeasured,
         reliability=scores.reliability,
         edge_cases=scores.edge_cases,
+        over_answered=scores.over_answered,
         correct=scores.correct,
         examples_to_show=examples_to_show(home, scores.metrics),
     )

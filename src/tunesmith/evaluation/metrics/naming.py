@@ -6,6 +6,7 @@ from typing import NamedTuple, get_args
 
 from tunesmith.core.errors import UnknownName
 from tunesmith.core.task import Field, Task
+from tunesmith.evaluation.metrics.entities import POOLED, value_fields
 from tunesmith.evaluation.metrics.meaning import with_encoder
 from tunesmith.evaluation.metrics.registry import Metric, Subject, metric
 
@@ -25,9 +26,7 @@ def names(task: Task) -> dict[str, Named]:
     A field's metric is ``FIELD.METRIC``; where the task has just one field of that type, ``METRIC`` alone is the same.
     """
     ordered = sorted(metric.values(), key=lambda m: get_args(Subject).index(m.of))
-    found = {
-        m.name: Named(m, None) for m in ordered if m.of == "completion" and (task.checkable or m.name != "all_correct")
-    }
+    found = {m.name: Named(m, None) for m in ordered if m.of == "completion" and _applies(m.name, task)}
     by_field: dict[str, Named] = {}
     for m in ordered:
         fields = [f for f in task.fields if f.type == m.of and f.scored]
@@ -40,7 +39,8 @@ def names(task: Task) -> dict[str, Named]:
 
 def default_names(task: Task) -> tuple[str, ...]:
     """Names of the metrics that are measured unless others are asked for."""
-    return tuple(name for name, named in names(task).items() if named.metric.default)
+    alone = len(value_fields(task)) < 2  # pooled over one field, they say what its own metrics say
+    return tuple(name for name, named in names(task).items() if named.metric.default and not (alone and name in POOLED))
 
 
 def find(task: Task, name: str) -> Named:
@@ -55,3 +55,10 @@ def find(task: Task, name: str) -> Named:
     if name not in known:
         raise UnknownName.among(f"metric of task {task.name!r} named", name, known)
     return Named(with_encoder(known[name].metric, encoder), known[name].field) if colon else known[name]
+
+
+def _applies(name: str, task: Task) -> bool:
+    """Whether a metric of whole completions has anything to look at."""
+    if name in POOLED:
+        return bool(value_fields(task))
+    return bool(task.checkable) or name != "all_correct"

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from bisect import bisect_right
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,12 +16,13 @@ from tunesmith.evaluation.scored import Scored
 
 __all__ = [
     "exact_match",
+    "f1_of",
     "field_f1",
     "field_precision",
     "field_recall",
-    "leaf_f1",
     "partial_f1",
     "same_value",
+    "values_found",
 ]
 
 
@@ -47,7 +46,7 @@ def field_f1(scored: Scored) -> Tally:
     the share found. Null for null is neither and does not count in ``n``; a wrong value counts against both; an
     unreadable answer finds nothing.
     """
-    return Tally(_found(scored), _f1)
+    return Tally(values_found(scored), f1_of)
 
 
 @metric("field_precision", of="value")
@@ -57,7 +56,7 @@ def field_precision(scored: Scored) -> Tally:
     In [0, 1], higher is better. A value answered where there is nothing to find is wrong. Who answers null always has
     no precision at all. An unreadable answer answers no value.
     """
-    return Tally(_found(scored)[:, :2], ratio)
+    return Tally(values_found(scored)[:, :2], ratio)
 
 
 @metric("field_recall", of="value")
@@ -67,7 +66,7 @@ def field_recall(scored: Scored) -> Tally:
     In [0, 1], higher is better. Examples where there is nothing to find do not count in ``n``. An unreadable answer
     finds nothing.
     """
-    return Tally(_found(scored)[:, [0, 2]], ratio)
+    return Tally(values_found(scored)[:, [0, 2]], ratio)
 
 
 @metric("partial_f1", of="value")
@@ -80,26 +79,11 @@ def partial_f1(scored: Scored) -> Tally:
 
     Source: N. Chinchor, B. Sundheim, MUC-5 (1993) 69-78; SemEval-2013 task 9.1, evaluation schema "partial".
     """
-    counts = _found(scored)
+    counts = values_found(scored)
     for row, (truth, said, _) in enumerate(scored.pairs()):
         if not counts[row, 0] and said is not None and truth is not None:
             counts[row, 0] = 0.5 if _overlap(scored.rows[row].example.prompt, truth, said) else 0
-    return Tally(counts, _f1)
-
-
-@metric("leaf_f1", of="value", default=False)
-def leaf_f1(scored: Scored) -> Tally:
-    """F1 over the leaves of values that hold JSON: each place in the nesting, with what stands there, counts alone.
-
-    In [0, 1], higher is better. Elements of a list may come in any order. ``{"a": [1, 2]}`` has the leaves ``.a[] = 1``
-    and ``.a[] = 2``; an empty object or list is a leaf. A value that is no JSON is one leaf. Null for null does not
-    count in ``n``; an unreadable answer has no leaves.
-    """
-    counts = []
-    for truth, said, _ in scored.pairs():
-        true, answered = (Counter(_leaves(value)) for value in (truth, said))
-        counts.append(((true & answered).total(), answered.total(), true.total()))
-    return Tally(np.array(counts, dtype=np.float64).reshape(-1, 3), _f1)
+    return Tally(counts, f1_of)
 
 
 def same_value(truth: Any, said: Any) -> bool:
@@ -109,7 +93,7 @@ def same_value(truth: Any, said: Any) -> bool:
     return bool(truth == said)
 
 
-def _found(scored: Scored) -> FloatArray:
+def values_found(scored: Scored) -> FloatArray:
     """Per row whether the value is right, one is answered, one is true, shape (rows, 3)."""
     counts = [
         (said is not None and same_value(truth, said), said is not None, truth is not None)
@@ -136,27 +120,7 @@ def _places(text: str, part: str) -> Iterator[int]:
         place = text.find(part, place + 1)
 
 
-def _leaves(value: str | None) -> list[str]:
-    """Each leaf as a text of its path and its value."""
-    if value is None:
-        return []
-    try:
-        read = json.loads(value)
-    except (ValueError, RecursionError):
-        read = unicodedata.normalize("NFC", value)
-    leaves: list[str] = []
-    waiting: list[tuple[str, Any]] = [("", read)]  # no recursion: texts from models nest as deeply as they like
-    while waiting:
-        path, here = waiting.pop()
-        if isinstance(here, dict) and here:
-            waiting += [(f"{path}.{json.dumps(key)}", inner) for key, inner in here.items()]
-        elif isinstance(here, list) and here:
-            waiting += [(f"{path}[]", inner) for inner in here]
-        else:
-            leaves.append(f"{path} = {json.dumps(here)}")
-    return leaves
-
-
-def _f1(sums: FloatArray) -> FloatArray:
+def f1_of(sums: FloatArray) -> FloatArray:
+    """F1 of sums of what is right, answered and true, shape (..., 3); NaN where nothing is answered or true."""
     both = sums[..., 1] + sums[..., 2]
     return np.asarray(np.where(both > 0, 2 * sums[..., 0] / np.where(both > 0, both, 1.0), np.nan))
