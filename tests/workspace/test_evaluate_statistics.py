@@ -2,6 +2,7 @@
 
 import csv
 
+import numpy as np
 import pytest
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
@@ -51,6 +52,22 @@ def test_cross_validation_never_looks_at_test_and_says_what_it_is(desk):
     assert made["comparisons"][0]["difference"] > 0
     told = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--cv-repeats", "1").out
     assert "test was not looked at" in told
+
+
+def test_a_difference_lies_in_the_middle_of_its_interval_where_folds_and_all_rows_disagree(tmp_path):
+    """Macro F1 of all rows is no mean of that of folds, which hold 13 or 14 rows each."""
+    workspace, _ = Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(
+        tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "macro_f1", "value": 0.6}
+    )
+    Workspace(tmp_path / "desk").split()
+    made = typed("-C", tmp_path / "desk", "evaluate", "--cv", "4", "--cv-repeats", "2", "--json").json
+    found, scores = made["comparisons"][0], made["contenders"]
+    one, other = (np.array(scores[found[side]]["folds"]) for side in ("a", "b"))
+    assert found["difference"] == pytest.approx((one - other).mean())
+    assert (found["low"] + found["high"]) / 2 == pytest.approx(found["difference"])
+    whole = [scores[found[side]]["metrics"]["macro_f1"]["value"] for side in ("a", "b")]
+    assert abs(whole[0] - whole[1] - found["difference"]) > 1e-3
 
 
 def test_the_same_seed_folds_alike(desk):
@@ -157,6 +174,12 @@ def test_a_model_is_asked_again_and_in_folds_and_none_of_that_is_kept(tmp_path):
     assert workspace.home.store.answers(record) == kept
     assert len(crossed.contenders["prompt+schema"].folds) == 2
     assert crossed.comparisons[0].a == "classifier"
+    # neither ever says a label: no spread between folds, so nothing is said of the two
+    alike = typed("-C", tmp_path / "desk", "evaluate", "prompt", "few_shot", "--cv", "3", "--cv-repeats", "1", "--json")
+    assert alike.json["comparisons"] == []
+    assert "in each of 3 folds" in alike.json["not_compared"]["few_shot - prompt"]
+    told = typed("-C", tmp_path / "desk", "evaluate", "prompt", "few_shot", "--cv", "3", "--cv-repeats", "1").out
+    assert "few_shot - prompt: not compared: The difference is +0 in each of 3 folds" in told
 
 
 def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):

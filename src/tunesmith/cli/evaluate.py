@@ -112,4 +112,5 @@ def _cross_validate(names: list[str], folds: int, repeats: int, seed: int) -> No
     ]
     if made.comparisons:
         lines.append(comparison_table(made.comparisons))
+    lines += [f"{pair}: not compared: {reason}" for pair, reason in made.not_compared.items()]
     show(made, "\n".join(lines))
