@@ -138,7 +138,7 @@ def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
     powered, worth = judges.powered(random, times // 2)
     leaky, safe = judges.split_cells(random, max(100, times // 4))
     by_message, by_row = judges.crossed(random, max(100, times // 8))
-    corrected, plain = judges.crossed_differences(random, max(100, times // 8))
+    apart, by_all_folds, plain = judges.crossed_differences(random, max(100, times // 2))
     called = judges.uninformative(random, times)
     return [
         Result("judge corrected (Rogan-Gladen)", judges.corrected(random, times), least=0.93),
@@ -151,8 +151,9 @@ def _judges(random: np.random.Generator, times: int) -> Sequence[Result]:
         Result("beside: the same, split by row (it leaks)", [leaky]),
         Result("with a warning: cross-validation, folds by group", by_message),
         Result("beside: the same, folds by row (they leak)", by_row),
-        Result("false alarms of a difference in cross-validation", corrected, most=0.05),
-        Result("beside: the same, folds taken for strangers", plain),
+        Result("false alarms of a difference in cross-validation", apart, most=0.05),
+        Result("beside: the same, degrees of freedom of all repeats", by_all_folds),
+        Result("... folds taken for strangers", plain),
     ]
 
 

@@ -68,6 +68,9 @@ def test_the_corrected_resampled_t_by_hand():
     assert (difference, (low + high) / 2) == pytest.approx((0.1, 0.1))
     assert (high - low) / 2 == pytest.approx(12.7062 * math.sqrt(0.02 * 1.5), rel=1e-4)
     assert 0.5 < p < 1
+    # three such repeats: the variance is 0.012 times 1/6 + 1/1, and the quantile still that of two folds
+    _, low, high, _ = resampled_difference(np.array([[0.0, 0.2]] * 3))
+    assert (high - low) / 2 == pytest.approx(12.7062 * math.sqrt(0.012 * 7 / 6), rel=1e-4)
 
 
 @pytest.mark.parametrize("same", [0.0, 0.1, -0.25])
