@@ -54,7 +54,7 @@ def resampled_difference(differences_RK: FloatArray) -> ResampledDifference:
     The corrected resampled t-test, of the source above. All three speak of one quantity, the mean of the differences
     fold by fold. It need not be the difference of the two scores over all rows at once: folds differ in size, and macro
     F1 of all rows is no mean of that of folds. Degrees of freedom are those of one repeat, K - 1: further repeats deal
-    the same rows anew, and with RK - 1 the test alarms falsely 7 or 8 times of 100 (`benchmarks simulations`).
+    the same rows anew, and with RK - 1 the test alarms falsely 6 to 8 times of 100 (`benchmarks simulations`).
 
     Args:
         differences_RK: Of each fold, one contender's score less the other's.
