@@ -1,11 +1,13 @@
 """Asked again, held out in folds, planned, and warned when the bar is chased: `evaluate` from outside."""
 
 import csv
+import math
 
 import numpy as np
 import pytest
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
+from tests.workspace.answered import answered, finished_run
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -122,6 +124,29 @@ def test_a_plan_says_how_many_examples_show_a_difference(desk):
     assert "too few" in typed("-C", desk.home.root, "evaluate", "--plan", "0.05").out
     with pytest.raises(TunesmithError, match=r"--plan 0\.05"):
         desk.plan_evaluation(5)
+
+
+def test_a_plan_for_a_metric_that_goes_to_100_is_on_its_own_scale(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"), prompt="text", completion="topic")
+    write_settings(
+        tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "chrf", "value": 50},
+        task={"name": "topics", "format": "plain", "fields": [{"name": "topic", "type": "text"}]},
+    )  # fmt: skip
+    desk = Workspace(tmp_path / "desk")
+    desk.split()
+    desk.baseline(["constant"])
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 6 != 1, run="first")
+    (pair,) = [c for c in desk.evaluate().comparisons if c.b == "prompt"]
+    made = typed("-C", desk.home.root, "evaluate", "--plan", "5", "--json").json
+    (row,) = [row for row in made["measured"] if row["of"] == "tuned - prompt"]
+    assert (made["metric"], row["examples"]) == ("chrf", math.ceil(pair.n * (pair.least_seen / 5) ** 2))
+    # (1.96 + 0.84)^2 times (5, 10, 20 and 40 over 5)^2
+    assert [(row["spread"], row["examples"]) for row in made["in_general"]] == [(5, 8), (10, 32), (20, 126), (40, 503)]
+    assert "5 of chrf shown four times of five" in typed("-C", desk.home.root, "evaluate", "--plan", "5").out
+    refused = typed("-C", desk.home.root, "evaluate", "--plan", "100")
+    assert (refused.status, "chrf goes from 0 to 100" in refused.err, "`--plan 5`" in refused.err) == (2, True, True)
 
 
 def test_a_bar_chased_on_test_is_said_and_reaches_the_decision(tmp_path):
