@@ -180,7 +180,9 @@ def _crossed_apart(random: Generator, messages: int) -> FloatArray:
         for at in range(5):
             train, test = fold != at, fold == at
             one, other = (
-                float((_nearest(points[train][:, [axis]], labels[train], points[test][:, [axis]]) == labels[test]).mean())
+                float(
+                    (_nearest(points[train][:, [axis]], labels[train], points[test][:, [axis]]) == labels[test]).mean()
+                )
                 for axis in (0, 1)
             )
             apart[repeat, at] = one - other

@@ -34,7 +34,7 @@ def evaluate(
     cv_repeats: Annotated[int, typer.Option(min=1, help="Deal the folds anew so many times.")] = 3,
     plan: Annotated[
         float | None,
-        typer.Option(help="How many test examples show a difference so large, such as 0.05 of accuracy or 5 of chrF. Asks nothing."),
+        typer.Option(help="How many test examples show a difference so large: 0.05, or 5 of chrF. Asks nothing."),
     ] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the file with your own metrics, as it is now, on this machine.")

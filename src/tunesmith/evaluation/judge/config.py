@@ -48,7 +48,7 @@ class JudgeConfig(Config):
     least_kappa: float = Field(0.4, ge=-1, le=1)
     """Kappa that it needs: the lower end of the 95 % interval must reach it."""
     most_turned: float = Field(0.05, ge=0, le=1)
-    """Largest share of attacks that may turn it: the upper end of the exact 95 % interval must not lie above it. If none
-    does, 72 attacks show at most 0.05; each answer is attacked in five ways."""
+    """Largest share of attacks that may turn it: the upper end of the exact 95 % interval must not lie above it. If
+    none does, 72 attacks show at most 0.05; each answer is attacked in five ways."""
     seed: int = Field(0, ge=0)
     """Draws what is attacked and paired."""
