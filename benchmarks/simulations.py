@@ -35,13 +35,15 @@ class Result(NamedTuple):
     mean: tuple[float, float] | None = None
 
     def reached(self) -> str:
-        """A cell misses its bar where it lies beyond it by more than three standard errors."""
+        """A cell misses its bar where it lies beyond it by more than three standard errors; ``within error`` where some
+        cell lies beyond it by less."""
         if self.least is None and self.most is None:
             return "-"
-        low = all(cell.share >= (self.least or 0) - 3 * cell.error for cell in self.cells)
-        high = all(cell.share <= (1 if self.most is None else self.most) + 3 * cell.error for cell in self.cells)
+        least, most = self.least or 0, 1 if self.most is None else self.most
+        held = all(least - 3 * cell.error <= cell.share <= most + 3 * cell.error for cell in self.cells)
+        plainly = all(least <= cell.share <= most for cell in self.cells)
         middle = self.mean is None or self.mean[0] <= np.mean([cell.share for cell in self.cells])
-        return "yes" if low and high and middle else "NO"
+        return "NO" if not (held and middle) else "yes" if plainly else "yes, within error"
 
     def row(self) -> str:
         shares = [cell.share for cell in self.cells]

@@ -207,6 +207,21 @@ def test_a_model_is_asked_again_and_in_folds_and_none_of_that_is_kept(tmp_path):
     assert "few_shot - prompt: not compared: The difference is +0 in each of 3 folds" in told
 
 
+def test_rough_intervals_of_all_that_the_bar_asks_for_are_warned_of(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    bar = {"metric": "macro_precision", "value": 0.5, "also": {"macro_recall": 0.5, "valid_rate": 0.95}}
+    write_settings(tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar=bar)
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    workspace.baseline(["constant"])
+    told = typed("-C", tmp_path / "desk", "evaluate").out
+    assert "warning: The interval of macro precision is approximate" in told
+    assert "warning: The interval of macro_recall is approximate" in told
+    assert "wrong, or right by valid_rate, of constant" in told  # all can be read, and the bar of 0.95 is near
+    write_settings(tmp_path / "desk", bar={"metric": "accuracy", "value": 0.5})
+    assert "macro" not in "".join(Workspace(tmp_path / "desk").evaluate().warnings)
+
+
 def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):
     Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
     write_settings(

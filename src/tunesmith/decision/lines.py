@@ -162,7 +162,8 @@ def _cautions(case: Case) -> Iterator[Because]:
     if at_most := wrongly_met(case.bar, held):
         yield Because(
             f"{held} contenders are held against the bar, each by a 95 % interval of its own, not corrected for their "
-            f"number: the chance that some one seems to meet the bar and does not is up to 2.5 % for each, {at_most} in all.",
+            "number: the chance that some one seems to meet the bar and does not is up to 2.5 % for each, "
+            f"{at_most} in all.",
             ("evaluation#contenders",),
         )
     if facts.side == "validation":
