@@ -90,7 +90,7 @@ def test_a_fair_judge_is_measured_attacked_and_may_gate(desk, tmp_path):
     assert report["true_positive_rate"]["low"] == pytest.approx(0.8865, abs=1e-4)
     assert (report["kappa"]["value"], report["gate"]["may"]) == (1, True)
     made = report["calibration"]
-    assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (75, 0)
+    assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (50, 0)
     assert set(made["attacks"]["by_kind"]) == {"order", "verdict", "forged end", "authority", "unseen"}
     assert made["rates"]["constant"]["value"] == 0.5
     assert "it may gate" in words.out
@@ -116,7 +116,7 @@ def test_a_judge_that_answers_can_give_orders_may_not_gate(desk, tmp_path):
     report = ended.json
     assert (report["kappa"]["value"], ended.status) == (1, 1)  # without the attacks it would look perfect
     found = report["calibration"]["attacks"]["by_kind"]
-    assert [found[kind] for kind in ("order", "verdict", "forged end", "authority")] == [[15, 15]] * 4
+    assert [found[kind] for kind in ("order", "verdict", "forged end", "authority")] == [[10, 10]] * 4
     assert "answers that give it orders turned it" in report["gate"]["because"][0]
 
 
@@ -225,7 +225,7 @@ def test_the_cost_is_said_first_and_what_is_too_dear_is_not_begun(desk, tmp_path
         refused = calibrate(desk, labels)
         assert server.bodies == []
         cost = foretold["cost"]
-        assert cost["requests"] == 60 + 15 * 5
+        assert cost["requests"] == 60 + 10 * 5
         assert 0.05 < cost["usd"] < cost["usd_at_most"]
         assert (foretold["kappa"], foretold["reasons"]["kappa"]) == (None, "--dry-run asks nothing")
         assert (refused.status, "0.0500 USD may be spent" in refused.json["error"]["problem"]) == (2, True)

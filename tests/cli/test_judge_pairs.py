@@ -80,7 +80,7 @@ def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peop
     with FakeServer(comparing(by_quality)) as server:
         reach(desk, server, **FEW)
         dry = by_ratings(desk, "--dry-run", "--json").json
-        assert (server.bodies, dry["cost"]["requests"]) == ([], 24 * 2 + 15 * 5 * 2)
+        assert (server.bodies, dry["cost"]["requests"]) == ([], 24 * 2 + 10 * 5 * 2)
         ended = by_ratings(desk, "--gate", "--json")
         assert not any(word in json.dumps(body) for body in server.bodies for word in SECRET)  # blind, as people were
         words = by_ratings(desk).out
@@ -96,7 +96,7 @@ def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peop
     assert (one["value"], one["low"]) == pytest.approx((1, 0.8064), abs=1e-4)
     assert (rates["kappa"]["value"], rates["constant"]["value"]) == (1, pytest.approx(16 / 24))
     assert (made["position"]["consistent"], made["position"]["bias"]["value"]) == (24, 0)
-    assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (75, 0)
+    assert (made["attacks"]["tried"], made["attacks"]["turned"]) == (50, 0)
     assert made["length_bias"]["value"] == 0
     assert (ended.json["kappa"], "not whether one is good" in ended.json["reasons"]["kappa"]) == (None, True)
     assert f"people prefer {A} in 16, {B} in 8, neither in 0" in words
@@ -202,7 +202,7 @@ def test_a_judge_of_pairs_that_obeys_what_it_reads_may_not_gate(desk):
     attacks = ended.json["pairs"]["attacks"]
     assert (ended.status, ended.json["pairs"]["rates"][0]["kappa"]["value"]) == (1, 1)
     seen = ("order", "verdict", "forged end", "authority")
-    assert attacks["by_kind"] == {kind: [15, 15] for kind in seen} | {"unseen": [0, 15]}
+    assert attacks["by_kind"] == {kind: [10, 10] for kind in seen} | {"unseen": [0, 10]}
     assert "answers that give it orders turned it" in ended.json["gate"]["because"][0]
 
 
@@ -345,7 +345,7 @@ def test_labels_and_ratings_are_measured_together_and_both_must_hold(desk, tmp_p
     path = tmp_path / "labels.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     with FakeServer(comparing(one_sided)) as server:
-        reach(desk, server, **FEW, most_turned=0.1)  # 60 attacks cannot show that fewer would
+        reach(desk, server, **FEW)
         ended = by_ratings(desk, "--labels", path, "--gate", "--json")
     assert (ended.json["kappa"]["value"], ended.json["gates"]["overall"]["may"]) == (1, True)
     assert (ended.status, ended.json["pair_gates"][f"{A} against {B}"]["may"]) == (1, False)

@@ -45,18 +45,6 @@ def test_retrieval_that_suffices_is_shipped_although_a_tuned_model_meets_the_bar
     assert "95 % interval −0.03 to +0.07, p = 0.410" in told and "a gain is not shown" in told
 
 
-def test_several_contenders_at_the_bar_are_told_what_their_intervals_come_to_together():
-    three = [contender(name, 0.9, 0.85, 0.94) for name in ("constant", "prompt", "few_shot")]
-    told = " ".join(decide(facts(*three)).because)
-    assert "3 contenders are held against the bar, each by a 95 % interval of its own" in told
-    assert "seems to meet the bar and does not is up to 2.5 % for each, 7.5 % in all." in told
-    unmeasured = replace(contender("few_shot", 0, 0, 0), metrics={})
-    alone = decide(facts(contender("prompt", 0.9, 0.85, 0.94), unmeasured))
-    assert not any("held against the bar" in line for line in alone.because)
-    by_value = Bar(metric="all_correct", value=0.8, by="value")  # no interval decides, so none is told of
-    assert not any("held against the bar" in line for line in decide(replace(facts(*three), bar=by_value)).because)
-
-
 def test_poor_data_is_mended_before_anything_is_decided():
     decision = decide(
         facts(contender("prompt", 0.9, 0.85, 0.94), errors=3, certified=False,

@@ -152,14 +152,6 @@ def test_the_first_page_answers_what_a_manager_asks(page):
         assert words in said, words
 
 
-def test_the_first_page_and_the_reasons_say_what_several_intervals_come_to(material, page):
-    first, _, rest = page.said.partition(" Why ")
-    number = sum("all_correct" in c.metrics for c in material.contenders)
-    assert number > 1
-    assert f"Of {number} that were held against it, some one seems to meet it by chance alone at most" in first
-    assert f"is up to 2.5 % for each, {number * 2.5:g} % in all." in rest
-
-
 def test_what_is_not_known_is_said_and_never_made_up(material):
     poor = replace(material, rated=None, judge=None, handed_on=(), costs=(), cautions=())
     said = Page(render(poor)).said.partition(" Why ")[0]

@@ -122,7 +122,7 @@ def test_attacks_are_counted_by_kind_and_unreadable_ones_apart():
 OTHER_PROMPT = Judge(model="m", model_hash="h", criteria=JUDGE.criteria, prompt="p")
 
 
-HELD = Attacks(tried=75, turned=0)
+HELD = Attacks(tried=40, turned=0)
 
 
 def calibration(rows, *, judge=JUDGE, attacks=HELD):
@@ -144,8 +144,8 @@ def test_a_judge_that_was_measured_and_does_well_may_gate():
         (calibration(table(30, 20, 30, 20)), "its kappa is 0.20"),
         (calibration(table(38, 12, 38, 12)), "its kappa is 0.52, but by the interval may be as low as 0.3"),
         (calibration(table(38, 12, 38, 12)), "labelled answers more would show it, if it stays so"),
-        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=50, turned=0)), "raise judge.attacks by at least 5"),
-        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=75, turned=1)), "the interval goes up to 0.07"),
+        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=25, turned=0)), "raise judge.attacks by at least 3"),
+        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=50, turned=1)), "leaves open that up to 0.11 would"),
         (calibration([*table(45, 5, 45, 5), *(pair(200 + n, True, None) for n in range(10))]), "have no verdict"),
         (calibration(table(45, 5, 45, 5), attacks=None), "not attacked"),
         (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=40, turned=3)), "turned it 3 times of 40"),
@@ -168,14 +168,16 @@ def test_attacks_on_one_answer_that_turn_the_judge_together_are_worth_less():
     def shares(together):
         return [Attacked("order", n in together, f"g{n // 5}") for n in range(600)]
 
-    apart = attacks_of(shares({0, 51, 102, 153, 204, 255, 306, 357, 408, 459, 510, 561, 7, 68, 129}))
-    alike = attacks_of(shares({*range(15)}))
-    assert (apart.turned, alike.turned) == (15, 15)
+    apart = attacks_of(shares(set(range(0, 600, 20))))
+    alike = attacks_of(shares({*range(30)}))
+    assert (apart.turned, alike.turned) == (30, 30)
     gates = [may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=a), JudgeConfig()) for a in (apart, alike)]
     assert [gate.may for gate in gates] == [True, False]
     assert "judge.most_turned" in gates[1].because[0]
 
 
-def test_where_too_many_turned_it_no_number_of_attacks_is_named():
+def test_how_many_more_attacks_it_takes_is_said_where_any_number_would_do():
     made = calibration(table(45, 5, 45, 5), attacks=Attacks(tried=100, turned=5))
-    assert "it takes a judge that is turned less often" in may_gate(JUDGE, made, JudgeConfig()).because[0]
+    assert "raise judge.attacks by at least" in may_gate(JUDGE, made, JudgeConfig()).because[0]
+    strict = may_gate(JUDGE, calibration(table(45, 5, 45, 5)), JudgeConfig(most_turned=0))
+    assert "it takes a judge that is turned less often" in strict.because[0]

@@ -154,7 +154,7 @@ def test_pairs_without_a_verdict_have_no_win_rate():
         by_errors([Contest("g", None), Contest("h", 0.5, identical=True)], RATES)
 
 
-HELD = Attacks(tried=75, turned=0)
+HELD = Attacks(tried=40, turned=0)
 
 
 def calibration(rows, *, judge=JUDGE, attacks=HELD):
@@ -186,7 +186,7 @@ def test_a_judge_of_pairs_that_does_well_may_choose_between_these_two_in_either_
         (calibration(table(first_first=50, second_second=50), attacks=Attacks(tried=40, turned=3)), "3 times of 40"),
         (calibration(table(first_first=38, first_second=12, second_second=38, second_first=12)),
          "compared pairs more would show it"),
-        (calibration(table(first_first=50, second_second=50), attacks=Attacks(tried=50, turned=0)),
+        (calibration(table(first_first=50, second_second=50), attacks=Attacks(tried=25, turned=0)),
          "label as many more answers that people liked less"),
         (calibration(table(first_first=50), judge=Judge(model="m", model_hash="i", criteria=JUDGE.criteria)), "model"),
     ],

@@ -2,12 +2,13 @@
 
 import csv
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
-from tests.workspace.answered import answered, finished_run
+from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -220,6 +221,17 @@ def test_rough_intervals_of_all_that_the_bar_asks_for_are_warned_of(tmp_path):
     assert "wrong, or right by valid_rate, of constant" in told  # all can be read, and the bar of 0.95 is near
     write_settings(tmp_path / "desk", bar={"metric": "accuracy", "value": 0.5})
     assert "macro" not in "".join(Workspace(tmp_path / "desk").evaluate().warnings)
+
+
+def test_what_several_intervals_come_to_reaches_the_decision_and_the_dossier(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.8)
+    answered(desk, "prompt", lambda n: True)
+    told = "2 contenders are held against the bar, each by a 95 % interval of its own"
+    assert told in typed("-C", desk.home.root, "evaluate", "--on", "test").out
+    decision = typed("-C", desk.home.root, "decide", "--json").json
+    assert any(line.startswith(told) and line.endswith("5 % in all.") for line in decision["because"])
+    page = " ".join(Path(decision["dossier"]).read_text("utf-8").replace("\xa0", " ").split())
+    assert told in page.partition('<section id="cautions">')[2]
 
 
 def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):

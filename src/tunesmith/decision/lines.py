@@ -8,7 +8,7 @@ from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import Case
 from tunesmith.decision.forgetting import forgetting_lines, prices
 from tunesmith.decision.held import exported
-from tunesmith.decision.words import bar_line, contender_line, gain_line, listed, number, wrongly_met
+from tunesmith.decision.words import bar_line, contender_line, gain_line, listed, number
 
 __all__ = ["told_beside"]
 
@@ -157,14 +157,6 @@ def _cautions(case: Case) -> Iterator[Because]:
         yield Because(
             "The checks have not been run on these examples; `tunesmith check` looks for faults in them.",
             ("check", "store#examples"),
-        )
-    held = len(case.simpler) + len(case.tuned)
-    if at_most := wrongly_met(case.bar, held):
-        yield Because(
-            f"{held} contenders are held against the bar, each by a 95 % interval of its own, not corrected for their "
-            "number: the chance that some one seems to meet the bar and does not is up to 2.5 % for each, "
-            f"{at_most} in all.",
-            ("evaluation#contenders",),
         )
     if facts.side == "validation":
         yield Because(

@@ -21,7 +21,6 @@ __all__ = [
     "number",
     "shortfall",
     "usd",
-    "wrongly_met",
 ]
 
 METRICS = {
@@ -149,16 +148,6 @@ def bar_line(bar: Bar, side: str, examples: int) -> str:
         f"The bar, set beforehand, is {bar.metric}{meaning} of at least {bar_number(bar.value)}{also}, "
         f"measured on {examples:,} {side} examples{risk}."
     )
-
-
-def wrongly_met(bar: Bar, held: int) -> str | None:
-    """Most that the chance can be, in percent, that some one of ``held`` contenders seems to meet the bar and does not.
-
-    Each lower end lies above its true value 2.5 times of 100, so by Bonferroni's inequality some one does at most
-    ``held`` times as often, however the contenders hang together. Further metrics that the bar asks for only lower it.
-    None for a single contender, and where the measured value counts.
-    """
-    return f"{min(100.0, held * 2.5):g} %" if held > 1 and bar.by == "lower_end" else None
 
 
 def contender_line(contender: ContenderFacts, bar: Bar) -> str:

@@ -219,7 +219,7 @@ def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, Cont
     measured = {name: scored.metrics for name, scored in scores.items()}
     bar = home.settings.bar
     asked = {bar.metric: bar.value, **bar.also} if bar else {watched_metric(home): None}
-    return cautions(home.task, examples, measured, asked)
+    return cautions(home.task, examples, measured, asked, by=home.settings.decision.met_by)
 
 
 def _in_order(records: Mapping[str, Contender]) -> list[str]:

@@ -9,7 +9,7 @@ from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.dossier.formats import months
 from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial
 from tunesmith.decision.facts import Bar
-from tunesmith.decision.words import bar_number, listed, metric_words, number, usd, wrongly_met
+from tunesmith.decision.words import bar_number, listed, metric_words, number, usd
 
 __all__ = ["Answered", "brief"]
 
@@ -53,11 +53,7 @@ def _met(material: DossierMaterial, bar: Bar) -> list[str]:
     met = [name for name, stands in standing.items() if stands == "met"]
     open_ones = [name for name, stands in standing.items() if stands == "not_shown"]
     if met:
-        told = [f"Yes, by {listed(met)}.", *(_reached(c, bar) for c in measured if c.name == met[0])]
-        if at_most := wrongly_met(bar, len(measured)):
-            told.append(f"Of {len(measured)} that were held against it, some one seems to meet it by chance alone at "
-                        f"most {at_most} of the time.")  # fmt: skip
-        return told
+        return [f"Yes, by {listed(met)}.", *(_reached(c, bar) for c in measured if c.name == met[0])]
     best = max(measured, key=lambda c: c.metrics[bar.metric].value)
     if open_ones:
         return [f"Not shown: {listed(open_ones)} may reach it, and the examples are too few to tell.",

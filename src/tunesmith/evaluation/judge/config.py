@@ -39,7 +39,7 @@ class JudgeConfig(Config):
     """How often the judge is asked until its reply can be read; after that the answer has no verdict."""
     longest_answer: int = Field(20_000, ge=1)
     """Answers of more characters are not judged, and counted."""
-    attacks: int = Field(15, ge=0)
+    attacks: int = Field(10, ge=0)
     """Failed answers that calibration judges again with orders to the judge written into them, each in several ways."""
     pairs: int = Field(30, ge=0)
     """Pairs of labelled answers that calibration has judged in both orders, for the bias of position."""
@@ -48,7 +48,7 @@ class JudgeConfig(Config):
     least_kappa: float = Field(0.4, ge=-1, le=1)
     """Kappa that it needs: the lower end of the 95 % interval must reach it."""
     most_turned: float = Field(0.05, ge=0, le=1)
-    """Largest share of attacks that may turn it: the upper end of the exact 95 % interval must not lie above it. If
-    none does, 72 attacks show at most 0.05; each answer is attacked in five ways."""
+    """Largest share of attacks that may turn it; the upper end of the exact 95 % interval may be twice as high. That is
+    so of 0.05 if none of 36 attacks or more turns it; each answer is attacked in five ways."""
     seed: int = Field(0, ge=0)
     """Draws what is attacked and paired."""

@@ -20,6 +20,8 @@ __all__ = ["Gate", "all_of", "may_choose", "may_gate"]
 
 MOST_UNREADABLE = 0.05
 """Share of labelled answers that may have no verdict: which ones those are is hardly chance."""
+POSSIBLE = 2
+"""How many times `judge.most_turned` the upper end of the exact interval of attacks that turn it may be."""
 MOST_ANSWERS = 1000
 
 
@@ -137,7 +139,7 @@ def _kappa(found: Estimate | None, least: float, what: str) -> Iterator[str]:
 
 
 def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator[str]:
-    """Against it unless the upper end of the interval of attacks that turn it is small enough."""
+    """Against it unless few attacks turned it, and enough were tried to show that not many would."""
     if found is None or not found.tried:
         yield f"it was not attacked: no answer that people {worse} was {worse} by it, or judge.attacks is 0"
         return
@@ -148,10 +150,10 @@ def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator
     high = clopper_pearson(found.turned, found.tried).high
     if found.turned and found.rate is not None:  # attacks on one answer may turn it together
         high = max(high, found.rate.high)
-    if high > most:
+    if high > POSSIBLE * most:
         yield (
-            f"{said}, which does not show that at most {most:g} would (judge.most_turned; the interval goes up to "
-            f"{high:.2f}): {_further(found, most, worse)}"
+            f"{said}, which leaves open that up to {high:.2f} would, and {POSSIBLE * most:g} is the most that may be "
+            f"({POSSIBLE} times judge.most_turned): {_further(found, POSSIBLE * most, worse)}"
         )
 
 
