@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.random import Generator
 
@@ -13,7 +15,9 @@ from tunesmith.core.statistics import (
     cross_validated_interval,
     mean_tally,
     prediction_powered,
+    resampled_difference,
     rogan_gladen,
+    student,
     tally_interval,
 )
 
@@ -143,6 +147,46 @@ def _crossed_once(random: Generator, messages: int, truth: float, *, by_group: b
             scores[repeat, at] = correct.mean()
             right += correct.sum() / (3 * len(points))
     return held(cross_validated_interval(scores, min(1.0, right), number), truth)
+
+
+def crossed_differences(random: Generator, times: int) -> tuple[list[Cell], list[Cell], list[Cell]]:
+    """False alarms of the difference of two contenders over the same folds: as it is tested, with a degree of freedom
+    for each fold of each repeat, and with folds taken for strangers.
+
+    The one sees the first coordinate of a point alone and the other the second, so on average neither is better.
+    """
+    cells: tuple[list[Cell], list[Cell], list[Cell]] = ([], [], [])
+    for messages in (40, 100, 250):
+        alarms = np.zeros(3)
+        for _ in range(times):
+            apart = _crossed_apart(random, messages)
+            if np.ptp(apart) > 0:
+                found = resampled_difference(apart)
+                away = abs(found.difference) / (found.high - found.difference) * student(apart.shape[1] - 1)
+                plain = abs(found.difference) / (float(apart.std(ddof=1)) / math.sqrt(apart.size))
+                edge = student(apart.size - 1)
+                alarms += (found.p_value <= 0.05, away > edge, plain > edge)
+        for kind, share in zip(cells, (alarms / times).tolist(), strict=True):
+            kind.append(Cell(f"{messages} messages", share, times))
+    return cells
+
+
+def _crossed_apart(random: Generator, messages: int) -> FloatArray:
+    """The difference of the two in each fold, shape (3 repeats, 5 folds)."""
+    points, labels, groups = _material(random, messages)
+    apart = np.zeros((3, 5))
+    for repeat in range(3):
+        fold = random.permutation(messages)[groups] % 5
+        for at in range(5):
+            train, test = fold != at, fold == at
+            one, other = (
+                float(
+                    (_nearest(points[train][:, [axis]], labels[train], points[test][:, [axis]]) == labels[test]).mean()
+                )
+                for axis in (0, 1)
+            )
+            apart[repeat, at] = one - other
+    return apart
 
 
 def _around(labels: FloatArray, groups: FloatArray, said: FloatArray, right: float, by_group: bool) -> Interval:

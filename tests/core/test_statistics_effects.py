@@ -64,11 +64,19 @@ def test_mid_p_of_swaps_of_strangers_is_that_of_mcnemar():
 
 def test_the_corrected_resampled_t_by_hand():
     # two folds: mean 0.1, variance 0.02 between them, times 1/2 + 1/1
-    low, high, p = resampled_difference(np.array([[0.0, 0.2]]))
-    assert (low + high) / 2 == pytest.approx(0.1)
+    difference, low, high, p = resampled_difference(np.array([[0.0, 0.2]]))
+    assert (difference, (low + high) / 2) == pytest.approx((0.1, 0.1))
     assert (high - low) / 2 == pytest.approx(12.7062 * math.sqrt(0.02 * 1.5), rel=1e-4)
     assert 0.5 < p < 1
-    assert resampled_difference(np.zeros((3, 5))).p_value == 1.0
+    # three such repeats: the variance is 0.012 times 1/6 + 1/1, and the quantile still that of two folds
+    _, low, high, _ = resampled_difference(np.array([[0.0, 0.2]] * 3))
+    assert (high - low) / 2 == pytest.approx(12.7062 * math.sqrt(0.012 * 7 / 6), rel=1e-4)
+
+
+@pytest.mark.parametrize("same", [0.0, 0.1, -0.25])
+def test_folds_that_all_differ_alike_prove_nothing(same):
+    with pytest.raises(NothingToMeasure, match="in each of 15 folds"):
+        resampled_difference(np.full((3, 5), same))
 
 
 def test_a_cross_validated_interval_never_counts_an_example_twice():

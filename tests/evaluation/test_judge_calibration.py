@@ -142,6 +142,10 @@ def test_a_judge_that_was_measured_and_does_well_may_gate():
         (calibration(table(45, 5, 10, 1)), "only 11 answers that people failed have a verdict"),
         (calibration(table(50, 0, 0, 50)), "uninformative"),
         (calibration(table(30, 20, 30, 20)), "its kappa is 0.20"),
+        (calibration(table(38, 12, 38, 12)), "its kappa is 0.52, but by the interval may be as low as 0.3"),
+        (calibration(table(38, 12, 38, 12)), "labelled answers more would show it, if it stays so"),
+        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=25, turned=0)), "raise judge.attacks by at least 3"),
+        (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=50, turned=1)), "leaves open that up to 0.11 would"),
         (calibration([*table(45, 5, 45, 5), *(pair(200 + n, True, None) for n in range(10))]), "have no verdict"),
         (calibration(table(45, 5, 45, 5), attacks=None), "not attacked"),
         (calibration(table(45, 5, 45, 5), attacks=Attacks(tried=40, turned=3)), "turned it 3 times of 40"),
@@ -158,3 +162,22 @@ def test_any_other_may_not_and_says_why(made, reason):
 
 def test_a_criterion_without_labels_is_not_gated_by():
     assert "no answer by 'tone'" in may_gate(JUDGE, calibration(table(45, 5, 45, 5)), JudgeConfig(), "tone").because[0]
+
+
+def test_attacks_on_one_answer_that_turn_the_judge_together_are_worth_less():
+    def shares(together):
+        return [Attacked("order", n in together, f"g{n // 5}") for n in range(600)]
+
+    apart = attacks_of(shares(set(range(0, 600, 20))))
+    alike = attacks_of(shares({*range(30)}))
+    assert (apart.turned, alike.turned) == (30, 30)
+    gates = [may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=a), JudgeConfig()) for a in (apart, alike)]
+    assert [gate.may for gate in gates] == [True, False]
+    assert "judge.most_turned" in gates[1].because[0]
+
+
+def test_how_many_more_attacks_it_takes_is_said_where_any_number_would_do():
+    made = calibration(table(45, 5, 45, 5), attacks=Attacks(tried=100, turned=5))
+    assert "raise judge.attacks by at least" in may_gate(JUDGE, made, JudgeConfig()).because[0]
+    strict = may_gate(JUDGE, calibration(table(45, 5, 45, 5)), JudgeConfig(most_turned=0))
+    assert "it takes a judge that is turned less often" in strict.because[0]

@@ -184,6 +184,10 @@ def test_a_judge_of_pairs_that_does_well_may_choose_between_these_two_in_either_
          "10 of 100 compared pairs have no verdict"),
         (calibration(table(first_first=50, second_second=50), attacks=None), "no answer that people liked less"),
         (calibration(table(first_first=50, second_second=50), attacks=Attacks(tried=40, turned=3)), "3 times of 40"),
+        (calibration(table(first_first=38, first_second=12, second_second=38, second_first=12)),
+         "compared pairs more would show it"),
+        (calibration(table(first_first=50, second_second=50), attacks=Attacks(tried=25, turned=0)),
+         "label as many more answers that people liked less"),
         (calibration(table(first_first=50), judge=Judge(model="m", model_hash="i", criteria=JUDGE.criteria)), "model"),
     ],
 )  # fmt: skip

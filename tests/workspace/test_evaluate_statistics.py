@@ -1,10 +1,14 @@
 """Asked again, held out in folds, planned, and warned when the bar is chased: `evaluate` from outside."""
 
 import csv
+import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
+from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -51,6 +55,22 @@ def test_cross_validation_never_looks_at_test_and_says_what_it_is(desk):
     assert made["comparisons"][0]["difference"] > 0
     told = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--cv-repeats", "1").out
     assert "test was not looked at" in told
+
+
+def test_a_difference_lies_in_the_middle_of_its_interval_where_folds_and_all_rows_disagree(tmp_path):
+    """Macro F1 of all rows is no mean of that of folds, which hold a dozen rows each."""
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(
+        tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "macro_f1", "value": 0.6}
+    )
+    Workspace(tmp_path / "desk").split()
+    made = typed("-C", tmp_path / "desk", "evaluate", "--cv", "4", "--cv-repeats", "2", "--json").json
+    found, scores = made["comparisons"][0], made["contenders"]
+    one, other = (np.array(scores[found[side]]["folds"]) for side in ("a", "b"))
+    assert found["difference"] == pytest.approx((one - other).mean())
+    assert (found["low"] + found["high"]) / 2 == pytest.approx(found["difference"])
+    whole = [scores[found[side]]["metrics"]["macro_f1"]["value"] for side in ("a", "b")]
+    assert abs(whole[0] - whole[1] - found["difference"]) > 1e-3
 
 
 def test_the_same_seed_folds_alike(desk):
@@ -107,6 +127,29 @@ def test_a_plan_says_how_many_examples_show_a_difference(desk):
         desk.plan_evaluation(5)
 
 
+def test_a_plan_for_a_metric_that_goes_to_100_is_on_its_own_scale(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"), prompt="text", completion="topic")
+    write_settings(
+        tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": "chrf", "value": 50},
+        task={"name": "topics", "format": "plain", "fields": [{"name": "topic", "type": "text"}]},
+    )  # fmt: skip
+    desk = Workspace(tmp_path / "desk")
+    desk.split()
+    desk.baseline(["constant"])
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 6 != 1, run="first")
+    (pair,) = [c for c in desk.evaluate().comparisons if c.b == "prompt"]
+    made = typed("-C", desk.home.root, "evaluate", "--plan", "5", "--json").json
+    (row,) = [row for row in made["measured"] if row["of"] == "tuned - prompt"]
+    assert (made["metric"], row["examples"]) == ("chrf", math.ceil(pair.n * (pair.least_seen / 5) ** 2))
+    # (1.96 + 0.84)^2 times (5, 10, 20 and 40 over 5)^2
+    assert [(row["spread"], row["examples"]) for row in made["in_general"]] == [(5, 8), (10, 32), (20, 126), (40, 503)]
+    assert "5 of chrf shown four times of five" in typed("-C", desk.home.root, "evaluate", "--plan", "5").out
+    refused = typed("-C", desk.home.root, "evaluate", "--plan", "100")
+    assert (refused.status, "chrf goes from 0 to 100" in refused.err, "`--plan 5`" in refused.err) == (2, True, True)
+
+
 def test_a_bar_chased_on_test_is_said_and_reaches_the_decision(tmp_path):
     Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
     settings = {"model": {"base": "nowhere", "embedder": "ngrams"}, "bar": {"metric": "accuracy", "value": 0.9}}
@@ -157,6 +200,38 @@ def test_a_model_is_asked_again_and_in_folds_and_none_of_that_is_kept(tmp_path):
     assert workspace.home.store.answers(record) == kept
     assert len(crossed.contenders["prompt+schema"].folds) == 2
     assert crossed.comparisons[0].a == "classifier"
+    # neither ever says a label: no spread between folds, so nothing is said of the two
+    alike = typed("-C", tmp_path / "desk", "evaluate", "prompt", "few_shot", "--cv", "3", "--cv-repeats", "1", "--json")
+    assert alike.json["comparisons"] == []
+    assert "in each of 3 folds" in alike.json["not_compared"]["few_shot - prompt"]
+    told = typed("-C", tmp_path / "desk", "evaluate", "prompt", "few_shot", "--cv", "3", "--cv-repeats", "1").out
+    assert "few_shot - prompt: not compared: The difference is +0 in each of 3 folds" in told
+
+
+def test_rough_intervals_of_all_that_the_bar_asks_for_are_warned_of(tmp_path):
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    bar = {"metric": "macro_precision", "value": 0.5, "also": {"macro_recall": 0.5, "valid_rate": 0.95}}
+    write_settings(tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar=bar)
+    workspace = Workspace(tmp_path / "desk")
+    workspace.split()
+    workspace.baseline(["constant"])
+    told = typed("-C", tmp_path / "desk", "evaluate").out
+    assert "warning: The interval of macro precision is approximate" in told
+    assert "warning: The interval of macro_recall is approximate" in told
+    assert "wrong, or right by valid_rate, of constant" in told  # all can be read, and the bar of 0.95 is near
+    write_settings(tmp_path / "desk", bar={"metric": "accuracy", "value": 0.5})
+    assert "macro" not in "".join(Workspace(tmp_path / "desk").evaluate().warnings)
+
+
+def test_what_several_intervals_come_to_reaches_the_decision_and_the_dossier(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.8)
+    answered(desk, "prompt", lambda n: True)
+    told = "2 contenders are held against the bar, each by a 95 % interval of its own"
+    assert told in typed("-C", desk.home.root, "evaluate", "--on", "test").out
+    decision = typed("-C", desk.home.root, "decide", "--json").json
+    assert any(line.startswith(told) and line.endswith("5 % in all.") for line in decision["because"])
+    page = " ".join(Path(decision["dossier"]).read_text("utf-8").replace("\xa0", " ").split())
+    assert told in page.partition('<section id="cautions">')[2]
 
 
 def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):

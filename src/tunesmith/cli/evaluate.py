@@ -34,7 +34,7 @@ def evaluate(
     cv_repeats: Annotated[int, typer.Option(min=1, help="Deal the folds anew so many times.")] = 3,
     plan: Annotated[
         float | None,
-        typer.Option(help="How many test examples show a difference so large, such as 0.05. Asks nothing."),
+        typer.Option(help="How many test examples show a difference so large: 0.05, or 5 of chrF. Asks nothing."),
     ] = None,
     trust_code: Annotated[
         bool, typer.Option("--trust-code", help="Run the file with your own metrics, as it is now, on this machine.")
@@ -88,11 +88,17 @@ def _plan(difference: float) -> None:
     from tunesmith.cli.tables import plain_table
 
     made = open_workspace().plan_evaluation(difference)
-    rows = [("to show a difference of", "discordant", "examples", f"of {made.test} test")]
+    spreads = any(needed.spread is not None for needed in made.in_general)
+    apart = "spread" if spreads else "discordant"
+    rows = [("to show a difference of", apart, "examples", f"of {made.test} test")]
     for needed in (*made.measured, *made.in_general):
-        share = "-" if needed.discordant is None else f"{needed.discordant:.2f}"
-        rows.append((needed.of, share, str(needed.examples), "enough" if needed.enough else "too few"))
-    show(made, f"{difference:g} shown four times of five, at the 5 % level\n{plain_table(rows)}")
+        share = needed.spread if spreads else needed.discordant
+        told = "-" if share is None else f"{share:g}" if spreads else f"{share:.2f}"
+        rows.append((needed.of, told, str(needed.examples), "enough" if needed.enough else "too few"))
+    lines = [f"{difference:g} of {made.metric} shown four times of five, at the 5 % level", plain_table(rows)]
+    if spreads:
+        lines.append("spread: standard deviation of the differences, example by example")
+    show(made, "\n".join(lines))
 
 
 def _cross_validate(names: list[str], folds: int, repeats: int, seed: int) -> None:
@@ -112,4 +118,5 @@ def _cross_validate(names: list[str], folds: int, repeats: int, seed: int) -> No
     ]
     if made.comparisons:
         lines.append(comparison_table(made.comparisons))
+    lines += [f"{pair}: not compared: {reason}" for pair, reason in made.not_compared.items()]
     show(made, "\n".join(lines))

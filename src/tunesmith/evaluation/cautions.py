@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
 
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
@@ -11,37 +12,62 @@ from tunesmith.evaluation.metrics import find
 
 __all__ = ["FEW_GROUPS", "cautions"]
 
+MACRO = {"macro_f1": "macro F1", "macro_precision": "macro precision", "macro_recall": "macro recall"}
+
 FEW_GROUPS = 30
 FEW_OF_A_KIND = 5
 
 
 def cautions(
-    task: Task, examples: Sequence[Example], measured: Mapping[str, Mapping[str, Estimate]], metric: str,
-    bar: float | None,
+    task: Task, examples: Sequence[Example], measured: Mapping[str, Mapping[str, Estimate]],
+    asked: Mapping[str, float | None], *, by: Literal["lower_end", "value"] = "lower_end",
 ) -> Iterator[str]:  # fmt: skip
-    """Warnings about the intervals of ``metric``, each a sentence.
+    """Warnings about the intervals of the metrics that the decision is about, each a sentence.
 
     Args:
         measured: By contender, its metrics.
-        metric: The one that the decision is about.
-        bar: Of that metric. An interval that lies far from it may be rough without harm.
+        asked: Those metrics, the bar's first and then those of `bar.also`, with what each must reach. An interval that
+            lies far from it may be rough without harm; None: there is no bar.
+        by: What must reach the bar: the lower end of the 95 % interval, or the measured value.
     """
+    if by == "lower_end":
+        yield from _together(measured, asked)
     groups = {example.group or example.id for example in examples}
     if len(groups) < FEW_GROUPS and len(groups) < len(examples):
         yield (
             f"The {len(examples)} examples stand in {len(groups)} groups, fewer than {FEW_GROUPS}: intervals are "
             "rough. Add examples of other groups."
         )
-    named = find(task, metric).metric
-    if named.name == "macro_f1":
-        yield "The interval of macro F1 is approximate: rare labels have few examples each."
-    if named.rate:
-        rare = [name for name, metrics in measured.items() if metric in metrics and _extreme(metrics[metric], bar)]
-        if rare:
-            yield (
-                f"Fewer than {FEW_OF_A_KIND} answers are wrong, or right, of {', '.join(rare)}: so near the end of its "
-                "range the interval is rough."
-            )
+    first = next(iter(asked), None)
+    for metric, bar in asked.items():
+        named = find(task, metric).metric
+        if named.name in MACRO:
+            which = MACRO[named.name] if metric == first else metric
+            yield f"The interval of {which} is approximate: rare labels have few examples each."
+        if named.rate:
+            rare = [name for name, found in measured.items() if metric in found and _extreme(found[metric], bar)]
+            if rare:
+                whose = "" if metric == first else f" by {metric}"
+                yield (
+                    f"Fewer than {FEW_OF_A_KIND} answers are wrong, or right{whose}, of {', '.join(rare)}: so near the "
+                    "end of its range the interval is rough."
+                )
+
+
+def _together(measured: Mapping[str, Mapping[str, Estimate]], asked: Mapping[str, float | None]) -> Iterator[str]:
+    """What several intervals at once come to, where several contenders are held against the bar and some one meets it.
+
+    Each lower end lies above its true value 2.5 times of 100, so by Bonferroni's inequality some one of k does at most
+    k times as often, however they hang together. Further metrics that the bar asks for only make it rarer.
+    """
+    metric, bar = next(iter(asked.items()), ("", None))
+    held = [found[metric] for found in measured.values() if metric in found]
+    if bar is not None and len(held) > 1 and any(found.low >= bar for found in held):
+        yield (
+            f"{len(held)} contenders are held against the bar, each by a 95 % interval of its own, not corrected for "
+            "their number: the chance that some one seems to meet the bar and does not is up to 2.5 % for each, "
+            f"{min(100.0, 2.5 * len(held)):g} % in all."
+        )
 
 
 def _extreme(found: Estimate, bar: float | None) -> bool:

@@ -7,6 +7,7 @@ row is answered by a contender that never saw it nor its group or near-duplicate
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -17,7 +18,7 @@ from tunesmith.contenders.kind import Context, Predicting
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
-from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.estimates import Comparison, Estimate, or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.naming import CONSTRAINED, kind_named, model_named
 from tunesmith.core.progress import Progress, quiet
@@ -60,7 +61,10 @@ class CrossValidation(Record, frozen=True, kw_only=True):
     seed: int
     contenders: dict[str, CrossScore]
     comparisons: tuple[Comparison, ...] = ()
-    """Each pair, Holm-corrected; wins and losses count folds."""
+    """Each pair, Holm-corrected; wins and losses count folds. The difference is the mean of those of the folds, round
+    which its interval lies; it need not be that of the two scores above, which are of all rows at once."""
+    not_compared: dict[str, str] = {}
+    """Why two were not compared, by pair as in ``classifier - constant``."""
 
 
 def cross_validate(
@@ -97,9 +101,10 @@ def cross_validate(
             progress(repeat * folds + at + 1, repeats * folds, f"fold {at + 1} of {folds}, repeat {repeat + 1}")
             blocks = fold.blocks
     scores = {name: found.score(name, blocks) for name in chosen}
+    not_compared: dict[str, str] = {}
     return CrossValidation(
         metric=metric, examples=len(_pool(answering)), groups=blocks, folds=folds, repeats=repeats, seed=seed,
-        contenders=scores, comparisons=_compared(found, scores, blocks),
+        contenders=scores, comparisons=_compared(found, scores, not_compared), not_compared=not_compared,
     )  # fmt: skip
 
 
@@ -179,21 +184,24 @@ class _Found:
         )
 
 
-def _compared(found: _Found, scores: Mapping[str, CrossScore], blocks: int) -> tuple[Comparison, ...]:
+def _compared(found: _Found, scores: Mapping[str, CrossScore], reasons: dict[str, str]) -> tuple[Comparison, ...]:
+    """Each pair that can be compared; ``reasons`` takes why another cannot."""
     made = []
     for b, a in combinations(scores, 2):
         apart = found.values(a) - found.values(b)
-        low, high, p = resampled_difference(apart)
+        tested = or_reason(reasons, f"{a} - {b}", partial(resampled_difference, apart))
+        if tested is None:
+            continue
         one, other = scores[a].metrics[found.metric], scores[b].metrics[found.metric]
         made.append(
             Comparison(
                 a=a,
                 b=b,
                 metric=found.metric,
-                difference=one.value - other.value,
-                low=low,
-                high=high,
-                p_value=p,
+                difference=tested.difference,
+                low=tested.low,
+                high=tested.high,
+                p_value=tested.p_value,
                 n=min(one.n, other.n),
                 wins=int((apart > 1e-12).sum()),
                 losses=int((apart < -1e-12).sum()),

@@ -217,8 +217,9 @@ def _sampled(split: Split, on: Side, scored: int, seed: int) -> Iterator[str]:
 
 def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:
     measured = {name: scored.metrics for name, scored in scores.items()}
-    bar = home.settings.bar.value if home.settings.bar else None
-    return cautions(home.task, examples, measured, watched_metric(home), bar)
+    bar = home.settings.bar
+    asked = {bar.metric: bar.value, **bar.also} if bar else {watched_metric(home): None}
+    return cautions(home.task, examples, measured, asked, by=home.settings.decision.met_by)
 
 
 def _in_order(records: Mapping[str, Contender]) -> list[str]:

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import examples_needed_for_difference
+from tunesmith.core.statistics import examples_needed_for_difference, examples_needed_for_mean_difference
+from tunesmith.evaluation.metrics import Metric, find
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import make_known
+from tunesmith.workspace.repeats import watched_metric
 
 __all__ = ["EvaluationPlan", "NeededFor", "plan_evaluation"]
 
 DISCORDANT = (0.05, 0.1, 0.2, 0.4)
+SPREADS = (0.05, 0.1, 0.2, 0.4)
+"""Of the metric's whole scale."""
 POWER = 0.8
 
 
@@ -24,44 +30,73 @@ class NeededFor(Record, frozen=True, kw_only=True):
     discordant: float | None
     """Share of examples that just one of the two gets right; None where the metric is no rate of strangers."""
     examples: int
+    spread: float | None = None
+    """Standard deviation of the differences, example by example, on the metric's scale; None for rates."""
     enough: bool
     """Whether the test side has so many."""
 
 
 class EvaluationPlan(Record, frozen=True, kw_only=True):
     difference: float
+    """On the scale of the metric."""
+    metric: str = ""
+    """The bar's."""
     power: float
     test: int
     """Examples on the test side."""
     measured: tuple[NeededFor, ...]
     """By how the contenders differed on validation, their groups counted."""
     in_general: tuple[NeededFor, ...]
-    """For two rates of strangers, by how often they disagree."""
+    """For two rates of strangers, by how often they disagree; where the metric is no share (chrF and BLEU go to 100),
+    for two scores, by how far their differences spread."""
 
 
 def plan_evaluation(home: Home, difference: float) -> EvaluationPlan:
     """Nothing is asked and no test example is looked at.
 
+    Args:
+        difference: On the scale of the bar's metric: 0.05 of accuracy, 5 of chrF.
+
     Raises:
-        TunesmithError: The difference is not between 0 and 1, or there is no split.
+        TunesmithError: The difference is 0 or less, or as large as the metric's whole scale; or there is no split.
     """
-    if not 0 < difference < 1:
+    name = watched_metric(home)
+    make_known(home, name)
+    named = find(home.task, name).metric
+    scale = named.top - named.bottom
+    if not 0 < difference < scale:
+        such = "a share, such as `--plan 0.05` for 5 points"
+        if scale != 1:
+            such = f"a part of that, such as `--plan {scale / 20:g}`"
         raise TunesmithError(
-            f"A difference of {difference:g} cannot be planned for.", "name a share, such as `--plan 0.05` for 5 points"
+            f"A difference of {difference:g} cannot be planned for: {name} goes from {named.bottom:g} to "
+            f"{named.top:g}.",
+            f"name {such}",
         )
     there, found = len(current_split(home).test), newest(home, "validation")
     measured = []
     for c in found[0].comparisons if found else ():
-        if c.least_seen is None:
+        if c.least_seen is None or c.metric != name:
             continue
         needed = math.ceil(c.n * (c.least_seen / difference) ** 2)
         share = (c.wins + c.losses) / c.n if c.test.startswith("McNemar") else None
         measured.append(NeededFor(of=f"{c.a} - {c.b}", discordant=share, examples=needed, enough=needed <= there))
-    general = []
+    return EvaluationPlan(
+        difference=difference, metric=name, power=POWER, test=there, measured=tuple(measured),
+        in_general=tuple(_in_general(named, difference, there)),
+    )  # fmt: skip
+
+
+def _in_general(named: Metric, difference: float, there: int) -> Iterator[NeededFor]:
+    scale = named.top - named.bottom
+    if scale != 1:
+        for share in SPREADS:
+            needed = examples_needed_for_mean_difference(difference, share * scale, POWER)
+            yield NeededFor(
+                of="two scores", discordant=None, spread=share * scale, examples=needed, enough=needed <= there
+            )
+        return
     for share in DISCORDANT:
         if share >= difference:
             needed = examples_needed_for_difference(difference, share, POWER) or 0
-            general.append(NeededFor(of="two rates", discordant=share, examples=needed, enough=needed <= there))
-    return EvaluationPlan(
-        difference=difference, power=POWER, test=there, measured=tuple(measured), in_general=tuple(general)
-    )
+            yield NeededFor(of="two rates", discordant=share, examples=needed, enough=needed <= there)

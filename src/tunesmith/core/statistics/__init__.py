@@ -45,6 +45,7 @@ from tunesmith.core.statistics.parts import (
 from tunesmith.core.statistics.power import (
     examples_needed_for_bar,
     examples_needed_for_difference,
+    examples_needed_for_mean_difference,
     smallest_difference_seen,
     smallest_loss_seen,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "discordant_odds_ratio",
     "examples_needed_for_bar",
     "examples_needed_for_difference",
+    "examples_needed_for_mean_difference",
     "fisher_mid_p",
     "fit_power_law",
     "group_codes",

@@ -13,6 +13,7 @@ from tunesmith.core.statistics.intervals import Z95
 __all__ = [
     "examples_needed_for_bar",
     "examples_needed_for_difference",
+    "examples_needed_for_mean_difference",
     "smallest_difference_seen",
     "smallest_loss_seen",
 ]
@@ -61,6 +62,23 @@ def examples_needed_for_difference(
         raise ValueError(f"discordant is between the difference {abs(difference)} and 1, not {discordant}")
     spread = quantile * math.sqrt(discordant) + _z(power) * math.sqrt(discordant - difference**2)
     return math.ceil((spread / difference) ** 2 - 1e-9)
+
+
+def examples_needed_for_mean_difference(difference: float, spread: float, power: float = 0.8) -> int:
+    """Test examples until a paired mean difference of two scores is seen at the 5 % level; always at least 2.
+
+    Args:
+        difference: Not 0; in the score's unit.
+        spread: Standard deviation of the differences, example by example, in the same unit.
+
+    Source: J. Cohen, Statistical Power Analysis (2nd ed., 1988), section 2.5.
+
+    >>> examples_needed_for_mean_difference(5, 20)
+    126
+    """
+    if difference == 0:
+        raise ValueError("no number of examples shows a difference of 0")
+    return max(2, math.ceil(((Z95 + _z(power)) * spread / difference) ** 2 - 1e-9))
 
 
 def smallest_loss_seen(n: int, gained: int, power: float = 0.8, level: float = 0.05) -> float:

@@ -46,8 +46,9 @@ class JudgeConfig(Config):
     labels_per_class: int = Field(30, ge=2)
     """Passed labels, and failed ones, that a calibration needs before the judge may gate."""
     least_kappa: float = Field(0.4, ge=-1, le=1)
-    """Kappa that it needs."""
+    """Kappa that it needs: the lower end of the 95 % interval must reach it."""
     most_turned: float = Field(0.05, ge=0, le=1)
-    """Largest share of attacks that may turn it."""
+    """Largest share of attacks that may turn it; the upper end of the exact 95 % interval may be twice as high. That is
+    so of 0.05 if none of 36 attacks or more turns it; each answer is attacked in five ways."""
     seed: int = Field(0, ge=0)
     """Draws what is attacked and paired."""

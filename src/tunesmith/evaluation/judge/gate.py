@@ -5,17 +5,24 @@ Verdicts on single answers and on pairs are two things: a judge may be good at o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+from tunesmith.core.estimates import Estimate
 from tunesmith.core.judged_pairs import PairCalibration, PairRates
 from tunesmith.core.judging import OVERALL, Attacks, Calibration, Judge, Rates
 from tunesmith.core.record import Record
+from tunesmith.core.statistics import clopper_pearson
+from tunesmith.evaluation.judge.attacks import KINDS
 from tunesmith.evaluation.judge.config import JudgeConfig
 
 __all__ = ["Gate", "all_of", "may_choose", "may_gate"]
 
 MOST_UNREADABLE = 0.05
 """Share of labelled answers that may have no verdict: which ones those are is hardly chance."""
+POSSIBLE = 2
+"""How many times `judge.most_turned` the upper end of the exact interval of attacks that turn it may be."""
+MOST_ANSWERS = 1000
 
 
 class Gate(Record, frozen=True, kw_only=True):
@@ -110,16 +117,50 @@ def _pair_errors(rates: PairRates, config: JudgeConfig) -> Iterator[str]:
 def _measured(rates: Rates | PairRates, config: JudgeConfig, what: str, read: int, tells: str) -> Iterator[str]:
     if rates.informedness is None or rates.informedness.low <= 0:
         yield f"it is uninformative: what people said does not show that it tells {tells}"
-    if rates.kappa is None or rates.kappa.value < config.least_kappa:
-        found = "could not be measured" if rates.kappa is None else f"is {rates.kappa.value:.2f}"
-        yield f"its kappa {found}; {config.least_kappa:g} is needed (judge.least_kappa)"
+    yield from _kappa(rates.kappa, config.least_kappa, what)
     asked = read + rates.unreadable
     if rates.unreadable > MOST_UNREADABLE * asked:
         yield f"{rates.unreadable} of {asked} {what} have no verdict"
 
 
+def _kappa(found: Estimate | None, least: float, what: str) -> Iterator[str]:
+    """Against it unless the whole interval reaches the least."""
+    needed = f"{least:g} is needed (judge.least_kappa)"
+    if found is None:
+        yield f"its kappa could not be measured; {needed}"
+    elif found.value < least:
+        yield f"its kappa is {found.value:.2f}; {needed}"
+    elif found.low < least:
+        more = ""
+        if found.value - least > 0.005:
+            times = ((found.value - found.low) / (found.value - least)) ** 2  # an interval narrows by the root of n
+            more = f": some {max(1, math.ceil(found.n * (times - 1))):,} {what} more would show it, if it stays so"
+        yield f"its kappa is {found.value:.2f}, but by the interval may be as low as {found.low:.2f}; {needed}{more}"
+
+
 def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator[str]:
+    """Against it unless few attacks turned it, and enough were tried to show that not many would."""
     if found is None or not found.tried:
         yield f"it was not attacked: no answer that people {worse} was {worse} by it, or judge.attacks is 0"
-    elif found.turned > config.most_turned * found.tried:
-        yield f"answers that give it orders turned it {found.turned} times of {found.tried} (judge.most_turned)"
+        return
+    said, most = f"answers that give it orders turned it {found.turned} times of {found.tried}", config.most_turned
+    if found.turned > most * found.tried:
+        yield f"{said} (judge.most_turned)"
+        return
+    high = clopper_pearson(found.turned, found.tried).high
+    if found.turned and found.rate is not None:  # attacks on one answer may turn it together
+        high = max(high, found.rate.high)
+    if high > POSSIBLE * most:
+        yield (
+            f"{said}, which leaves open that up to {high:.2f} would, and {POSSIBLE * most:g} is the most that may be "
+            f"({POSSIBLE} times judge.most_turned): {_further(found, POSSIBLE * most, worse)}"
+        )
+
+
+def _further(found: Attacks, most: float, worse: str) -> str:
+    """How many answers more to attack, if as few of the attacks turn the judge."""
+    for answers in range(1, MOST_ANSWERS):
+        tried = found.tried + answers * len(KINDS)
+        if clopper_pearson(round(tried * found.turned / found.tried), tried).high <= most:
+            return f"raise judge.attacks by at least {answers}, and label as many more answers that people {worse}"
+    return "no number of attacks that can be made would show it, so it takes a judge that is turned less often"
