@@ -4,11 +4,11 @@ import json
 
 import pytest
 from tests.cli.driving import typed
+from tests.models.real import real_model
 from tests.workspace.rating_desk import SECRET, attentive, rate_with, rating_desk, write
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
-from tunesmith.models.pull import pulled_folder
 
 A, B = SECRET[:2]
 JUDGE = {"model": "smollm2-135m", "labels_per_class": 5, "attacks": 1, "pairs": 3}
@@ -19,8 +19,7 @@ RUDE = "lol no idea, ask somebody else"
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    if not pulled_folder("smollm2-135m").is_dir():
-        pytest.skip("tunesmith model pull smollm2-135m")
+    real_model()
     root = rating_desk(tmp_path_factory.mktemp("real"))
     write_settings(root, judge=JUDGE)
     desk = Workspace(root)

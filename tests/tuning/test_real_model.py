@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.models.real import real_model
 from tests.tuning.test_gradients import one_at_a_time
 
 from tunesmith.core.examples import Message
-from tunesmith.models.pull import pulled_folder
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import add_adapter, learner, load_base
 from tunesmith.tuning.batches import make_batch, shared_prefix
@@ -34,10 +34,7 @@ def rows(asked: tuple[str, ...]) -> list[Row]:
 
 @pytest.fixture(scope="module")
 def base() -> Path:
-    folder = pulled_folder("smollm2-135m")
-    if not folder.is_dir():
-        pytest.skip("tunesmith model pull smollm2-135m")
-    return folder
+    return real_model()
 
 
 @pytest.mark.slow

@@ -5,17 +5,16 @@ from __future__ import annotations
 from importlib.util import find_spec
 
 import pytest
+from tests.models.real import real_model
 from tests.workspace.test_export import WAYS
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.models.pull import pulled_folder
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    if not pulled_folder("smollm2-135m").is_dir():
-        pytest.skip("tunesmith model pull smollm2-135m")
+    real_model()
     folder = tmp_path_factory.mktemp("real")
     Workspace.init(folder / "desk", source=write_csv(folder / "toy.csv", rows=10))
     tuning = {"epochs": 1, "rank": 4, "batch_size": 8, "dtype": "float32"}

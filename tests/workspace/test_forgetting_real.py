@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from tests.models.real import real_model
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.models.pull import pulled_folder
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory):
-    if not pulled_folder("smollm2-135m").is_dir():
-        pytest.skip("tunesmith model pull smollm2-135m")
+    real_model()
     folder = tmp_path_factory.mktemp("real")
     Workspace.init(folder / "desk", source=write_csv(folder / "toy.csv"))
     tuning = {"epochs": 2, "batch_size": 4, "evaluate_every": 18}
