@@ -288,6 +288,16 @@ def test_several_labels_at_once_by_the_command_line(tmp_path, home):
 # Escalating where nothing calls for it
 
 
+def evaluated(desk):
+    """What `evaluate --json` and `evaluate --all` say of constant and prompt on validation."""
+    for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
+        ended = typed("-C", desk, *verb)
+        assert ended.status == 0, ended.err
+    told = tunesmith("-C", desk, "evaluate", "--json")
+    assert told.status == 0, told.err
+    return told, typed("-C", desk, "evaluate", "--all").out
+
+
 def test_escalating_on_normal_rows_is_measured_beside_escalating_where_it_is_due(tmp_path, home):
     """A contender that escalates whatever holds a number: every third normal row, and half of those that are due."""
     rows = [
@@ -315,12 +325,7 @@ def test_escalating_on_normal_rows_is_measured_beside_escalating_where_it_is_due
             desk, **settings, model=NO_MODEL | {"base_url": server.url},
             contenders={"constrained": False},
         )  # fmt: skip
-        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
-            ended = typed("-C", desk, *verb)
-            assert ended.status == 0, ended.err
-        told = tunesmith("-C", desk, "evaluate", "--json")
-        assert told.status == 0, told.err
-        shown = typed("-C", desk, "evaluate", "--all").out
+        told, shown = evaluated(desk)
         assert typed("-C", desk, "decide").status == 0
     scored = told.json["contenders"]["prompt"]
     sides = [e for e in Workspace(desk).home.examples() if e.id in scored["correct"]]
@@ -375,12 +380,7 @@ def test_the_values_of_all_fields_together_are_measured_and_can_be_the_bar(tmp_p
             desk, task={"name": "booking", "fields": fields}, model=NO_MODEL | {"base_url": server.url},
             contenders={"constrained": False}, bar={"metric": "entity_f1", "value": 0.5},
         )  # fmt: skip
-        for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "prompt")):
-            ended = typed("-C", desk, *verb)
-            assert ended.status == 0, ended.err
-        told = tunesmith("-C", desk, "evaluate", "--json")
-        assert told.status == 0, told.err
-        shown = typed("-C", desk, "evaluate", "--all").out
+        told, shown = evaluated(desk)
         decided = typed("-C", desk, "decide")
     asked = {e.id: json.loads(e.completion) for e in Workspace(desk).home.examples()}
     true = [asked[i] for i in told.json["contenders"]["prompt"]["correct"]]
