@@ -16,7 +16,9 @@ CONFIG = LoraConfig()
 FALLING = [2 - n / 40 for n in range(60)]
 SPIKES = [9.0 if n in (20, 30, 40) else 0.5 for n in range(60)]
 REAL = json.loads((Path(__file__).parents[1] / "fixtures" / "healthy_curves.json").read_text("utf-8"))
-"""Logs of two runs of SmolLM2-135M at the default rate: 150 steps on one label, 134 with retrieved examples."""
+"""Logs of SmolLM2-135M at the default rate: 150 steps on one label, 134 with retrieved examples, and the first 131 of
+1,197 of Banking77, whose few hard rows a batch of eight make losses from 0.002 to 0.7."""
+PLANNED = {"banking77_b8": 1197}
 
 
 def curve(losses, looks=(), norms=None):
@@ -60,7 +62,7 @@ def test_a_planted_curve_is_warned_of_and_with_a_mend(log, expected):
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_no_moment_of_a_real_healthy_run_is_warned_of(name):
     log = REAL[name]
-    steps = int(log[-1]["step"])
+    steps = PLANNED.get(name, int(log[-1]["step"]))
     assert {found for end in range(1, len(log) + 1) for found in names(log[:end], steps=steps)} == set()
 
 

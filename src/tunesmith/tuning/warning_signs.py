@@ -25,8 +25,9 @@ FLAT_SHARE, FLAT_STEPS = 0.3, 30
 """Part of the run, and fewest steps, after which its loss should have fallen."""
 FALLEN_SHARE = 0.01
 """A validation loss this share below or above its start has moved."""
-RISEN, RISEN_STEPS = 1.3, 8
-"""The loss has risen when five steps lie this many times above the start; looked at from this step on."""
+RISEN, RISEN_STEPS, RISEN_ERRORS = 1.3, 8, 3
+"""The loss has risen when the mean of five steps, less so many of its standard errors, lies this many times above the
+start; looked at from this step on. A few hard rows in small batches make a mean jump, and its error with it."""
 SPIKE, SPIKES, SPIKE_FROM, SPIKE_WINDOW = 10.0, 3, 10, 50
 """A gradient is a spike at so many times the median of the 10 to 50 steps before it; so many of them are told."""
 CLIPPED_SHARE, CLIPPED_STEPS = 0.95, 50
@@ -67,12 +68,13 @@ def unusual_rate(log: Log, config: LoraConfig, steps: int) -> TuningWarning | No
 
 
 def rate_too_high(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
-    """Five losses in a row whose mean lies well above both the first losses and the base model's validation loss."""
+    """Five losses in a row that lie, beyond their noise, well above the first ones and the base's validation loss."""
     losses, looks = column(log, "train_loss"), column(log, "validation_loss")
     if len(losses) < RISEN_STEPS or not looks:
         return None
-    start, now = max(fmean(losses[:3]), looks[0]), fmean(losses[-5:])
-    if now <= RISEN * start:
+    last = losses[-5:]
+    start, now = max(fmean(losses[:3]), looks[0]), fmean(last)
+    if now - RISEN_ERRORS * (variance(last) / len(last)) ** 0.5 <= RISEN * start:
         return None
     return warned(
         log,
