@@ -27,7 +27,7 @@ def template(tmp_path_factory):
     write_settings(
         folder / "desk",
         model={"base": str(model), "embedder": "ngrams"},
-        tuning={"epochs": 40, "batch_size": 4, "rank": 2},
+        tuning={"epochs": 12, "batch_size": 4, "rank": 2},
     )
     return folder / "desk"
 

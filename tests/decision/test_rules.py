@@ -134,10 +134,10 @@ def test_a_cheap_tuned_model_need_not_beat_a_prompt_that_is_beyond_the_limit():
 
 def test_a_slow_contender_is_not_shipped_and_an_unknown_time_does_not_pass():
     limit = DecisionConfig(most_latency_seconds=1.0)
-    slow = facts(PROMPT, replace(GOOD, latency_seconds=1.5), comparisons=(SHOWN,))
+    slow = facts(PROMPT, replace(GOOD, alone_seconds=1.5), comparisons=(SHOWN,))
     decision = decide(slow, limit)
     assert decision.recommendation == "stop"
-    assert "an answer takes 1.5 seconds, where at most 1 are allowed" in decision.because[0]
+    assert "an answer asked for alone takes 1.5 seconds, where at most 1 are allowed" in decision.because[0]
     assert decide(facts(PROMPT, GOOD, comparisons=(SHOWN,)), limit).recommendation == "too_early"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -145,3 +146,15 @@ def test_a_template_that_hides_earlier_turns_cannot_have_them_learnt(template):
     )
     with pytest.raises(TunesmithError, match=r"does not show earlier(.|\n)*To mend it: set tuning.earlier_turns"):
         hiding.encode(SHOWN, "later", earlier={2: PARTS})
+
+
+def test_a_text_longer_than_the_model_is_counted_without_a_word(caplog):
+    logging.getLogger("transformers").addHandler(caplog.handler)
+    long = "where is my parcel " * 400
+    tokenizer = build_tokenizer()
+    Template(tokenizer).completion_ids(long)
+    Template(tokenizer).encode((Message(role="user", content=long),), long, [Part(0, 5)])
+    assert caplog.text == ""
+    tokenizer(long)
+    assert "longer than the specified maximum" in caplog.text  # what transformers says unasked
+    logging.getLogger("transformers").removeHandler(caplog.handler)

@@ -56,6 +56,8 @@ def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | N
     ]
     long = ", ".join(f"{name} {c.too_long}" for name, c in contenders.items() if c.too_long)
     cut = ", ".join(f"{name} {c.truncated}" for name, c in contenders.items() if c.truncated)
+    alone = ", ".join(f"{n} {c.alone_seconds:.2f}" for n, c in contenders.items() if c.alone_seconds is not None)
+    lines += [f"seconds an answer takes alone: {alone}"] if alone else []
     lines += [f"prompts too long for the model, counted as failed: {long}"] if long else []
     lines += [f"prompts that were cut to fit: {cut}"] if cut else []
     return "\n".join(lines)

@@ -59,9 +59,8 @@ class DecisionConfig(Config):
     most_usd_per_thousand: Amount | None = None
     """Most that a thousand answers of a shipped contender may cost. A price that is not known does not pass."""
     most_latency_seconds: Amount | None = None
-    """Longest median time of an answer that a shipped contender may take, measured as it ran here: of a model behind an
-    address the whole call, of one on this machine its share of all that were answered together, which is how fast it
-    works and not how long one waits."""
+    """Longest median time that one may wait for an answer of a shipped contender. With a limit, `evaluate` times some
+    answers of each contender on this machine alone, one by one; of a model behind an address it is the call."""
     forgetting: Literal["told", "required"] = "told"
     """required: a tuned contender is shipped only if what it forgot was measured. How much it may lose is
     forgetting.most_items_lost."""

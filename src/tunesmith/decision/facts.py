@@ -121,7 +121,8 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     metrics: dict[str, Estimate]
     """By metric name; holds the bar's metric and, where they were measured, those in ``also``."""
     usd_per_thousand: float | None = None
-    latency_seconds: float | None = None
+    alone_seconds: float | None = None
+    """Median time of an answer that is asked for alone."""
     failed: int = 0
     """Answers lost to errors and timeouts; they have no score."""
     examples_to_show: int | None = None

@@ -36,13 +36,13 @@ def beyond_limits(contender: ContenderFacts, facts: Facts, rules: DecisionConfig
             "Try a smaller base model or shorter prompts.",
             ("settings#costs", place, "settings#decision.most_usd_per_thousand"),
         )
-    took, longest = contender.latency_seconds, rules.most_latency_seconds
+    took, longest = contender.alone_seconds, rules.most_latency_seconds
     if took is not None and longest is not None and took > longest:
         yield Held(
             "limit",
-            f"an answer takes {took:.2g} seconds, where at most {longest:g} are allowed",
+            f"an answer asked for alone takes {took:.2g} seconds, where at most {longest:g} are allowed",
             "Try a smaller base model, shorter prompts or a faster machine.",
-            (f"{place}.latency_seconds", "settings#decision.most_latency_seconds"),
+            (f"{place}.alone_seconds", "settings#decision.most_latency_seconds"),
         )
     if rules.least_preference is not None:
         for found in preferences_of(contender, facts):
@@ -66,8 +66,9 @@ def unproved(contender: ContenderFacts, facts: Facts, rules: DecisionConfig) -> 
     for value, limit, setting, what, mend in (
         (contender.usd_per_thousand, rules.most_usd_per_thousand, "most_usd_per_thousand", "what it costs", PRICES),
         (
-            contender.latency_seconds, rules.most_latency_seconds, "most_latency_seconds", "how long an answer takes",
-            "Answer anew with `tunesmith evaluate`, then decide again.",
+            contender.alone_seconds, rules.most_latency_seconds, "most_latency_seconds",
+            "how long an answer asked for alone takes",
+            "Have it timed with `tunesmith evaluate --on test`, then decide again.",
         ),
     ):  # fmt: skip
         if value is None and limit is not None:

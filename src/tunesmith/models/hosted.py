@@ -10,6 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from ssl import SSLContext
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -127,7 +129,7 @@ class HostedModel:
     def _client(self) -> OpenAI:
         """A client for one round of questions, so that the key lives no longer than that."""
         try:
-            from openai import OpenAI
+            from openai import DefaultHttpxClient, OpenAI
         except ImportError as error:
             raise TunesmithError("Hosted models need the package openai.", "pip install 'tunesmith[hosted]'") from error
         key = os.environ.get(self.api_key_env, "") if self.api_key_env else ""
@@ -141,6 +143,7 @@ class HostedModel:
             base_url=self.base_url,
             timeout=self.timeout_seconds,
             max_retries=0,  # ours: each try is settled with the cap, and only the last one timed
+            http_client=DefaultHttpxClient(verify=_certificates()),
         )
 
     def _left_out(self, client: OpenAI) -> dict[str, Any]:
@@ -233,6 +236,14 @@ class HostedModel:
             usd=self.prices.usd(prompt_tokens, completion_tokens) if self.prices and counted else None,
             problem=problem,
         )
+
+
+@cache
+def _certificates() -> SSLContext:
+    """Whom to trust, read once: that takes a tenth of a second, and each round of questions has its own client."""
+    from httpx2 import create_ssl_context  # what the client itself would call
+
+    return create_ssl_context()
 
 
 def _failed(problem: str, *, too_long: bool = False) -> Reply:

@@ -131,8 +131,7 @@ class Template:
 
     def _tokens(self, text: str, *, data: bool = False) -> list[int]:
         """Token ids of ``text``; of ``data`` none is a control token."""
-        plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
-        return list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
+        return list(self.tokenizer(text, **self._settings(text, data))["input_ids"])
 
     def _read(self, text: str, *, data: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
         """Token ids of ``text``, as ``_tokens`` gives them, and the characters that each stands for."""
@@ -141,9 +140,13 @@ class Template:
                 f"The tokenizer of {self.tokenizer.name_or_path!r} does not tell which characters a token stands for.",
                 "set tuning.balance to tokens and earlier_turns to false, or put a tokenizer.json beside the model",
             )
-        plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
-        read = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, **plain)
+        read = self.tokenizer(text, return_offsets_mapping=True, **self._settings(text, data))
         return list(read["input_ids"]), list(read["offset_mapping"])
+
+    def _settings(self, text: str, data: bool) -> dict[str, bool]:
+        """How the tokenizer reads ``text``. It warns of no long one: whoever asks counts the tokens."""
+        plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
+        return {"add_special_tokens": False, "verbose": False} | plain
 
     def spells_control(self, text: str) -> bool:
         """Whether ``text`` holds the spelling of a control token."""

@@ -288,6 +288,19 @@ class Answering:
         else:
             yield from self.unsaved(ready, examples)
 
+    def one_by_one(self, record: Contender, examples: Sequence[Example]) -> Iterator[float | None]:
+        """Seconds of an answer to each of ``examples``, asked for alone and not saved; None where it failed."""
+        ready = open_contender(record, self._context_of(record))
+        for example in examples:
+            began = time.perf_counter()
+            if isinstance(ready, Predicting):
+                ready.predict([example])
+                failed = False
+            else:
+                replies = self._model_of(record).answers([ready.prepare(example)])
+                failed = any(reply.finish_reason == "error" for _, reply in replies)
+            yield None if failed else time.perf_counter() - began
+
     def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks no model, not saved."""
         ready.predict(examples[:1])  # the first call fits: what takes time once is not an answer's time

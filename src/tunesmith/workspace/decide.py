@@ -207,7 +207,7 @@ def _contender(
         kind=c.kind,
         metrics=c.metrics | graded,
         usd_per_thousand=usd_per_thousand,
-        latency_seconds=c.latency_seconds,
+        alone_seconds=c.alone_seconds,
         failed=c.failed,
         examples_to_show=examples_to_show(home, c.metrics),
         run=c.run,

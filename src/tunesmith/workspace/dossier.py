@@ -123,6 +123,7 @@ def _contender(
         prompt_tokens=scored.prompt_tokens,
         completion_tokens=scored.completion_tokens,
         latency_seconds=scored.latency_seconds,
+        alone_seconds=scored.alone_seconds,
         usd_per_thousand=usd_per_thousand,
         unreadable=scored.unreadable,
         failed=scored.failed,

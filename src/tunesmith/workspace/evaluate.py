@@ -19,6 +19,7 @@ from tunesmith.decision.facts import COMPLEXITY
 from tunesmith.evaluation.cautions import cautions
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.evaluation.metrics.registry import Better
+from tunesmith.workspace.alone import seconds_alone
 from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
@@ -99,6 +100,14 @@ def evaluate(
             n: contender_score(home, records[n], examples, answers[n], measured, novel_rows(split))
             for n in _in_order(records)
         }
+        if home.settings.decision.most_latency_seconds is not None:
+            scores = {
+                n: msgspec.structs.replace(
+                    scored,
+                    alone_seconds=seconds_alone(answering, records[n], examples, scored.latency_seconds, progress),
+                )
+                for n, scored in scores.items()
+            }
         comparisons = _compare(home, examples, answers, scores)
         again = {
             n: repeated(answering, records[n], examples, answers[n], repeat, seed=seed, progress=progress)

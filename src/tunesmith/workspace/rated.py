@@ -53,13 +53,13 @@ class Round:
     def _answers(self) -> dict[str, dict[str, Answer]]:
         return {name: self.home.store.answers(record) for name, record in self.made.contenders.items()}
 
-    def shown(self, item: RatingItem) -> Shown | None:
+    def _shown(self, item: RatingItem, examples: Mapping[str, Example]) -> Shown | None:
         """The two texts as they were frozen; None where one was erased or is another now."""
-        example = self.home.store.example(item.example)
+        example = examples.get(item.example)
         if example is None:
             return None
         if item.wrong is not None:
-            wrong = self.home.store.example(item.wrong)
+            wrong = examples.get(item.wrong)
             texts = [example.completion, wrong.completion] if wrong else []
         else:
             there = [self._answers[name].get(item.example) for name in (item.a, item.b)]
@@ -71,7 +71,10 @@ class Round:
     @cached_property
     def there(self) -> dict[str, Shown]:
         """What can be shown, by item."""
-        found = {item.id: self.shown(item) for item in (*self.made.items, *self.made.attention)}
+        items = (*self.made.items, *self.made.attention)
+        named = {name for item in items for name in (item.example, item.wrong) if name}
+        examples = self.home.store.examples_of(named)
+        found = {item.id: self._shown(item, examples) for item in items}
         return {item: shown for item, shown in found.items() if shown is not None}
 
     @cached_property

@@ -37,6 +37,9 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """The same over the test rows that no row outside the test set comes near; empty where that is all of them."""
     latency_seconds: float | None = None
     """Median time of an answer, its share of a batch where it ran in one."""
+    alone_seconds: float | None = None
+    """Median time of an answer that is asked for alone: what one waits. Measured where
+    `decision.most_latency_seconds` sets a limit to it."""
     mean_seconds: float | None = None
     """Mean of the same: what the machine is paid for."""
     usd_per_thousand: float | None = None

@@ -23,7 +23,7 @@ from tunesmith.core.store import tables
 from tunesmith.core.store.moments import now
 from tunesmith.core.store.reading import record as read
 
-__all__ = ["Added", "Adding", "add_others"]
+__all__ = ["AT_ONCE", "Added", "Adding", "add_others"]
 
 AT_ONCE = 2000
 """Rows looked up at once: SQLite takes 32,766 values in a statement."""

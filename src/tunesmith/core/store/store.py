@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select, update
@@ -18,7 +19,7 @@ from tunesmith.core.examples import Document, Example
 from tunesmith.core.preferences import Preference
 from tunesmith.core.record import Record
 from tunesmith.core.store import tables
-from tunesmith.core.store.adding import Added, Adding, add_others
+from tunesmith.core.store.adding import AT_ONCE, Added, Adding, add_others
 from tunesmith.core.store.changes import Changes
 from tunesmith.core.store.erasing import Erased, erase
 from tunesmith.core.store.moments import now
@@ -127,6 +128,16 @@ class Store:
         with reading(self._engine) as connection:
             found = connection.execute(select(tables.examples.c.record).where(like).limit(2)).all()
         return record(found[0][0], Example, "examples") if len(found) == 1 else None
+
+    def examples_of(self, ids: Iterable[str]) -> dict[str, Example]:
+        """Those of these examples that are not erased, by id, also if they were removed."""
+        t, wanted = tables.examples.c, iter(ids)
+        found: dict[str, Example] = {}
+        with reading(self._engine) as connection:
+            while some := list(islice(wanted, AT_ONCE)):
+                rows = connection.execute(select(t.id, t.record).where(t.id.in_(some), t.record != ""))
+                found |= {row[0]: record(row[1], Example, "examples") for row in rows}
+        return found
 
     def named(self, prefix: str) -> list[str]:
         """Ids that begin so, those of removed and erased examples too; at most two."""

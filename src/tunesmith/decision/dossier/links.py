@@ -50,6 +50,7 @@ OF_PART = (
     ("warnings", "cautions"),
     ("usd_per_thousand", "costs"),
     ("costs", "costs"),
+    ("alone_seconds", "tried"),
     ("latency_seconds", "tried"),
     ("documents", "data"),
 )

@@ -60,6 +60,8 @@ class ContenderPart(Record, frozen=True, kw_only=True):
     completion_tokens: float | None = None
     latency_seconds: float | None = None
     """Median per answer."""
+    alone_seconds: float | None = None
+    """Median of an answer that was asked for alone."""
     usd_per_thousand: float | None = None
     unreadable: int = 0
     """Answers that a program cannot read; they count as wrong."""

@@ -81,7 +81,8 @@ class Reader:
         return [Question(opening, (tuple(ids[at : at + size]),)) for at in range(0, len(ids), size)]
 
     def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"])
+        read = self.tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+        return list(read["input_ids"])
 
     def _opened(self) -> tuple[int, ...]:
         begins = self.tokenizer.bos_token_id
