@@ -47,9 +47,10 @@ def tunesmith(*arguments: str | Path, cwd: Path | None = None, env: dict[str, st
     return Ended(ended.returncode, ended.stdout, ended.stderr)
 
 
-def typed(*arguments: str | Path) -> Ended:
+def typed(*arguments: str | Path, cwd: Path | None = None) -> Ended:
     """One command line, in this process: that saves loading everything for each."""
     out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    place = contextlib.chdir(cwd) if cwd else contextlib.nullcontext()
+    with place, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         status = run([str(argument) for argument in arguments])
     return Ended(status, out.getvalue(), err.getvalue())

@@ -5,7 +5,7 @@ import json
 import shutil
 
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.workspace.toy import MESSAGES, write_csv
 
 from tunesmith import Workspace
@@ -43,10 +43,10 @@ def desk(template, tmp_path):
 
 def test_a_file_of_dated_rows_is_split_in_their_order_and_proved_again(desk, tmp_path):
     path = write_dated(tmp_path / "a.csv", groups=[(3, 57), (5, 8)])
-    shown = tunesmith("-C", desk, "add", path, "--map", "time=sent", "--dry-run", "--json")
+    shown = typed("-C", desk, "add", path, "--map", "time=sent", "--dry-run", "--json")
     assert shown.json["mapping"]["time"] == "sent"
     assert typed("-C", desk, "add", path, "--map", "time=sent").status == 0
-    ended = tunesmith("-C", desk, "split", "--by-time", "--json")
+    ended = typed("-C", desk, "split", "--by-time", "--json")
     assert ended.status == 0, ended.err
     found = ended.json
     assert (found["train"], found["validation"], found["test"], found["set_aside"]) == (42, 6, 11, 1)

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, Said, refusal, says
 from tests.workspace.toy import write_csv, write_settings
 
@@ -82,7 +82,7 @@ def test_a_fair_judge_is_measured_attacked_and_may_gate(desk, tmp_path):
     with FakeServer(fair) as server:
         reach(desk, server)
         ended = calibrate(desk, labelled(desk, tmp_path / "l.jsonl"), "--gate")
-        words = tunesmith("-C", desk.home.root, "judge", "calibrate", "--labels", tmp_path / "l.jsonl")
+        words = typed("-C", desk.home.root, "judge", "calibrate", "--labels", tmp_path / "l.jsonl")
     report = ended.json
     assert ended.status == 0
     assert report["true_positive_rate"]["value"] == report["true_negative_rate"]["value"] == 1

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, refusal, says
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
@@ -46,7 +46,7 @@ def counts(scored):
 
 
 def test_a_prompt_that_does_not_fit_is_refused_and_counted(desk):
-    ended = tunesmith("-C", desk, "baseline", "constant", "prompt", "few_shot", "--json")
+    ended = typed("-C", desk, "baseline", "constant", "prompt", "few_shot", "--json")
     assert ended.status == 0, ended.err
     found = ended.json["contenders"]
     assert counts(found["constant"]) == (0, 0, 0)

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.models.cross_encoder import build_cross_encoder
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
@@ -62,7 +62,7 @@ def contender(desk, name):
 
 
 def test_each_way_is_measured_among_the_train_examples(desk):
-    ended = tunesmith("-C", desk, "retrieval", "--json")
+    ended = typed("-C", desk, "retrieval", "--json")
     assert ended.status == 0, ended.err
     found = ended.json
     asked, train = sides(desk)

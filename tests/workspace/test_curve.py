@@ -4,7 +4,7 @@ import csv
 from itertools import pairwise
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import typed
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
@@ -22,7 +22,7 @@ def desk(tmp_path):
 
 
 def test_the_curve_is_measured_where_it_says_and_ends_at_the_whole_train_side(desk):
-    ended = tunesmith("-C", desk.home.root, "curve", "--metric", "accuracy", "--draws", "3", "--json")
+    ended = typed("-C", desk.home.root, "curve", "--metric", "accuracy", "--draws", "3", "--json")
     assert ended.status == 0
     report = ended.json
     sizes = [point["examples"] for point in report["points"]]
@@ -68,7 +68,7 @@ def test_what_cannot_learn_in_parts_and_too_few_examples_are_refused(desk, tmp_p
 
 def test_the_curve_says_how_many_examples_the_bar_takes_and_is_kept(desk):
     write_settings(desk.home.root, bar={"metric": "accuracy", "value": 0.6})
-    told = tunesmith("-C", desk.home.root, "curve", "--draws", "4", "--json").json
+    told = typed("-C", desk.home.root, "curve", "--draws", "4", "--json").json
     found = told["reaches"]
     assert (found["metric"], found["value"], found["now"]) == ("accuracy", 0.6, told["points"][-1]["examples"])
     assert (found["examples"] is None) == (found["because"] is not None and "flattens" in found["because"])

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, says
 from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.planted import LEGACY, MAPPING, WORDS, label_of, planted, sentence, wrong_labels
@@ -64,7 +64,7 @@ def slices_of(report):
 
 
 def test_the_file_that_nobody_can_learn_is_found_and_a_coin_is_not(measured, tmp_path):
-    ended = tunesmith("-C", measured.home.root, "errors", "classifier", "--queue", tmp_path / "queue.csv", "--json")
+    ended = typed("-C", measured.home.root, "errors", "classifier", "--queue", tmp_path / "queue.csv", "--json")
     assert ended.status == 0, ended.err
     report = ended.json
     assert {"side", "contender", "metric", "slices", "kinds", "clusters", "queue", "doubtful"} <= report.keys()
@@ -272,7 +272,7 @@ def test_rounds_tell_what_changed_and_what_it_bought(desk):
     write_settings(desk.home.root, task=task)
     Workspace(desk.home.root).baseline(["constant", "classifier", "prompt"])
     Workspace(desk.home.root).evaluate()  # the same again is no round
-    ended = tunesmith("-C", desk.home.root, "rounds", "--json")
+    ended = typed("-C", desk.home.root, "rounds", "--json")
     assert ended.status == 0, ended.err
     first, second = ended.json["rounds"]
     assert (first["number"], first["common"], first["changed"], first["made_anew"]) == (1, None, [], [])

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -197,12 +197,12 @@ def test_a_split_that_was_looked_at_grows_without_losing_its_test_set_or_the_cou
     twin = tmp_path / "twin.jsonl"
     twin.write_text(json.dumps({"prompt": tested.prompt.upper(), "completion": tested.completion}) + "\n")
     desk.add(twin)
-    grown = tunesmith("-C", desk.home.root, "split", "--extend", "--json")
+    grown = typed("-C", desk.home.root, "split", "--extend", "--json")
     assert (grown.status, grown.json["certified"], grown.json["set_aside"]) == (0, True, 1)
     assert (grown.json["train"], grown.json["test"]) == (len(before.train) + 1, len(before.test))
     assert grown.json["reasons"][0]["near"] == tested.id
     assert {s.name: s.state for s in desk.status()}["split"] == "done"
-    assert tunesmith("-C", desk.home.root, "split", "--verify").status == 0
+    assert typed("-C", desk.home.root, "split", "--verify").status == 0
     desk.baseline(["constant"])
     assert desk.evaluate(on="test").test_looks == 2
 
@@ -221,6 +221,6 @@ def test_a_corrected_test_row_stays_in_the_test_and_the_looks_still_count(desk):
 
 
 def test_options_that_would_draw_a_split_anew_do_not_pass_with_those_that_keep_it(desk):
-    refused = tunesmith("-C", desk.home.root, "split", "--extend", "--seed", "3")
+    refused = typed("-C", desk.home.root, "split", "--extend", "--seed", "3")
     assert refused.status == 2
     assert "take the frozen split as it is" in refused.err

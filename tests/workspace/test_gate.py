@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.house.source import ROOT
 from tests.house.walking import blocks
 from tests.workspace.answered import again, answered, answered_desk, finished_run
@@ -348,12 +348,12 @@ def with_documents(desk, folder):
 
 def test_a_bar_on_ones_own_metric_is_decided_and_held_against_what_was_shipped_in_a_new_process(own, tmp_path):
     retrained(own, "second", lambda n: n % 2 == 0)
-    ended = tunesmith("-C", own.home.root, "decide", "--against", "previous", "--json")
+    ended = typed("-C", own.home.root, "decide", "--against", "previous", "--json")
     assert ended.status == 0, ended.err
     held = ended.json["against"]
     assert (held["comparison"]["metric"], held["was"], held["worse"]) == ("hit", "tuned:first", True)
     with_documents(own, tmp_path)
-    ended = tunesmith("-C", own.home.root, "decide", "--json")  # retrieval is held against the best prompt
+    ended = typed("-C", own.home.root, "decide", "--json")  # retrieval is held against the best prompt
     assert ended.status == 0, ended.err
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import typed
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.workspace import Workspace
@@ -53,13 +53,13 @@ def test_what_no_rule_can_mend_is_named(noisy):
 
 
 def test_json_carries_what_changed(noisy):
-    status, out, _ = tunesmith("-C", str(noisy.home.root), "mend", "--apply", "--json")
+    status, out, _ = typed("-C", str(noisy.home.root), "mend", "--apply", "--json")
     told = json.loads(out)
     assert status == 0
     assert told["applied"] is True
     assert {"old", "new", "where", "mends", "reason", "lines"} <= told["changed"][0].keys()
-    status, out, _ = tunesmith("-C", str(noisy.home.root), "mend", "--undo", told["batch"], "--json")
+    status, out, _ = typed("-C", str(noisy.home.root), "mend", "--undo", told["batch"], "--json")
     assert json.loads(out)["undone"] == told["batch"]
-    status, _, said = tunesmith("-C", str(noisy.home.root), "mend", "--undo", "nonsense")
+    status, _, said = typed("-C", str(noisy.home.root), "mend", "--undo", "nonsense")
     assert status == 2
     assert "There is no change 'nonsense'" in said

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.cli.driving import tunesmith, typed
+from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -68,8 +68,7 @@ def place(template, tmp_path):
 
 
 def told(place, *arguments, cwd=None):
-    words = ("-C", place / "desk", *arguments, "--json")
-    ended = typed(*words) if cwd is None else tunesmith(*words, cwd=cwd)
+    ended = typed("-C", place / "desk", *arguments, "--json", cwd=cwd)
     assert ended.status == 0, ended.err
     return ended.json
 
@@ -130,9 +129,7 @@ def test_nothing_of_a_mixture_becomes_an_example_or_is_shown(place):
 
 
 def test_a_person_is_told_what_was_mixed_in_and_what_was_not(place):
-    ended = tunesmith(
-        "-C", "desk", "tune", "--anyway", "--mixture", "general.jsonl", "--mixture-share", SHARE, cwd=place
-    )
+    ended = typed("-C", "desk", "tune", "--anyway", "--mixture", "general.jsonl", "--mixture-share", SHARE, cwd=place)
     assert ended.status == 0, ended.err
     assert "general.jsonl (chat): prompt from 'messages'" in ended.err
     assert "general.jsonl:21: the last message is from user" in ended.err
@@ -143,9 +140,9 @@ def test_a_person_is_told_what_was_mixed_in_and_what_was_not(place):
         "2 near a validation or test prompt" in ended.out
     )
     assert "general validation loss: " in ended.out
-    status = tunesmith("-C", "desk", "status", cwd=place)
+    status = typed("-C", "desk", "status", cwd=place)
     assert "; general validation loss from " in status.out
-    planned = tunesmith("-C", "desk", "tune", "--plan", "--mixture", "general.jsonl", cwd=place)
+    planned = typed("-C", "desk", "tune", "--plan", "--mixture", "general.jsonl", cwd=place)
     assert "general rows: 24 read" in planned.out
     assert "general tokens per epoch: " in planned.out
 
@@ -244,7 +241,7 @@ def test_a_file_that_cannot_be_used_ends_with_one_message(place, content, says):
     ],
 )
 def test_a_share_without_a_file_or_out_of_its_range_is_refused(place, flags, says):
-    ended = tunesmith("-C", "desk", "tune", "--plan", *flags, cwd=place)
+    ended = typed("-C", "desk", "tune", "--plan", *flags, cwd=place)
     assert ended.status == 2
     assert says in ended.err
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
 
@@ -52,7 +52,7 @@ def test_a_random_choice_of_the_same_size_can_be_tuned_on_too(desk):
     assert ids[0] == ids[1] != ids[2]
     assert ids[0] != {one.example for one in desk.select(12).selected}
     assert desk.plan(selection="chance").plan["train_examples"] == 12
-    told = json.loads(tunesmith("-C", desk.home.root, "select", "--count", "5", "--random", "--json").out)
+    told = json.loads(typed("-C", desk.home.root, "select", "--count", "5", "--random", "--json").out)
     assert [one["reason"] for one in told["selected"]] == ["drawn at random"] * 5
 
 
@@ -75,10 +75,10 @@ def test_a_selection_that_is_not_there_or_of_another_split_is_refused(desk):
 
 
 def test_json_carries_what_was_selected_and_why(desk):
-    ended = tunesmith("-C", desk.home.root, "select", "--count", "6", "--compare-random", "--json")
+    ended = typed("-C", desk.home.root, "select", "--count", "6", "--compare-random", "--json")
     assert ended.status == 0
     told = json.loads(ended.out)
     assert len(told["selected"]) == 6
     assert {"example", "label", "reason", "gain", "certainty"} <= told["selected"][0].keys()
     assert told["compared"]["draws"] == 10
-    assert "as 'selection'" in tunesmith("-C", desk.home.root, "select", "--count", "6").out
+    assert "as 'selection'" in typed("-C", desk.home.root, "select", "--count", "6").out

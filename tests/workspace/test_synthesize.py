@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-from tests.cli.driving import tunesmith
+from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, says
 from tests.workspace.toy import write_csv, write_settings
 
@@ -36,7 +36,7 @@ def reach(desk, server, usd=0.0, **prices):
 
 
 def synthesize(desk, count, *more):
-    return tunesmith("-C", desk.home.root, "synthesize", "--teacher", "t", "--count", str(count), *more)
+    return typed("-C", desk.home.root, "synthesize", "--teacher", "t", "--count", str(count), *more)
 
 
 def obeying(body, number):
@@ -104,7 +104,7 @@ def test_without_a_split_or_a_teacher_nothing_is_asked(desk, tmp_path):
     Workspace.init(tmp_path / "new", source=write_csv(tmp_path / "more.csv"))
     with FakeServer(obeying) as server:
         reach(Workspace(tmp_path / "new"), server)
-        ended = tunesmith("-C", tmp_path / "new", "synthesize", "--teacher", "t", "--count", "2")
+        ended = typed("-C", tmp_path / "new", "synthesize", "--teacher", "t", "--count", "2")
         assert (ended.status, server.bodies) == (2, [])
     assert "tunesmith split" in ended.err
 
