@@ -55,6 +55,11 @@ def refusal(status: int, message: str, headers: dict[str, str] | None = None, **
     return Said(status, json.dumps({"error": {"message": message, **error}}).encode(), headers or {})
 
 
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128  # five by default: a client of the sixth call at once waits a second to knock again
+
+
 class FakeServer:
     """``with FakeServer(answer) as server``: ``answer(body, number)`` gets the JSON sent and a count from 0."""
 
@@ -63,8 +68,7 @@ class FakeServer:
         self.headers: list[dict[str, str]] = []
         self.busiest = 0
         self._answer, self._busy, self._lock = answer, 0, threading.Lock()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self._http.daemon_threads = True
+        self._http = _Http(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}/v1"
 
     def __enter__(self) -> FakeServer:
