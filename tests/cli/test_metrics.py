@@ -493,3 +493,26 @@ def test_why_answers_failed_is_told(desk):
         assert typed("-C", desk, "evaluate", "prompt", "--json").status == 3
         assert typed("-C", desk, "evaluate", "constant").status == 0  # what it asks nobody for is measured all the same
         assert "nothing fails" not in typed("-C", desk, "errors", "prompt").out
+
+
+def test_answers_nested_without_end_or_with_half_a_character_are_unreadable_and_stop_nothing(tmp_path, home):
+    rows = [
+        {"prompt": text, "completion": {"topic": label, "reply": f"We look into it: {text}."}}
+        for label, texts in MESSAGES.items()
+        for text in texts.splitlines()
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    assert typed("init", desk, "--from", tmp_path / "rows.jsonl").status == 0
+    good, half = ({"topic": "billing", "reply": reply} for reply in ("Sure.", "\ud83d"))
+    bad = ("[" * 100_000, '{"topic":' * 3_000, json.dumps(half))
+    with FakeServer(lambda body, number: says(bad[number % 3] if number % 2 else json.dumps(good))) as server:
+        write_settings(desk, model=NO_MODEL | {"base_url": server.url}, bar={"metric": "accuracy", "value": 0.5})
+        assert typed("-C", desk, "split").status == 0
+        assert typed("-C", desk, "baseline", "constant", "prompt").status == 0
+        ended = typed("-C", desk, "evaluate", "--on", "test", "--json")
+        assert ended.status == 0, ended.err
+        scores = ended.json["contenders"]
+        assert sum(scores[name]["unreadable"] for name in ("prompt", "prompt+schema")) == ended.json["examples"]
+        for verb in (("errors", "prompt"), ("decide",), ("report", "--verify")):
+            assert typed("-C", desk, *verb).status == 0

@@ -35,6 +35,9 @@ def test_what_is_rendered_is_read_back():
         (json.dumps(GOOD | {"order": 48213}), "order is 48213, not a text"),
         (json.dumps(GOOD | {"order": "482"}), "does not match"),
         (json.dumps(GOOD | {"reply": "  "}), "reply is empty"),
+        (json.dumps(GOOD | {"reply": "\ud83d"}), "half a character"),
+        ("[" * 100_000, "nested more than 200 deep"),
+        ('{"category":' * 3_000, "nested more than 200 deep"),
     ],
 )
 def test_what_a_program_could_not_use_is_not_read(completion, problem):

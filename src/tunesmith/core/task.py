@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from tunesmith.core.contenders import Constraint
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.json_text import read_json
 from tunesmith.core.record import Record
 
 __all__ = ["Field", "FieldType", "Parsed", "Task"]
@@ -125,7 +126,7 @@ class Task(Record, frozen=True, kw_only=True):
         if self.format == "plain":
             return self._parse_plain(text)
         try:
-            read = json.loads(text)
+            read = read_json(text)
         except ValueError as error:
             return Parsed(problem=f"not JSON: {error}")
         if not isinstance(read, dict):
