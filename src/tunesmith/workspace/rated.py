@@ -20,7 +20,7 @@ from tunesmith.core.store import Derived, Rating
 from tunesmith.evaluation.rating.results import Rated, RaterSeen, labels, raters_seen, won
 from tunesmith.workspace.home import Home
 
-__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels"]
+__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels", "told"]
 
 UNBLINDED = "rating_unblinded"
 """Kind of the ledger's entry: from then on nobody rates in the round."""
@@ -47,7 +47,7 @@ class Round:
 
     @cached_property
     def unblinded(self) -> bool:
-        return any(entry.detail.get("round") == self.hash for entry in self.home.store.ledger(UNBLINDED))
+        return told(self.home, self.hash)
 
     @cached_property
     def _answers(self) -> dict[str, dict[str, Answer]]:
@@ -111,6 +111,11 @@ class Round:
     @cached_property
     def _examples(self) -> dict[str, Example]:
         return {e.id: e for e in (*self.home.store.removed(), *self.home.examples())}
+
+
+def told(home: Home, round_hash: str) -> bool:
+    """Whether a round's contenders were told, so that nobody rates in it any more."""
+    return any(entry.detail.get("round") == round_hash for entry in home.store.ledger(UNBLINDED))
 
 
 def newest_round(home: Home) -> Round | None:
