@@ -291,6 +291,29 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
     assert "contradict themselves" in words
 
 
+def test_a_gate_is_not_passed_by_the_answers_that_are_left(desk, tmp_path):
+    desk.split(validation=0.45)
+    desk.baseline(["classifier"])
+
+    def passing(silent_on):
+        def judge(body, number):
+            answer = asked(body).get("answer", "")
+            return says("I would rather not say.") if answer in silent_on else verdict("bad" not in answer)
+
+        return judge
+
+    for silent_on, standing in (((), "met"), (("shipping", "billing"), "not_shown")):
+        with FakeServer(passing(silent_on)) as server:
+            reach(desk, server, pairs=0, model=f"silent on {len(silent_on)}")
+            calibrate(desk, labelled(desk, tmp_path / "l.jsonl"))
+            ended = run(desk, "classifier", "--gate", "0.6")
+        report = ended.json
+        judged, rate = report["run"]["contenders"]["classifier"], report["corrected"]["classifier"]["overall"]
+        assert (judged["unreadable"] > 0) == bool(silent_on)
+        assert (rate["value"], rate["low"] > 0.6) == (1, True)
+        assert (ended.status, report["standing"]) == (0 if standing == "met" else 1, {"classifier": standing})
+
+
 def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
     desk.split(validation=0.3)
     desk.baseline(["classifier"])

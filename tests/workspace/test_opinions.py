@@ -94,6 +94,22 @@ def test_a_pass_rate_that_is_asked_for_joins_the_bar_and_an_uncalibrated_judge_n
         assert any("changed since it judged" in line for line in changed["because"])
 
 
+def test_a_pass_rate_is_not_met_by_the_answers_that_have_a_verdict(desk, tmp_path):
+    def silent(body, number):
+        return says("I would rather not say.") if '"answer": "shipping"' in str(body) else right(body, number)
+
+    with FakeServer(silent) as server:
+        desk = judged_by(desk, server, tries=1)
+        write_settings(desk.home.root, decision={"least_pass_rate": 0.7})
+        run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
+        run(desk, "judge", "run", "prompt", "tuned", "--on", "test")
+        told = run(desk, "decide")
+    assert not told["passed"]
+    (line,) = lines(told, "tuned: accuracy is")
+    assert "answers that failed or have no verdict (" in line
+    assert "so it is not shown that the bar is met" in line
+
+
 def test_a_judge_of_other_examples_says_nothing_of_the_test(desk, tmp_path):
     with FakeServer(right) as server:
         desk = judged_by(desk, server)
