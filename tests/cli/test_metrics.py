@@ -516,3 +516,27 @@ def test_answers_nested_without_end_or_with_half_a_character_are_unreadable_and_
         assert sum(scores[name]["unreadable"] for name in ("prompt", "prompt+schema")) == ended.json["examples"]
         for verb in (("errors", "prompt"), ("decide",), ("report", "--verify")):
             assert typed("-C", desk, *verb).status == 0
+
+
+def test_answers_that_failed_stay_with_the_side_that_was_measured_until_they_are_asked_for_again(desk):
+    ill = [True]
+
+    def now_and_then(body, number):
+        fails = ill[0] and len(body["messages"][-1]["content"]) % 4 == 0
+        return refusal(400, "no") if fails else says("shipping")
+
+    with FakeServer(now_and_then) as server:
+        write_settings(desk, model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False})
+        assert typed("-C", desk, "baseline", "prompt").status == 0
+        on_test = typed("-C", desk, "evaluate", "--on", "test", "--json").json["contenders"]["prompt"]
+        assert on_test["failed"] > 0
+        assert typed("-C", desk, "errors", "prompt").status == 0  # what failed on validation is still there
+        assert typed("-C", desk, "decide").status == 0
+        again = typed("-C", desk, "evaluate", "--json").json["contenders"]["prompt"]
+        assert again["failed"] > 0
+        verified = typed("-C", desk, "report", "--verify")
+        assert verified.status == 0, verified.out  # and so is what failed on test
+        ill[0] = False
+        asked = len(server.bodies)
+        well = typed("-C", desk, "evaluate", "--json").json["contenders"]["prompt"]
+        assert (well["failed"], len(server.bodies) - asked) == (0, again["failed"])
