@@ -11,6 +11,7 @@ from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.workspace.evaluate import Evaluation
 
@@ -212,6 +213,21 @@ def test_an_own_metric_is_measured_with_interval_and_can_be_the_bar(desk, home):
     assert len(ended.json["own_metrics"]) == 16
     assert typed("-C", desk, "decide").status == 0
     assert "short" in typed("-C", desk, "evaluate").out.splitlines()[1]
+
+
+def test_an_own_metric_that_is_the_bar_is_cross_validated_once_it_is_trusted(desk, home):
+    (desk / "metrics.py").write_text(
+        "from tunesmith import own_metric\n@own_metric('short', rate=True)\ndef short(case):\n"
+        "    return len(case.text) < 8\n"
+    )
+    write_settings(desk, evaluation={"own_metrics": "metrics.py"}, bar={"metric": "short", "value": 0.5})
+    folds = ("evaluate", "--cv", "3", "--cv-repeats", "1")
+    refused = tunesmith("-C", desk, *folds)
+    assert (refused.status, "--trust-code" in refused.err) == (2, True)
+    trusted = tunesmith("-C", desk, *folds, "--trust-code", "--json")
+    assert trusted.status == 0, trusted.err
+    assert trusted.json["metric"] == "short"
+    assert set(trusted.json["contenders"]) == {"constant", "classifier"}
 
 
 @pytest.mark.parametrize(
@@ -540,3 +556,23 @@ def test_answers_that_failed_stay_with_the_side_that_was_measured_until_they_are
         asked = len(server.bodies)
         well = typed("-C", desk, "evaluate", "--json").json["contenders"]["prompt"]
         assert (well["failed"], len(server.bodies) - asked) == (0, again["failed"])
+
+
+def test_rows_that_were_erased_are_not_called_a_sample(desk):
+    every = typed("-C", desk, "evaluate", "--json").json
+    doomed = next(iter(every["contenders"]["constant"]["correct"]))
+    drawn = typed("-C", desk, "evaluate", "--sample", "5", "--seed", "3", "--json").json["warnings"]
+    assert drawn[0] == f"Only 5 of {every['examples']} validation rows were scored, drawn by seed 3."
+    assert typed("-C", desk, "data", "erase", doomed, "--by", "ann", "--reason", "asked").status == 0
+    left = typed("-C", desk, "evaluate", "--json").json
+    assert left["examples"] == every["examples"] - 1
+    assert "are there any more: the others were removed or erased since the split" in left["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [({"on": "tset"}, "no side of the split 'tset'"), ({"sample": -3}, "sample of -3"), ({"repeat": -1}, "-1 times")],
+)
+def test_from_python_what_cannot_be_asked_for_is_refused_with_its_mend(desk, asked, problem):
+    with pytest.raises(TunesmithError, match=problem):
+        Workspace(desk).evaluate(["constant"], **asked)
