@@ -84,8 +84,8 @@ STANDINGS: dict[Standing, str] = {
     "not_shown": "the interval has the bar of {bar} inside it, so it is not shown that the bar is met",
 }
 LOST = (
-    "that reaches the bar of {bar} only because {lost:,} {kind} ({share:.0%}) are in no figure; did they count as wrong, it "
-    "would not, so it is not shown that the bar is met"
+    "that reaches the bar of {bar} only because {lost:,} {kind} ({share:.0%}) are in no figure; did they count as "
+    "wrong, it would not, so it is not shown that the bar is met"
 )
 BY_VALUE: dict[Standing, str] = {
     "met": "the measured value reaches the bar of {bar}, which counts as met",
