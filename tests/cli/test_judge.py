@@ -368,6 +368,17 @@ def test_rows_of_labels_that_cannot_be_used_are_told_with_their_mend(desk, tmp_p
     assert "line 1" in none.json["error"]["problem"]
 
 
+def test_labels_in_one_list_are_told_how_to_be_read_and_then_are(desk, tmp_path):
+    lines = labelled(desk, tmp_path / "l.jsonl", passed=3, failed=3).read_text().splitlines()
+    for name in ("list.jsonl", "list.json"):
+        (tmp_path / name).write_text(f"[{','.join(lines)}]")
+    with FakeServer(fair) as server:
+        reach(desk, server, attacks=0, pairs=0)
+        refused, read = (calibrate(desk, tmp_path / name) for name in ("list.jsonl", "list.json"))
+    assert (refused.status, "give it the suffix .json" in refused.json["error"]["mend"]) == (2, True)
+    assert read.json["calibration"]["rates"]["labels"] == 6
+
+
 def test_a_line_separator_inside_a_text_ends_no_row_and_a_byte_order_mark_begins_none(desk, tmp_path):
     ids = [e.id for e in desk.home.examples()][:4]
     texts = ["good\u2028or so", "bad\x0cor so", "good\x85", "bad\x1c"]

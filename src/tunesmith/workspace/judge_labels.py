@@ -9,9 +9,8 @@ from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Rejected
 from tunesmith.core.judging import OVERALL, HumanLabel
-from tunesmith.data.readers.json_lines import json_lines
 from tunesmith.data.readers.rows import Fault, Row, RowFault
-from tunesmith.data.readers.source import open_source
+from tunesmith.data.readers.source import kind_of, open_source, rows_in, shown
 from tunesmith.workspace.home import Home
 
 __all__ = ["Labels", "read_labels", "review_labels"]
@@ -30,7 +29,7 @@ class Labels(NamedTuple):
 
 
 def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
-    """Labels from a file of JSON lines; rows that cannot be used are told, never dropped silently.
+    """Labels from a file of JSON lines, or of one JSON list; rows that cannot be used are told, never dropped silently.
 
     A row: ``{"example": ID, "text": ANSWER, "criterion": NAME, "label": "pass"}``. In place of ``text`` stands
     ``contender`` where one of that name has answered; both may be given, and ``rater``, and ``model`` that wrote it.
@@ -40,7 +39,8 @@ def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
     """
     reader, found, rejected = _Reader(home, criteria), [], []
     with open_source(path, "jsonl") as file:
-        for row in json_lines(file):
+        kind = kind_of(path, file, None) if path.suffix.lower() == ".json" else "jsonl"
+        for row in rows_in(kind, file, shown(path), lambda _: None):
             try:
                 found.append(reader.label(row))
             except RowFault as fault:
