@@ -472,3 +472,36 @@ def test_a_random_model_on_this_machine_judges_and_is_shown_to_be_useless(desk, 
     assert (ended.status, report["gate"]["may"]) == (1, False)
     assert report["cost"]["because"] == "it runs on this machine"
     assert report["calibration"]["rates"]["labels"] + report["calibration"]["rates"]["unreadable"] == 8
+
+
+def test_judges_and_raters_are_not_shown_what_a_model_thought_before_it_answered(desk, tmp_path):
+    task = desk.home.settings.model_dump(mode="json")["task"] | {"trace_end": "</think>"}
+    thoughts = iter(range(1000))
+
+    def thinking(body, number):
+        if "Material" in body["messages"][-1]["content"]:
+            return fair(body, number)
+        return says(f"secret {next(thoughts)}</think>\n{'shipping' if body['model'] == 'm' else 'a good answer'}")
+
+    with FakeServer(thinking) as server:
+        other = {"big": {"base": "m2", "base_url": server.url}}
+        write_settings(
+            desk.home.root, task=task, model={"base": "m", "base_url": server.url, "embedder": "ngrams"},
+            contenders={"constrained": False, "models": other},
+        )  # fmt: skip
+        reach(desk, server)
+        for verb in (("split", "--validation", "0.4"), ("baseline", "prompt", "prompt:big")):
+            assert typed("-C", desk.home.root, *verb).status == 0
+        first = next(e for e in Workspace(desk.home.root).home.examples())
+        path = tmp_path / "l.jsonl"
+        path.write_text(json.dumps({"example": first.id, "text": "secret 7</think> good", "label": "pass"}))
+        assert calibrate(desk, path).status == 0
+        report = run(desk, "prompt", "prompt:big", "--against", "prompt").json
+        shown = [text for body in server.bodies if "Material" in (text := body["messages"][-1]["content"])]
+    assert len(shown) > 20
+    assert not any("secret" in text for text in shown)
+    (wins,) = report["run"]["wins"]
+    assert wins["wins"] == report["run"]["examples"]
+    assert typed("-C", desk.home.root, "rate", "plan", "prompt", "prompt:big", "--difference", "0.5").status == 0
+    lent = typed("-C", desk.home.root, "rate", "next", "--rater", "ann", "--json").json
+    assert {lent["left"], lent["right"]} == {"shipping", "a good answer"}

@@ -141,6 +141,10 @@ class Task(Record, frozen=True, kw_only=True):
         faults = [fault for f in self.fields if (fault := f.fault(read[f.name]))]
         return Parsed(problem="; ".join(faults)) if faults else Parsed(fields=read)
 
+    def final(self, completion: str) -> str:
+        """What people and judges see of a completion: what stands behind the trace, or all where the task has none."""
+        return self._after_trace(completion).strip() if self.trace_end else completion
+
     def _after_trace(self, completion: str) -> str:
         return completion.rpartition(self.trace_end)[2] if self.trace_end else completion
 

@@ -64,7 +64,7 @@ def review_labels(home: Home) -> list[HumanLabel]:
         made.append(
             HumanLabel(
                 example=current.get(example.id, example).id,
-                text=example.completion,
+                text=home.task.final(example.completion),
                 criterion=OVERALL,
                 passes=review.outcome == "accepted",
                 rater=review.reviewer or "",
@@ -125,11 +125,12 @@ class _Reader:
         records = self._made.get(name, {}) if isinstance(name, str) else {}
         models = {record.model for record in records.values()}
         model = models.pop() if len(models) == 1 else None
+        final = self.home.task.final
         if isinstance(text, str):
-            return text, model
+            return final(text), model
         if not isinstance(name, str):
             raise RowFault("it has neither text nor contender", f"write {FORM}")
-        said = {answer.text for record in records if (answer := self._answer(record, example)) is not None}
+        said = {final(answer.text) for record in records if (answer := self._answer(record, example)) is not None}
         if len(said) != 1:
             raise RowFault(
                 f"contender {name[:40]!r} gave {len(said)} answers to example {example}",

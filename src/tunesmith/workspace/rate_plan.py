@@ -87,7 +87,7 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
     drawn, rest = order[: plan.drawn], order[plan.drawn :]
     with home.alone("evaluate"):
         answers = answering.answers(records, drawn, progress)
-        compared = comparisons(names, drawn, answers, options.seed)
+        compared = comparisons(names, drawn, answers, options.seed, home.task.final)
         if not compared.items:
             raise NothingToMeasure(
                 f"There is nothing to rate: of {len(drawn)} examples, {len(compared.identical)} have the same answers "

@@ -54,7 +54,7 @@ class Round:
         return {name: self.home.store.answers(record) for name, record in self.made.contenders.items()}
 
     def shown(self, item: RatingItem) -> Shown | None:
-        """The two texts as they were frozen; None where one was erased or is another now."""
+        """The two texts as they were frozen, without a trace; None where one was erased or is another now."""
         example = self.home.store.example(item.example)
         if example is None:
             return None
@@ -66,7 +66,7 @@ class Round:
             texts = [answer.text for answer in there if answer is not None]
         if tuple(digest(text) for text in texts) != item.texts:
             return None
-        return Shown(example, *texts)
+        return Shown(example, *map(self.home.task.final, texts))
 
     @cached_property
     def there(self) -> dict[str, Shown]:
