@@ -50,12 +50,3 @@ def test_macro_averages_and_rates_near_the_end_are_rough_wherever_the_bar_asks_f
         "The interval of macro_recall is approximate",
         "Fewer than 5 answers are wrong, or right by valid_rate, of prompt",
     ]
-
-
-def test_a_bar_of_all_that_there_is_is_said_to_be_out_of_reach_of_a_lower_end():
-    measured = {"prompt": {"accuracy": MET, "valid_rate": found(1.0, 0.98, 1.0)}}
-    (line, _) = told(measured, {"accuracy": 0.8, "valid_rate": 1.0})
-    assert line.startswith("The bar for valid_rate is 1, all that there is, and the lower end of an interval never")
-    assert "decision.met_by: value" in line
-    assert not any("all that there is" in line for line in told(measured, {"valid_rate": 1.0}, by="value"))
-    assert not any("all that there is" in line for line in told(measured, {"valid_rate": 0.99}))

@@ -41,11 +41,6 @@ def cautions(
     first = next(iter(asked), None)
     for metric, bar in asked.items():
         named = find(task, metric).metric
-        if by == "lower_end" and bar is not None and bar >= named.top:
-            yield (
-                f"The bar for {metric} is {bar:g}, all that there is, and the lower end of an interval never reaches "
-                "that, however many examples there are: ask for less under `bar`, or set `decision.met_by: value`."
-            )
         if named.name in MACRO:
             which = MACRO[named.name] if metric == first else metric
             yield f"The interval of {which} is approximate: rare labels have few examples each."
