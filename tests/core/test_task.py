@@ -80,6 +80,7 @@ def test_several_labels_at_once_are_a_list():
         ((Field(name="a", type="text"), Field(name="a", type="text")), "json", "rename one"),
         ((Field(name="a", type="text"), Field(name="b", type="text")), "plain", "format: json"),
         ((Field(name="a", type="label"),), "plain", "list them"),
+        ((Field(name="a", type="value", pattern="("),), "plain", "correct `pattern`"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_with_its_mend(fields, format, mend):

@@ -107,6 +107,13 @@ class Task(Record, frozen=True, kw_only=True):
                 raise TunesmithError(
                     f"Label field {field.name!r} has no labels.", f"list them under task.fields: {field.name}: labels"
                 )
+            try:
+                re.compile(field.pattern or "")
+            except re.error as error:
+                raise TunesmithError(
+                    f"The pattern of field {field.name!r} is no regular expression: {error}.",
+                    "correct `pattern` under task.fields in tunesmith.yaml",
+                ) from error
 
     def field(self, name: str) -> Field:
         return next(f for f in self.fields if f.name == name)
