@@ -311,7 +311,7 @@ def test_a_round_that_was_told_is_not_begun_again_and_the_mend_begins_another(de
         ended = typed("-C", desk.home.root, *plan, *more)
         assert (ended.status, "has ended" in ended.err, "--seed 1" in ended.err) == (2, True, True)
     closed = typed("-C", desk.home.root, "rate", "next", "--rater", "ann")
-    assert (closed.status, "`tunesmith rate plan alpaca bison --seed 1`" in closed.err) == (2, True)
+    assert (closed.status, "`tunesmith rate plan alpaca bison` and --seed 1" in closed.err) == (2, True)
     assert typed("-C", desk.home.root, "rate", "plan", "alpaca", "bison", "--seed", "1").status == 0
     assert typed("-C", desk.home.root, "rate", "next", "--rater", "ann").status == 0
 

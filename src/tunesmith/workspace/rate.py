@@ -140,10 +140,10 @@ class RateDesk:
     def _open(self) -> Round:
         made = self._round()
         if made.unblinded:
-            again = f"tunesmith rate plan {' '.join(made.made.contenders)} --seed {made.made.seed + 1}"
+            again = f"`tunesmith rate plan {' '.join(made.made.contenders)}` and --seed {made.made.seed + 1}"
             raise TunesmithError(
                 "The round has ended: its contenders were told.",
-                f"read it with `tunesmith rate agreement`, or plan another, such as `{again}`",
+                f"read it with `tunesmith rate agreement`, or plan another with {again}",
             )
         return made
 
