@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import signal
 import subprocess
 import sys
@@ -134,6 +135,15 @@ def test_an_unknown_key_is_refused_with_the_near_one(desk):
     assert ended.status == 2
     assert "'modle'" in one_message(ended)
     assert "'model'" in ended.err
+
+
+def test_the_next_command_can_be_typed_where_a_folder_has_a_space(tmp_path):
+    desk = tmp_path / "my desk"
+    made = typed("init", desk, "--kind", "generation")
+    following = shlex.split(made.out.rpartition("Next: ")[2])
+    assert (following[:3], typed(*following[1:]).status) == (["tunesmith", "-C", str(desk)], 0)
+    again = typed("init", desk, "--kind", "generation")
+    assert f"`tunesmith -C '{desk}' status`" in again.err
 
 
 def test_a_folder_that_is_no_workspace_says_how_to_begin_one(tmp_path):

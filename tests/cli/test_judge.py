@@ -291,6 +291,29 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
     assert "contradict themselves" in words
 
 
+def test_a_gate_is_not_passed_by_the_answers_that_are_left(desk, tmp_path):
+    desk.split(validation=0.45)
+    desk.baseline(["classifier"])
+
+    def passing(silent_on):
+        def judge(body, number):
+            answer = asked(body).get("answer", "")
+            return says("I would rather not say.") if answer in silent_on else verdict("bad" not in answer)
+
+        return judge
+
+    for silent_on, standing in (((), "met"), (("shipping", "billing"), "not_shown")):
+        with FakeServer(passing(silent_on)) as server:
+            reach(desk, server, pairs=0, model=f"silent on {len(silent_on)}")
+            calibrate(desk, labelled(desk, tmp_path / "l.jsonl"))
+            ended = run(desk, "classifier", "--gate", "0.6")
+        report = ended.json
+        judged, rate = report["run"]["contenders"]["classifier"], report["corrected"]["classifier"]["overall"]
+        assert (judged["unreadable"] > 0) == bool(silent_on)
+        assert (rate["value"], rate["low"] > 0.6) == (1, True)
+        assert (ended.status, report["standing"]) == (0 if standing == "met" else 1, {"classifier": standing})
+
+
 def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
     desk.split(validation=0.3)
     desk.baseline(["classifier"])
@@ -343,6 +366,17 @@ def test_rows_of_labels_that_cannot_be_used_are_told_with_their_mend(desk, tmp_p
     assert report["calibration"]["rates"]["labels"] == 6
     assert (none.status, gone.status) == (2, 2)
     assert "line 1" in none.json["error"]["problem"]
+
+
+def test_labels_in_one_list_are_told_how_to_be_read_and_then_are(desk, tmp_path):
+    lines = labelled(desk, tmp_path / "l.jsonl", passed=3, failed=3).read_text().splitlines()
+    for name in ("list.jsonl", "list.json"):
+        (tmp_path / name).write_text(f"[{','.join(lines)}]")
+    with FakeServer(fair) as server:
+        reach(desk, server, attacks=0, pairs=0)
+        refused, read = (calibrate(desk, tmp_path / name) for name in ("list.jsonl", "list.json"))
+    assert (refused.status, "give it the suffix .json" in refused.json["error"]["mend"]) == (2, True)
+    assert read.json["calibration"]["rates"]["labels"] == 6
 
 
 def test_a_line_separator_inside_a_text_ends_no_row_and_a_byte_order_mark_begins_none(desk, tmp_path):
@@ -438,3 +472,36 @@ def test_a_random_model_on_this_machine_judges_and_is_shown_to_be_useless(desk, 
     assert (ended.status, report["gate"]["may"]) == (1, False)
     assert report["cost"]["because"] == "it runs on this machine"
     assert report["calibration"]["rates"]["labels"] + report["calibration"]["rates"]["unreadable"] == 8
+
+
+def test_judges_and_raters_are_not_shown_what_a_model_thought_before_it_answered(desk, tmp_path):
+    task = desk.home.settings.model_dump(mode="json")["task"] | {"trace_end": "</think>"}
+    thoughts = iter(range(1000))
+
+    def thinking(body, number):
+        if "Material" in body["messages"][-1]["content"]:
+            return fair(body, number)
+        return says(f"secret {next(thoughts)}</think>\n{'shipping' if body['model'] == 'm' else 'a good answer'}")
+
+    with FakeServer(thinking) as server:
+        other = {"big": {"base": "m2", "base_url": server.url}}
+        write_settings(
+            desk.home.root, task=task, model={"base": "m", "base_url": server.url, "embedder": "ngrams"},
+            contenders={"constrained": False, "models": other},
+        )  # fmt: skip
+        reach(desk, server)
+        for verb in (("split", "--validation", "0.4"), ("baseline", "prompt", "prompt:big")):
+            assert typed("-C", desk.home.root, *verb).status == 0
+        first = next(e for e in Workspace(desk.home.root).home.examples())
+        path = tmp_path / "l.jsonl"
+        path.write_text(json.dumps({"example": first.id, "text": "secret 7</think> good", "label": "pass"}))
+        assert calibrate(desk, path).status == 0
+        report = run(desk, "prompt", "prompt:big", "--against", "prompt").json
+        shown = [text for body in server.bodies if "Material" in (text := body["messages"][-1]["content"])]
+    assert len(shown) > 20
+    assert not any("secret" in text for text in shown)
+    (wins,) = report["run"]["wins"]
+    assert wins["wins"] == report["run"]["examples"]
+    assert typed("-C", desk.home.root, "rate", "plan", "prompt", "prompt:big", "--difference", "0.5").status == 0
+    lent = typed("-C", desk.home.root, "rate", "next", "--rater", "ann", "--json").json
+    assert {lent["left"], lent["right"]} == {"shipping", "a good answer"}

@@ -11,6 +11,7 @@ from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.workspace.evaluate import Evaluation
 
@@ -212,6 +213,21 @@ def test_an_own_metric_is_measured_with_interval_and_can_be_the_bar(desk, home):
     assert len(ended.json["own_metrics"]) == 16
     assert typed("-C", desk, "decide").status == 0
     assert "short" in typed("-C", desk, "evaluate").out.splitlines()[1]
+
+
+def test_an_own_metric_that_is_the_bar_is_cross_validated_once_it_is_trusted(desk, home):
+    (desk / "metrics.py").write_text(
+        "from tunesmith import own_metric\n@own_metric('short', rate=True)\ndef short(case):\n"
+        "    return len(case.text) < 8\n"
+    )
+    write_settings(desk, evaluation={"own_metrics": "metrics.py"}, bar={"metric": "short", "value": 0.5})
+    folds = ("evaluate", "--cv", "3", "--cv-repeats", "1")
+    refused = tunesmith("-C", desk, *folds)
+    assert (refused.status, "--trust-code" in refused.err) == (2, True)
+    trusted = tunesmith("-C", desk, *folds, "--trust-code", "--json")
+    assert trusted.status == 0, trusted.err
+    assert trusted.json["metric"] == "short"
+    assert set(trusted.json["contenders"]) == {"constant", "classifier"}
 
 
 @pytest.mark.parametrize(
@@ -493,3 +509,70 @@ def test_why_answers_failed_is_told(desk):
         assert typed("-C", desk, "evaluate", "prompt", "--json").status == 3
         assert typed("-C", desk, "evaluate", "constant").status == 0  # what it asks nobody for is measured all the same
         assert "nothing fails" not in typed("-C", desk, "errors", "prompt").out
+
+
+def test_answers_nested_without_end_or_with_half_a_character_are_unreadable_and_stop_nothing(tmp_path, home):
+    rows = [
+        {"prompt": text, "completion": {"topic": label, "reply": f"We look into it: {text}."}}
+        for label, texts in MESSAGES.items()
+        for text in texts.splitlines()
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    desk = tmp_path / "desk"
+    assert typed("init", desk, "--from", tmp_path / "rows.jsonl").status == 0
+    good, half = ({"topic": "billing", "reply": reply} for reply in ("Sure.", "\ud83d"))
+    bad = ("[" * 100_000, '{"topic":' * 3_000, json.dumps(half))
+    with FakeServer(lambda body, number: says(bad[number % 3] if number % 2 else json.dumps(good))) as server:
+        write_settings(desk, model=NO_MODEL | {"base_url": server.url}, bar={"metric": "accuracy", "value": 0.5})
+        assert typed("-C", desk, "split").status == 0
+        assert typed("-C", desk, "baseline", "constant", "prompt").status == 0
+        ended = typed("-C", desk, "evaluate", "--on", "test", "--json")
+        assert ended.status == 0, ended.err
+        scores = ended.json["contenders"]
+        assert sum(scores[name]["unreadable"] for name in ("prompt", "prompt+schema")) == ended.json["examples"]
+        for verb in (("errors", "prompt"), ("decide",), ("report", "--verify")):
+            assert typed("-C", desk, *verb).status == 0
+
+
+def test_answers_that_failed_stay_with_the_side_that_was_measured_until_they_are_asked_for_again(desk):
+    ill = [True]
+
+    def now_and_then(body, number):
+        fails = ill[0] and len(body["messages"][-1]["content"]) % 4 == 0
+        return refusal(400, "no") if fails else says("shipping")
+
+    with FakeServer(now_and_then) as server:
+        write_settings(desk, model=NO_MODEL | {"base_url": server.url}, contenders={"constrained": False})
+        assert typed("-C", desk, "baseline", "prompt").status == 0
+        on_test = typed("-C", desk, "evaluate", "--on", "test", "--json").json["contenders"]["prompt"]
+        assert on_test["failed"] > 0
+        assert typed("-C", desk, "errors", "prompt").status == 0  # what failed on validation is still there
+        assert typed("-C", desk, "decide").status == 0
+        again = typed("-C", desk, "evaluate", "--json").json["contenders"]["prompt"]
+        assert again["failed"] > 0
+        verified = typed("-C", desk, "report", "--verify")
+        assert verified.status == 0, verified.out  # and so is what failed on test
+        ill[0] = False
+        asked = len(server.bodies)
+        well = typed("-C", desk, "evaluate", "--json").json["contenders"]["prompt"]
+        assert (well["failed"], len(server.bodies) - asked) == (0, again["failed"])
+
+
+def test_rows_that_were_erased_are_not_called_a_sample(desk):
+    every = typed("-C", desk, "evaluate", "--json").json
+    doomed = next(iter(every["contenders"]["constant"]["correct"]))
+    drawn = typed("-C", desk, "evaluate", "--sample", "5", "--seed", "3", "--json").json["warnings"]
+    assert drawn[0] == f"Only 5 of {every['examples']} validation rows were scored, drawn by seed 3."
+    assert typed("-C", desk, "data", "erase", doomed, "--by", "ann", "--reason", "asked").status == 0
+    left = typed("-C", desk, "evaluate", "--json").json
+    assert left["examples"] == every["examples"] - 1
+    assert "are there any more: the others were removed or erased since the split" in left["warnings"][0]
+
+
+@pytest.mark.parametrize(
+    ("asked", "problem"),
+    [({"on": "tset"}, "no side of the split 'tset'"), ({"sample": -3}, "sample of -3"), ({"repeat": -1}, "-1 times")],
+)
+def test_from_python_what_cannot_be_asked_for_is_refused_with_its_mend(desk, asked, problem):
+    with pytest.raises(TunesmithError, match=problem):
+        Workspace(desk).evaluate(["constant"], **asked)

@@ -90,6 +90,14 @@ def test_classifier_tells_labels_apart_and_its_answers_can_be_read():
     assert {s["order"] for s in said} == {None}
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_classifier_of_many_labels_with_few_rows_each_says_nothing_of_regressions():
+    labels = tuple(f"l{n}" for n in range(8))
+    task = Task(name="many", fields=(Field(name="l", type="label", labels=labels),), format="plain")
+    rows = [Example.make((Message(role="user", content=f"text {n}"),), labels[n % 8]) for n in range(12)]
+    assert set(ready("classifier", task=task, known=known(train=rows)).predict(rows)) <= set(labels)
+
+
 def test_classifier_needs_a_label():
     task = Task(name="t", fields=(Field(name="reply", type="text"),), format="plain")
     with pytest.raises(TunesmithError, match="nothing to classify"):

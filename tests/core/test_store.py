@@ -61,13 +61,6 @@ def test_a_newer_answer_takes_the_place_of_the_older(store):
     assert store.answers("other") == {}
 
 
-def test_failed_answers_are_forgotten_and_good_ones_kept(store):
-    failed = Answer(contender="c", example="e1", finish_reason="error", problem="timeout")
-    store.save_answers([failed, Answer(contender="c", example="e2", text="fine")])
-    store.forget_failures("c")
-    assert set(store.answers("c")) == {"e2"}
-
-
 def test_ledger_and_index_keep_their_order(store):
     for n in range(3):
         store.write_ledger("test_look", {"n": n})

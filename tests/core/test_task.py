@@ -35,6 +35,9 @@ def test_what_is_rendered_is_read_back():
         (json.dumps(GOOD | {"order": 48213}), "order is 48213, not a text"),
         (json.dumps(GOOD | {"order": "482"}), "does not match"),
         (json.dumps(GOOD | {"reply": "  "}), "reply is empty"),
+        (json.dumps(GOOD | {"reply": "\ud83d"}), "half a character"),
+        ("[" * 100_000, "nested more than 200 deep"),
+        ('{"category":' * 3_000, "nested more than 200 deep"),
     ],
 )
 def test_what_a_program_could_not_use_is_not_read(completion, problem):
@@ -77,6 +80,7 @@ def test_several_labels_at_once_are_a_list():
         ((Field(name="a", type="text"), Field(name="a", type="text")), "json", "rename one"),
         ((Field(name="a", type="text"), Field(name="b", type="text")), "plain", "format: json"),
         ((Field(name="a", type="label"),), "plain", "list them"),
+        ((Field(name="a", type="value", pattern="("),), "plain", "correct `pattern`"),
     ],
 )
 def test_a_task_that_cannot_be_is_refused_with_its_mend(fields, format, mend):

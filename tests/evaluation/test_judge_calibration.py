@@ -82,6 +82,19 @@ def test_raters_are_counted_and_a_draw_is_left_out():
     assert disputed == 1
 
 
+def test_a_rater_who_labels_an_answer_again_counts_once_as_they_said_last():
+    def label(passes, rater):
+        return HumanLabel(example="e", text="t", criterion="tone", passes=passes, rater=rater)
+
+    ann = [label(True, "ann")]
+    twice = [label(False, "bob"), label(False, "bob")]
+    assert agreed([*ann, *twice]) == ([], 1)  # one against one, however often bob says it
+    kept, disputed = agreed([label(False, "ann"), *ann, label(True, "cyd"), *twice])
+    assert ([one.passes for one in kept], disputed) == ([True], 0)
+    kept, _ = agreed([*(label(False, "") for _ in range(2)), *ann])  # without names they are two people
+    assert [one.passes for one in kept] == [False]
+
+
 def test_labels_by_every_criterion_make_one_of_the_whole():
     both = [pair(n, n % 2 == 0, n % 2 == 0, criterion=c) for n in range(8) for c in ("tone", "truth")]
     one = [pair(50, True, True, criterion="tone")]

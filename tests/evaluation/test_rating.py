@@ -74,6 +74,14 @@ def test_the_least_difference_that_is_seen_is_where_the_needed_number_is_reached
         examples_needed(0.8, ties=0.3, per_example=1, alike=0)
 
 
+@pytest.mark.parametrize(("difference", "ties"), [(0.2, 0.8), (0.1, 0.9), (0.7, 0.3), (1.0, 0.0)])
+def test_a_difference_of_all_that_is_no_tie_can_be_planned_for(difference, ties):
+    # 1 - 0.8 and 1 - 0.9 lie a little below 0.2 and 0.1
+    assert examples_needed(difference, ties=ties, per_example=1, alike=0) >= 5
+    with pytest.raises(TunesmithError, match="at most"):
+        examples_needed(difference + 0.01, ties=ties, per_example=1, alike=0)
+
+
 def test_raters_that_always_say_the_same_count_as_one():
     one = examples_needed(0.2, ties=0.3, per_example=1, alike=1)
     assert [examples_needed(0.2, ties=0.3, per_example=m, alike=1) for m in (2, 5)] == [one, one]

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, says
 from tests.workspace.answered import answered, answered_desk, finished_run
@@ -18,7 +19,8 @@ from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.failures import ErrorReport
 from tunesmith.core.splits import Split
-from tunesmith.workspace.errors import current_errors
+from tunesmith.data.readers.formulas import GUARD
+from tunesmith.workspace.errors import current_errors, write_queue
 
 SLOPPY = "Answer sloppily."
 UNSEEN = "Failures have not been looked at"
@@ -57,6 +59,18 @@ def desk(measured, tmp_path):
 
 def split_of(workspace):
     return workspace.home.latest("split", "split", Split)[0]
+
+
+def test_a_proposal_is_no_formula_where_a_spreadsheet_opens_the_queue(measured, tmp_path):
+    report = measured.errors("classifier")
+    assert report.queue
+    first = replace(report.queue[0], by="category", value="=HYPERLINK(1)")
+    for queue, value, more in (((first,), "'=HYPERLINK(1)", {GUARD: "value"}), ((), None, {})):
+        write_queue(tmp_path / "queue.csv", replace(report, queue=queue))
+        rows = list(csv.DictReader((tmp_path / "queue.csv").read_text("utf-8").splitlines()))
+        assert [row["value"] for row in rows] == [value] * len(queue)
+        assert all(more.items() <= row.items() for row in rows)
+    assert (tmp_path / "queue.csv").read_text().startswith("rank,do,by,value,")
 
 
 def slices_of(report):

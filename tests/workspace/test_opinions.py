@@ -85,6 +85,11 @@ def test_a_pass_rate_that_is_asked_for_joins_the_bar_and_an_uncalibrated_judge_n
         before = run(desk, "decide")
         assert not before["passed"]
         assert "judge.overall was not measured, so it is not shown that it reaches 0.70" in " ".join(before["because"])
+        assert before["next"] == "Measure what is missing: judge.overall has yet to be measured."
+        write_settings(desk.home.root, decision={"least_pass_rate": 0.7, "pass_rate_criterion": "tonne"})
+        refused = typed("-C", desk.home.root, "decide")
+        assert (refused.status, "did you mean 'tone'" in refused.err) == (2, True)
+        write_settings(desk.home.root, decision={"least_pass_rate": 0.7})
         run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
         after = run(desk, "decide")
         assert (after["recommendation"], after["quality_bar"]["also"]) == ("ship:tuned", {"judge.overall": 0.7})
@@ -92,6 +97,22 @@ def test_a_pass_rate_that_is_asked_for_joins_the_bar_and_an_uncalibrated_judge_n
         changed = run(desk, "decide")
         assert not changed["passed"]
         assert any("changed since it judged" in line for line in changed["because"])
+
+
+def test_a_pass_rate_is_not_met_by_the_answers_that_have_a_verdict(desk, tmp_path):
+    def silent(body, number):
+        return says("I would rather not say.") if '"answer": "shipping"' in str(body) else right(body, number)
+
+    with FakeServer(silent) as server:
+        desk = judged_by(desk, server, tries=1)
+        write_settings(desk.home.root, decision={"least_pass_rate": 0.7})
+        run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
+        run(desk, "judge", "run", "prompt", "tuned", "--on", "test")
+        told = run(desk, "decide")
+    assert not told["passed"]
+    (line,) = lines(told, "tuned: accuracy is")
+    assert "answers that failed or have no verdict (" in line
+    assert "so it is not shown that the bar is met" in line
 
 
 def test_a_judge_of_other_examples_says_nothing_of_the_test(desk, tmp_path):
@@ -144,3 +165,11 @@ def test_ratings_of_validation_do_not_decide_on_test(desk):
     told = run(desk, "decide")
     (line,) = lines(told, "blind ratings counts for nothing")
     assert "they were of validation examples, and test is decided on" in line
+
+
+def test_a_bar_of_one_is_told_to_be_out_of_reach_as_it_is_set_when_it_is_decided(desk):
+    bar = {"metric": "accuracy", "value": 0.8, "also": {"valid_rate": 1.0}}
+    for also, by, told in ((1.0, "lower_end", True), (1.0, "value", False), (0.9, "lower_end", False)):
+        write_settings(desk.home.root, bar=bar | {"also": {"valid_rate": also}}, decision={"met_by": by})
+        because = run(desk, "decide")["because"]
+        assert any("The bar for valid_rate is 1.00, all that there is" in line for line in because) == told

@@ -301,6 +301,21 @@ def test_an_open_round_with_ratings_is_not_left_by_accident(desk):
     assert desk.rate("ann").next().mine == 0
 
 
+def test_a_round_that_was_told_is_not_begun_again_and_the_mend_begins_another(desk):
+    two(desk)
+    plan = ("rate", "plan", *SECRET[:2], "--difference", "0.2", "--ties", "0.8")
+    first = typed("-C", desk.home.root, *plan)
+    assert (first.status, "20% prefer one, 0% the other" in first.out) == (0, True)
+    assert typed("-C", desk.home.root, "rate", "agreement", "--unblind").status == 0
+    for more in ((), ("--anew",)):
+        ended = typed("-C", desk.home.root, *plan, *more)
+        assert (ended.status, "has ended" in ended.err, "--seed 1" in ended.err) == (2, True, True)
+    closed = typed("-C", desk.home.root, "rate", "next", "--rater", "ann")
+    assert (closed.status, "`tunesmith rate plan alpaca bison` and --seed 1" in closed.err) == (2, True)
+    assert typed("-C", desk.home.root, "rate", "plan", "alpaca", "bison", "--seed", "1").status == 0
+    assert typed("-C", desk.home.root, "rate", "next", "--rater", "ann").status == 0
+
+
 def test_an_erased_example_is_shown_to_nobody_and_says_no_pair(desk):
     two(desk)
     desk.rate().plan(SECRET[:2])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
@@ -46,8 +47,8 @@ def demo(
         "",
         f"Dossier ({clock(report.seconds)}): {report.dossier}",
         "Try next:",
-        f"  tunesmith -C {folder} status",
-        f"  tunesmith -C {folder} add {folder}/noisy.jsonl --dry-run",
+        f"  tunesmith -C {quote(str(folder))} status",
+        f"  tunesmith -C {quote(str(folder))} add {quote(f'{folder}/noisy.jsonl')} --dry-run",
         "  tunesmith init my-task --from examples.csv --prompt text --completion label",
     ]
     show(report, "\n".join(lines))

@@ -60,7 +60,7 @@ def evaluate(
                 "--cv holds out every row that is not test, so it goes with none of --on test, --sample and --repeat.",
                 "leave those out, or leave out --cv",
             )
-        _cross_validate(contenders or [], cv, cv_repeats, seed)
+        _cross_validate(contenders or [], cv, cv_repeats, seed, trust_code=trust_code)
         return
     with progress("answering") as told:
         evaluation = workspace.evaluate(
@@ -101,11 +101,13 @@ def _plan(difference: float) -> None:
     show(made, "\n".join(lines))
 
 
-def _cross_validate(names: list[str], folds: int, repeats: int, seed: int) -> None:
+def _cross_validate(names: list[str], folds: int, repeats: int, seed: int, *, trust_code: bool) -> None:
     from tunesmith.cli.tables import comparison_table, plain_table
 
     with progress("cross-validating") as told:
-        made = open_workspace().cross_validate(names, folds=folds, repeats=repeats, seed=seed, progress=told)
+        made = open_workspace().cross_validate(
+            names, folds=folds, repeats=repeats, seed=seed, trust_code=trust_code, progress=told
+        )
     rows = [("contender", made.metric, "95 % interval", "lowest fold", "highest", "failed")]
     for name, scored in made.contenders.items():
         found, each = scored.metrics[made.metric], [value for row in scored.folds for value in row]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 import typer
@@ -36,5 +37,5 @@ def init(
         example=example,
     )
     result = {"workspace": str(workspace.home.root), "task": complete(workspace.home.task), "said": said}
-    lines = [f"Workspace {folder}", *(f"  {line}" for line in said), f"Next: tunesmith -C {folder} status"]
+    lines = [f"Workspace {folder}", *(f"  {line}" for line in said), f"Next: tunesmith -C {quote(str(folder))} status"]
     show(result, "\n".join(lines))

@@ -17,7 +17,7 @@ __all__ = ["kept", "lent", "planned", "results"]
 def planned(report: PlannedRound) -> str:
     """What a difference takes, and what was frozen."""
     plan = report.plan
-    more, less = (1 - plan.ties + plan.difference) / 2, (1 - plan.ties - plan.difference) / 2
+    more, less = (1 - plan.ties + plan.difference) / 2, max(0.0, (1 - plan.ties - plan.difference) / 2)
     lines = [
         f"a difference of {plan.difference:g} ({more:.0%} prefer one, {less:.0%} the other, {plan.ties:.0%} ties) "
         f"takes {plan.examples} examples and {plan.ratings} ratings, "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -23,7 +24,7 @@ def report(
     if file is not None and not verify:
         raise TunesmithError(
             f"A dossier is written into the workspace, not to {file}.",
-            f"prove that file with `tunesmith report --verify {file}`, or leave it out",
+            f"prove that file with `tunesmith report --verify {quote(str(file))}`, or leave it out",
         )
     written = open_workspace().report(verify=verify, file=file)
     lines = [f"Dossier: {written.dossier}", *(_found(written) if verify else [])]

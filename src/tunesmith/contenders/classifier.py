@@ -6,6 +6,7 @@ text that of the nearest train example. Several labels at once are taken from th
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -111,4 +112,6 @@ class Classifier:
         index = {label: i for i, label in enumerate(known)}
         kept = [i for i, t in enumerate(truth) if t is not None]
         model = LogisticRegression(C=self._inverse_regularization, max_iter=2000)
-        return known, model.fit(self._vectors[kept], [index[truth[i]] for i in kept])
+        with warnings.catch_warnings():  # few rows of each of many labels are no regression, as it suspects
+            warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
+            return known, model.fit(self._vectors[kept], [index[truth[i]] for i in kept])

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tunesmith.core.contenders import Constraint, Decoding, Request
 from tunesmith.core.examples import Message
+from tunesmith.core.json_text import read_json
 from tunesmith.core.task import Task
 
 __all__ = ["CHARACTERS_PER_TOKEN", "Failed", "Refused", "proposal_requests", "read_proposal"]
@@ -86,8 +87,8 @@ def read_proposal(text: str, known: Sequence[str]) -> str | Refused:
     """The instructions of a reply, or why it has none that are new."""
     begin, end = text.find("{"), text.rfind("}")
     try:
-        reply = json.loads(text[begin : end + 1]) if 0 <= begin < end else None
-    except (ValueError, RecursionError):
+        reply = read_json(text[begin : end + 1]) if 0 <= begin < end else None
+    except ValueError:
         reply = None
     said = reply.get("instructions") if isinstance(reply, dict) else None
     if not isinstance(said, str):

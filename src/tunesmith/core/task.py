@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from tunesmith.core.contenders import Constraint
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.json_text import read_json
 from tunesmith.core.record import Record
 
 __all__ = ["Field", "FieldType", "Parsed", "Task"]
@@ -106,6 +107,13 @@ class Task(Record, frozen=True, kw_only=True):
                 raise TunesmithError(
                     f"Label field {field.name!r} has no labels.", f"list them under task.fields: {field.name}: labels"
                 )
+            try:
+                re.compile(field.pattern or "")
+            except re.error as error:
+                raise TunesmithError(
+                    f"The pattern of field {field.name!r} is no regular expression: {error}.",
+                    "correct `pattern` under task.fields in tunesmith.yaml",
+                ) from error
 
     def field(self, name: str) -> Field:
         return next(f for f in self.fields if f.name == name)
@@ -125,7 +133,7 @@ class Task(Record, frozen=True, kw_only=True):
         if self.format == "plain":
             return self._parse_plain(text)
         try:
-            read = json.loads(text)
+            read = read_json(text)
         except ValueError as error:
             return Parsed(problem=f"not JSON: {error}")
         if not isinstance(read, dict):
@@ -139,6 +147,10 @@ class Task(Record, frozen=True, kw_only=True):
             return Parsed(problem=f"unknown key {str(extra[0])[:40]!r}")
         faults = [fault for f in self.fields if (fault := f.fault(read[f.name]))]
         return Parsed(problem="; ".join(faults)) if faults else Parsed(fields=read)
+
+    def final(self, completion: str) -> str:
+        """What people and judges see of a completion: what stands behind the trace, or all where the task has none."""
+        return self._after_trace(completion).strip() if self.trace_end else completion
 
     def _after_trace(self, completion: str) -> str:
         return completion.rpartition(self.trace_end)[2] if self.trace_end else completion

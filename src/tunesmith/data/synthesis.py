@@ -16,6 +16,7 @@ import numpy as np
 
 from tunesmith.core.contenders import Constraint
 from tunesmith.core.examples import Example, Message
+from tunesmith.core.json_text import read_json
 from tunesmith.core.task import Task
 from tunesmith.data.duplicates import Shingled
 from tunesmith.models.neighbours import nearest
@@ -141,8 +142,8 @@ def read_draft(text: str, want: Want, task: Task) -> Draft:
     """The teacher's reply as a draft; the completion is written as the task writes it."""
     begin, end = text.find("{"), text.rfind("}")
     try:
-        reply = json.loads(text[begin : end + 1]) if 0 <= begin < end else None
-    except (ValueError, RecursionError):
+        reply = read_json(text[begin : end + 1]) if 0 <= begin < end else None
+    except ValueError:
         reply = None
     if not isinstance(reply, dict):
         return Draft(refused="not readable as JSON")

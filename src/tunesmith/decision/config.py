@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from tunesmith.core.config import Config
 
-__all__ = ["BarConfig", "CostsConfig", "DecisionConfig"]
+__all__ = ["BarConfig", "CostsConfig", "DecisionConfig", "top_of"]
 
 PERCENT_METRICS = ("chrf", "bleu")  # the field reports these two from 0 to 100; all others are shares of 1
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -102,8 +102,13 @@ class CostsConfig(Config):
     """Over how many months the return is counted."""
 
 
+def top_of(metric: str) -> float:
+    """The most that a metric can be."""
+    return 100.0 if metric.rpartition(".")[2] in PERCENT_METRICS else 1.0
+
+
 def _possible(metric: str, value: float) -> float:
-    if value > 1 and metric.rpartition(".")[2] not in PERCENT_METRICS:
+    if value > 1 and top_of(metric) == 1:
         raise ValueError(f"{metric} runs from 0 to 1, so write {value / 100:g} if you mean {value:g} %")
     if value > 100:
         raise ValueError(f"{metric} runs from 0 to 100")

@@ -13,10 +13,24 @@ from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.judging import Corrected
 from tunesmith.core.record import Record
 
-__all__ = ["COMPLEXITY", "Bar", "ContenderFacts", "Facts", "HandedOn", "Judged", "Preferred", "Rated", "Source"]
+__all__ = [
+    "COMPLEXITY",
+    "JUDGED",
+    "Bar",
+    "ContenderFacts",
+    "Facts",
+    "HandedOn",
+    "Judged",
+    "Preferred",
+    "Rated",
+    "Source",
+    "lost",
+]
 
 COMPLEXITY = ("constant", "classifier", "prompt", "few_shot", "retrieval", "tuned")
 """Kinds of contender, simplest first: simpler ones win ties, as they are cheaper to keep running."""
+JUDGED = "judge."
+"""What the names of pass rates by a judge begin with, among the metrics that a bar asks for."""
 
 
 class Bar(Record, frozen=True, kw_only=True):
@@ -38,7 +52,7 @@ class Bar(Record, frozen=True, kw_only=True):
         """Met when every metric asked for is, missed when one is missed, and not shown when one was not measured.
         Answers that ``failed`` count as in `Estimate.against`."""
         each = {
-            self.of(metrics[metric], value, failed) if metric in metrics else "not_shown"
+            self.of(metrics[metric], value, lost(metric, metrics[metric], failed)) if metric in metrics else "not_shown"
             for metric, value in self.asked.items()
         }
         if "missed" in each:
@@ -52,6 +66,12 @@ class Bar(Record, frozen=True, kw_only=True):
         if self.by == "value":
             return "met" if found.value * found.share_answered(failed) >= value or value <= 0 else "not_shown"
         return found.against(value, failed)
+
+
+def lost(metric: str, found: Estimate, failed: int) -> int:
+    """Answers that are not in a figure though they were asked for: those that ``failed``; of a judge's pass rate also
+    those that it gave no verdict on."""
+    return found.skipped if metric.startswith(JUDGED) else failed
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -88,6 +108,8 @@ class Judged(Record, frozen=True, kw_only=True):
     model: str = ""
     rates: dict[str, Corrected] = field(default_factory=dict)
     """By contender: pass rates corrected for the judge's errors. Empty where it may not decide."""
+    unjudged: dict[str, int] = field(default_factory=dict)
+    """By contender: answers in none of them, since they failed or the judge gave no verdict."""
 
 
 class Preferred(Record, frozen=True, kw_only=True):

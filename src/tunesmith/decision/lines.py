@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import Case
+from tunesmith.decision.config import top_of
 from tunesmith.decision.forgetting import forgetting_lines, prices
 from tunesmith.decision.held import exported
-from tunesmith.decision.words import bar_line, contender_line, gain_line, listed, number
+from tunesmith.decision.words import bar_line, bar_number, contender_line, gain_line, listed, number
 
 __all__ = ["told_beside"]
 
@@ -174,6 +175,13 @@ def _cautions(case: Case) -> Iterator[Because]:
             f"The test set was scored {facts.test_looks} times; every look makes its figures a little too kind.",
             ("evaluation#test_looks", "store#ledger"),
         )
+    for metric, value in case.bar.asked.items():
+        if case.bar.by == "lower_end" and value >= top_of(metric):
+            yield Because(
+                f"The bar for {metric} is {bar_number(value)}, all that there is, and the lower end of an interval "
+                "never reaches that, however many examples there are: ask for less, or set `decision.met_by: value`.",
+                (of_bar(),),
+            )
     for text in facts.evaluation_warnings:
         yield Because(text, ("evaluation#warnings",))
     if case.unmeasured:

@@ -307,9 +307,13 @@ def _open(case: Case) -> Outcome | None:
     if not open_ones:
         return None
     needed = [c.examples_to_show for c in open_ones if c.examples_to_show]
-    how_many = (
-        f"about {min(needed):,} test examples would show whether it does" if needed else "add test examples to tell"
+    how_many, do = (
+        f"about {min(needed):,} test examples would show whether it does" if needed else "add test examples to tell",
+        "Gather test examples",
     )
+    if missing := [name for name in case.bar.asked if all(name not in c.metrics for c in open_ones)]:
+        how_many = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} yet to be measured"
+        do = "Measure what is missing"
     least = f" by {number(case.rules.least_gain)} or more" if case.rules.least_gain else ""
     gain = (
         f"that tuning beats {case.rival.name}{least}"
@@ -322,7 +326,7 @@ def _open(case: Case) -> Outcome | None:
     return Outcome(
         "gather_more",
         [Because(f"It is not shown {gain}, while {which} {reach}; {how_many}.", see)],
-        f"Gather test examples: {how_many}.",
+        f"{do}: {how_many}.",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tunesmith.core.estimates import Comparison, Estimate, Standing
-from tunesmith.decision.facts import Bar, ContenderFacts
+from tunesmith.decision.facts import JUDGED, Bar, ContenderFacts, lost
 
 __all__ = [
     "KINDS",
@@ -84,8 +84,8 @@ STANDINGS: dict[Standing, str] = {
     "not_shown": "the interval has the bar of {bar} inside it, so it is not shown that the bar is met",
 }
 LOST = (
-    "that reaches the bar of {bar} only because {lost:,} failed answers ({share:.0%}) are in no figure; did they count "
-    "as wrong, it would not, so it is not shown that the bar is met"
+    "that reaches the bar of {bar} only because {lost:,} {kind} ({share:.0%}) are in no figure; did they count as "
+    "wrong, it would not, so it is not shown that the bar is met"
 )
 BY_VALUE: dict[Standing, str] = {
     "met": "the measured value reaches the bar of {bar}, which counts as met",
@@ -168,9 +168,10 @@ def contender_line(contender: ContenderFacts, bar: Bar) -> str:
             parts.append(f"{metric} was not measured, so it is not shown that it reaches {bar_number(value)}")
         else:
             words = BY_VALUE if bar.by == "value" else STANDINGS
-            standing, lost = words[bar.of(found, value)], contender.failed
-            if bar.of(found, value, lost) != bar.of(found, value):
-                standing = LOST.format(lost=lost, bar="{bar}", share=1 - found.share_answered(lost))
+            standing, gone = words[bar.of(found, value)], lost(metric, found, contender.failed)
+            if bar.of(found, value, gone) != bar.of(found, value):
+                kind = "answers that failed or have no verdict" if metric.startswith(JUDGED) else "failed answers"
+                standing = LOST.format(lost=gone, kind=kind, bar="{bar}", share=1 - found.share_answered(gone))
             parts.append(f"{metric} is {_measured(found, value)}: {standing.format(bar=bar_number(value))}")
     return f"{contender.name}: {'; '.join(parts)}.{_power(contender, bar)}"
 
@@ -210,8 +211,8 @@ def is_shown(gain: Comparison, least: float = 0.0) -> bool:
 
 def _measured(estimate: Estimate, bar: float) -> str:
     low, high = number(estimate.low, bar), number(estimate.high, bar)
-    lost = f", {estimate.skipped} more without a score" if estimate.skipped else ""
-    return f"{number(estimate.value, bar)} (95 % interval {low} to {high}, n = {estimate.n:,}{lost})"
+    more = f", {estimate.skipped} more without a score" if estimate.skipped else ""
+    return f"{number(estimate.value, bar)} (95 % interval {low} to {high}, n = {estimate.n:,}{more})"
 
 
 def _power(contender: ContenderFacts, bar: Bar) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from tunesmith.core.contenders import Constraint, Request
 from tunesmith.core.examples import Message
+from tunesmith.core.json_text import read_json
 
 __all__ = ["SETTINGS", "Dialect"]
 
@@ -80,7 +81,7 @@ class Dialect:
         if request.constraint is None or request.constraint.kind != "choice":
             return text
         try:
-            answer = json.loads(text)["answer"]
+            answer = read_json(text)["answer"]
         except (ValueError, KeyError, TypeError):
             return text  # the server answered in plain words
         return answer if isinstance(answer, str) else text

@@ -243,12 +243,15 @@ class Answering:
         return {name: {e.id: given[e.id] for e in examples if e.id in given} for name, given in there.items()}
 
     def _make(self, records: Sequence[Contender], examples: Sequence[Example], progress: Progress) -> None:
-        """Save the answers of ``records`` that are not there yet."""
+        """Save the answers of ``records`` that are not there yet.
+
+        Those that failed are asked for again, and stand until another takes their place: what was measured with them
+        stays proved.
+        """
         store, wanted = self.home.store, []
         for record in records:
-            store.forget_failures(record.hash)
             there = store.answers(record.hash)
-            missing = [e for e in examples if e.id not in there]
+            missing = [e for e in examples if e.id not in there or there[e.id].finish_reason == "error"]
             if not missing:
                 continue
             ready = open_contender(record, self._context_of(record))

@@ -32,6 +32,7 @@ from tunesmith.models.embedder import open_embedder
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import untuned
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.repeats import watched_metric
 
 __all__ = ["CrossScore", "CrossValidation", "cross_validate"]
@@ -69,16 +70,18 @@ class CrossValidation(Record, frozen=True, kw_only=True):
 
 def cross_validate(
     home: Home, names: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
-    progress: Progress = quiet,
+    trust_code: bool = False, progress: Progress = quiet,
 ) -> CrossValidation:  # fmt: skip
     """Train rows and validation rows together, each held out once a repeat.
 
     Args:
         names: Default: constant and classifier, which ask no model. Others, of `contenders.models` too, are asked for
             each row in each repeat, save where they would be asked the very same.
+        trust_code: The file with the user's own metrics may be run as it is now, where the bar is on one of them.
 
     Raises:
-        TunesmithError: A contender is tuned or unknown, the split is by time, or there are too few groups.
+        TunesmithError: A contender is tuned or unknown, the split is by time, there are too few groups, or the bar is
+            on an own metric that is not trusted.
     """
     if folds < 2 or repeats < 1:
         raise TunesmithError(f"{folds} folds, {repeats} times over, are none.", "ask for two folds or more: `--cv 5`")
@@ -93,6 +96,7 @@ def cross_validate(
         if name.removesuffix(CONSTRAINED) not in known:
             raise UnknownName.among("contender for cross-validation", name, known)
     answering, metric = Answering(home), watched_metric(home)
+    make_known(home, metric, trust=trust_code)
     found = _Found(answering, metric, chosen)
     blocks = 0
     for repeat in range(repeats):

@@ -6,8 +6,9 @@ from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.decisions import Decision, Reach
-from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison, Estimate
+from tunesmith.core.judging import OVERALL
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
@@ -183,11 +184,18 @@ def _facts(home: Home) -> Facts:
 
 
 def _bar(home: Home) -> Bar | None:
-    """The bar with what `decision` adds to it."""
+    """The bar with what `decision` adds to it.
+
+    Raises:
+        UnknownName: The criterion of the pass rate is none that a judge looks at.
+    """
     bar, rules = home.settings.bar, home.settings.decision
     if bar is None:
         return None
     least = rules.least_pass_rate
+    known = (*home.task.criteria, *home.settings.judge.criteria, OVERALL)
+    if least is not None and rules.pass_rate_criterion not in known:
+        raise UnknownName.among("criterion of the judge", rules.pass_rate_criterion, known)
     also = bar.also | ({pass_rate_name(rules.pass_rate_criterion): least} if least is not None else {})
     return Bar(metric=bar.metric, value=bar.value, also=also, by=rules.met_by)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 
 from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
@@ -127,7 +128,7 @@ class _Walk:
         if found.errors:
             raise TunesmithError(
                 f"`check` found {found.errors} errors in the example.",
-                f"see them with `tunesmith -C {self.folder} check`",
+                f"see them with `tunesmith -C {quote(str(self.folder))} check`",
             )
         return f"{len(found.findings)} findings, none of them an error"
 

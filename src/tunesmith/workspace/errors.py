@@ -23,6 +23,7 @@ from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Queued
+from tunesmith.data.readers.formulas import guarded
 from tunesmith.evaluation.failures.changes import changes
 from tunesmith.evaluation.failures.doubts import NEIGHBOURS, doubtful_labels, trusted
 from tunesmith.evaluation.failures.gathering import disagreements, queue
@@ -42,6 +43,8 @@ from tunesmith.workspace.scoring import ContenderScore
 __all__ = ["current_errors", "errors", "without_names", "write_queue"]
 
 ERASED = "what was named by words of prompts was taken out, since an example was erased"
+COLUMNS = ("rank", "do", "by", "value", "count", "failures", "examples", "rate", "low", "high", "found",
+           "train_examples", "disagreement", "because", "like")  # fmt: skip
 WHY = "its label is doubted"
 """What reviewers are told. Not what others say: that would lead them."""
 
@@ -122,12 +125,12 @@ def without_names(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_queue(path: Path, report: ErrorReport) -> None:
-    """What to add to the data as a CSV file, a row a proposal."""
+    """What to add to the data as a CSV file, a row a proposal; no cell is one that a spreadsheet would run."""
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(("rank", "do", "by", "value", "count", "failures", "examples", "rate", "low", "high", "found",
-                   "train_examples", "disagreement", "because", "like"))  # fmt: skip
-    rows.writerows(_row(item) for item in report.queue)
+    written = guarded(dict(zip(COLUMNS, map(str, _row(item)), strict=True)) for item in report.queue)
+    rows = csv.DictWriter(text, next(iter(written), dict.fromkeys(COLUMNS)), lineterminator="\n")
+    rows.writeheader()
+    rows.writerows(written)
     write_whole(path, text.getvalue().encode())
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import get_args
 
 import msgspec
 
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Contender
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison
 from tunesmith.core.examples import Example, Side
 from tunesmith.core.progress import Progress, quiet
@@ -82,6 +83,8 @@ def evaluate(
         TunesmithError: The split does not certify, nothing is prepared, a name is not known, or the file with the
             user's own metrics is not trusted.
     """
+    if repeat < 0:
+        raise TunesmithError(f"Nobody can be asked again {repeat} times.", "ask again once at least, or not at all: 0")
     own = load_own_metrics(home, trust=trust_code)
     answering = answering or Answering(home)
     split = certified(answering.split)
@@ -114,7 +117,7 @@ def evaluate(
             for n in named if repeat
         }  # fmt: skip
         warnings = (
-            *_sampled(split, on, len(examples), seed),
+            *_sampled(split, on, len(examples), sample, seed),
             *(chased(home, split, scores) if on == "test" else ()),
             *_cautions(home, examples, scores),
             *below_noise(comparisons, again),
@@ -182,7 +185,15 @@ def certified(split: Split) -> Split:
 
 
 def rows_of(home: Home, split: Split, on: Side, sample: int | None, seed: int) -> list[Example]:
-    """The side's examples, or so many of them drawn by the seed."""
+    """The side's examples, or so many of them drawn by the seed.
+
+    Raises:
+        TunesmithError: There is no such side, it is empty, or none of its examples is asked for.
+    """
+    if on not in get_args(Side):
+        raise UnknownName.among("side of the split", on, get_args(Side))
+    if sample is not None and sample < 1:
+        raise TunesmithError(f"A sample of {sample} examples says nothing.", "ask for one at least")
     ids = set(getattr(split, on))
     rows = [e for e in home.examples() if e.id in ids]
     if not rows:
@@ -219,9 +230,14 @@ def _compare(
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
 
 
-def _sampled(split: Split, on: Side, scored: int, seed: int) -> Iterator[str]:
-    if scored < (of := len(getattr(split, on))):
+def _sampled(split: Split, on: Side, scored: int, sample: int | None, seed: int) -> Iterator[str]:
+    of = len(getattr(split, on))
+    if scored == of:
+        return
+    if sample is not None and sample == scored:
         yield f"Only {scored} of {of} {on} rows were scored, drawn by seed {seed}."
+    else:
+        yield f"Only {scored} of {of} {on} rows are there any more: the others were removed or erased since the split."
 
 
 def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:

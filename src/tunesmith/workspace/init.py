@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 from typing import Any, Literal
 
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -35,7 +36,7 @@ def init(
     if (folder / FILE).exists():
         raise TunesmithError(
             f"{folder} is a workspace already.",
-            f"go on in it with `tunesmith -C {folder} status`, or name another folder",
+            f"go on in it with `tunesmith -C {quote(str(folder))} status`, or name another folder",
         )
     if example is not None:
         return _copy_example(folder, example)

@@ -10,6 +10,7 @@ from itertools import combinations
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import or_reason
+from tunesmith.core.examples import Example
 from tunesmith.core.judging import Attacks, Calibration, HumanLabel, Position
 from tunesmith.core.progress import Progress
 from tunesmith.evaluation.judge.asking import Judged, Pair
@@ -86,11 +87,14 @@ class LabelBench:
     def _usable(self, label: HumanLabel) -> bool:
         example = self.by_id.get(label.example)
         why = GONE if example is None else None
-        if example is not None and self.config.reference and label.text.strip() == example.completion.strip():
+        if example is not None and self.config.reference and label.text.strip() == self._reference(example):
             why = AS_REFERENCE
         if why is not None:
             self.set_aside[why] = self.set_aside.get(why, 0) + 1
         return why is None
+
+    def _reference(self, example: Example) -> str:
+        return self.home.task.final(example.completion).strip()
 
     def _item(self, label: HumanLabel) -> Judged:
         return Judged(self.by_id[label.example], label.text, label.contender)

@@ -128,10 +128,10 @@ class Desk:
         self._answers = {n: {e.id: given[e.id] for e in self.examples if e.id in given} for n, given in there.items()}
 
     def items_of(self, name: str) -> list[Judged]:
-        """Answers of a contender, without those lost to errors."""
+        """Answers of a contender as they are judged, without those lost to errors."""
         given = self._answers[name]
         return [
-            Judged(e, given[e.id].text, name)
+            Judged(e, self.home.task.final(given[e.id].text), name)
             for e in self.examples
             if e.id in given and given[e.id].finish_reason != "error"
         ]

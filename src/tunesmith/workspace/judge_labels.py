@@ -9,9 +9,8 @@ from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Rejected
 from tunesmith.core.judging import OVERALL, HumanLabel
-from tunesmith.data.readers.json_lines import json_lines
 from tunesmith.data.readers.rows import Fault, Row, RowFault
-from tunesmith.data.readers.source import open_source
+from tunesmith.data.readers.source import kind_of, open_source, rows_in, shown
 from tunesmith.workspace.home import Home
 
 __all__ = ["Labels", "read_labels", "review_labels"]
@@ -30,7 +29,7 @@ class Labels(NamedTuple):
 
 
 def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
-    """Labels from a file of JSON lines; rows that cannot be used are told, never dropped silently.
+    """Labels from a file of JSON lines, or of one JSON list; rows that cannot be used are told, never dropped silently.
 
     A row: ``{"example": ID, "text": ANSWER, "criterion": NAME, "label": "pass"}``. In place of ``text`` stands
     ``contender`` where one of that name has answered; both may be given, and ``rater``, and ``model`` that wrote it.
@@ -40,7 +39,8 @@ def read_labels(home: Home, path: Path, criteria: tuple[str, ...]) -> Labels:
     """
     reader, found, rejected = _Reader(home, criteria), [], []
     with open_source(path, "jsonl") as file:
-        for row in json_lines(file):
+        kind = kind_of(path, file, None) if path.suffix.lower() == ".json" else "jsonl"
+        for row in rows_in(kind, file, shown(path), lambda _: None):
             try:
                 found.append(reader.label(row))
             except RowFault as fault:
@@ -64,7 +64,7 @@ def review_labels(home: Home) -> list[HumanLabel]:
         made.append(
             HumanLabel(
                 example=current.get(example.id, example).id,
-                text=example.completion,
+                text=home.task.final(example.completion),
                 criterion=OVERALL,
                 passes=review.outcome == "accepted",
                 rater=review.reviewer or "",
@@ -125,11 +125,12 @@ class _Reader:
         records = self._made.get(name, {}) if isinstance(name, str) else {}
         models = {record.model for record in records.values()}
         model = models.pop() if len(models) == 1 else None
+        final = self.home.task.final
         if isinstance(text, str):
-            return text, model
+            return final(text), model
         if not isinstance(name, str):
             raise RowFault("it has neither text nor contender", f"write {FORM}")
-        said = {answer.text for record in records if (answer := self._answer(record, example)) is not None}
+        said = {final(answer.text) for record in records if (answer := self._answer(record, example)) is not None}
         if len(said) != 1:
             raise RowFault(
                 f"contender {name[:40]!r} gave {len(said)} answers to example {example}",

@@ -126,7 +126,7 @@ def judge_run(
         reasons=report.reasons | reasons,
         gate=gate,
         win_gates=gates,
-        standing=_standing(found, bar) if bar is not None and gate.may else {},
+        standing=_standing(found, bar, _lost(run, criterion)) if bar is not None and gate.may else {},
         usd=panel.spent_usd,
         test_looks=looks,
         rejected=tuple(read.rejected),
@@ -165,10 +165,17 @@ def _best(report: JudgeReport, name: str, criterion: str) -> Corrected | None:
     return own or report.corrected.get(name, {}).get(criterion)
 
 
-def _standing(found: Mapping[str, Corrected | None], bar: float) -> dict[str, Standing]:
+def _standing(found: Mapping[str, Corrected | None], bar: float, lost: Mapping[str, int]) -> dict[str, Standing]:
     return {
         name: "not_shown"
         if rate is None or rate.value is None
-        else Estimate(value=rate.value, low=rate.low, high=rate.high, n=rate.n).against(bar)
+        else Estimate(value=rate.value, low=rate.low, high=rate.high, n=rate.n).against(bar, lost[name])
         for name, rate in found.items()
     }
+
+
+def _lost(run: JudgeRun, criterion: str) -> dict[str, int]:
+    """By contender: answers that are in no rate, since they failed or have no verdict; of a win rate, pairs."""
+    if criterion == WIN_RATE:
+        return {wins.a: run.contenders[wins.a].failed + wins.unreadable for wins in run.wins}
+    return {name: judged.failed + judged.unreadable for name, judged in run.contenders.items()}

@@ -8,7 +8,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.judging import Judge
-from tunesmith.decision.facts import Judged, Preferred, Rated
+from tunesmith.decision.facts import JUDGED, Judged, Preferred, Rated
 from tunesmith.evaluation.judge.gate import may_gate
 from tunesmith.evaluation.rating.results import WinRate, win_rates
 from tunesmith.workspace.evaluate import Evaluation
@@ -23,7 +23,7 @@ __all__ = ["judged", "judged_otherwise", "opinion_inputs", "pass_rate_name", "pa
 
 def pass_rate_name(criterion: str) -> str:
     """What the bar calls a corrected pass rate."""
-    return f"judge.{criterion}"
+    return f"{JUDGED}{criterion}"
 
 
 def judged(home: Home, evaluation: Evaluation) -> Judged | None:
@@ -46,6 +46,7 @@ def judged(home: Home, evaluation: Evaluation) -> Judged | None:
     return replace(
         told, may=True, because=gate.because,
         rates={n: rates[n][criterion] for n in sorted(same) if criterion in rates.get(n, {})},
+        unjudged={n: run.contenders[n].failed + run.contenders[n].unreadable for n in sorted(same)},
     )  # fmt: skip
 
 
@@ -74,7 +75,11 @@ def pass_rates(home: Home, found: Judged | None) -> dict[str, dict[str, Estimate
     if home.settings.decision.least_pass_rate is None or found is None or not found.may:
         return {}
     return {
-        name: {pass_rate_name(found.criterion): Estimate(value=rate.value, low=rate.low, high=rate.high, n=rate.n)}
+        name: {
+            pass_rate_name(found.criterion): Estimate(
+                value=rate.value, low=rate.low, high=rate.high, n=rate.n, skipped=found.unjudged.get(name, 0)
+            )
+        }
         for name, rate in found.rates.items()
         if rate.value is not None
     }

@@ -59,8 +59,11 @@ def load_own_metrics(home: Home, *, trust: bool = False) -> str | None:
     return found[:16]
 
 
-def make_known(home: Home, name: str) -> None:
+def make_known(home: Home, name: str, *, trust: bool = False) -> None:
     """Load the workspace's own metrics where ``name`` is one of them: who computes another needs to trust nothing.
+
+    Args:
+        trust: As in `load_own_metrics`.
 
     Raises:
         TunesmithError: It is one of them, and they cannot be loaded (`load_own_metrics`).
@@ -69,7 +72,7 @@ def make_known(home: Home, name: str) -> None:
     try:
         find(home.task, name)
     except UnknownName:
-        load_own_metrics(home)
+        load_own_metrics(home, trust=trust)
 
 
 def own_metrics_changed(home: Home, measured: str | None) -> bool:

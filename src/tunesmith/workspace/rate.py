@@ -140,9 +140,10 @@ class RateDesk:
     def _open(self) -> Round:
         made = self._round()
         if made.unblinded:
+            again = f"`tunesmith rate plan {' '.join(made.made.contenders)}` and --seed {made.made.seed + 1}"
             raise TunesmithError(
                 "The round has ended: its contenders were told.",
-                "read it with `tunesmith rate agreement`, or plan another with `tunesmith rate plan prompt tuned`",
+                f"read it with `tunesmith rate agreement`, or plan another with {again}",
             )
         return made
 

@@ -19,7 +19,7 @@ from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import look
 from tunesmith.workspace.prepared import named_contenders
-from tunesmith.workspace.rated import newest_round
+from tunesmith.workspace.rated import newest_round, told
 
 __all__ = ["PlanOptions", "PlannedRound", "plan_round"]
 
@@ -64,8 +64,8 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
     """Say what it takes and, unless it is a dry run, freeze a round. The same plan again goes on with the same round.
 
     Raises:
-        TunesmithError: Fewer than two contenders or too few raters are named, the split does not certify, or a round
-            with ratings is open.
+        TunesmithError: Fewer than two contenders or too few raters are named, the split does not certify, a round with
+            ratings is open, or this one has ended.
         NothingToMeasure: All answers that would be compared are the same, or failed.
     """
     names = list(dict.fromkeys(names))
@@ -87,7 +87,7 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
     drawn, rest = order[: plan.drawn], order[plan.drawn :]
     with home.alone("evaluate"):
         answers = answering.answers(records, drawn, progress)
-        compared = comparisons(names, drawn, answers, options.seed)
+        compared = comparisons(names, drawn, answers, options.seed, home.task.final)
         if not compared.items:
             raise NothingToMeasure(
                 f"There is nothing to rate: of {len(drawn)} examples, {len(compared.identical)} have the same answers "
@@ -148,6 +148,11 @@ def _freeze(
     home: Home, answering: Answering, records: Mapping[str, Contender], made: RatingRound, options: PlanOptions
 ) -> int:  # fmt: skip
     """Keep the round and ask for its ratings; the looks at the test set that it makes."""
+    if told(home, made.hash):
+        raise TunesmithError(
+            "This very round has ended: its contenders were told, so nobody can rate in it blind.",
+            f"draw others with --seed {options.seed + 1}",
+        )
     before = newest_round(home)
     if before is not None and before.hash == made.hash:
         home.store.ratings.add(made.hash, [item.id for item in made.items], made.plan.per_example)

@@ -20,7 +20,7 @@ from tunesmith.core.store import Derived, Rating
 from tunesmith.evaluation.rating.results import Rated, RaterSeen, labels, raters_seen, won
 from tunesmith.workspace.home import Home
 
-__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels"]
+__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels", "told"]
 
 UNBLINDED = "rating_unblinded"
 """Kind of the ledger's entry: from then on nobody rates in the round."""
@@ -47,14 +47,14 @@ class Round:
 
     @cached_property
     def unblinded(self) -> bool:
-        return any(entry.detail.get("round") == self.hash for entry in self.home.store.ledger(UNBLINDED))
+        return told(self.home, self.hash)
 
     @cached_property
     def _answers(self) -> dict[str, dict[str, Answer]]:
         return {name: self.home.store.answers(record) for name, record in self.made.contenders.items()}
 
     def _shown(self, item: RatingItem, examples: Mapping[str, Example]) -> Shown | None:
-        """The two texts as they were frozen; None where one was erased or is another now."""
+        """The two texts as they were frozen, without a trace; None where one was erased or is another now."""
         example = examples.get(item.example)
         if example is None:
             return None
@@ -66,7 +66,7 @@ class Round:
             texts = [answer.text for answer in there if answer is not None]
         if tuple(digest(text) for text in texts) != item.texts:
             return None
-        return Shown(example, *texts)
+        return Shown(example, *map(self.home.task.final, texts))
 
     @cached_property
     def there(self) -> dict[str, Shown]:
@@ -114,6 +114,11 @@ class Round:
     @cached_property
     def _examples(self) -> dict[str, Example]:
         return {e.id: e for e in (*self.home.store.removed(), *self.home.examples())}
+
+
+def told(home: Home, round_hash: str) -> bool:
+    """Whether a round's contenders were told, so that nobody rates in it any more."""
+    return any(entry.detail.get("round") == round_hash for entry in home.store.ledger(UNBLINDED))
 
 
 def newest_round(home: Home) -> Round | None:

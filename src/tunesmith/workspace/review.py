@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.examples import Example, Source
 from tunesmith.core.findings import Finding
+from tunesmith.core.json_text import read_json
 from tunesmith.core.record import Record
 from tunesmith.core.store import Edit, Queued, Review
 from tunesmith.core.task import Field, Task
@@ -203,7 +203,7 @@ def _there(task: Task, old: Example) -> dict[str, Any]:
     if read is not None or task.format == "plain":
         return dict(read or {})
     try:
-        loose = json.loads(old.completion)
+        loose = read_json(old.completion)
     except ValueError:
         return {}
     known = {f.name for f in task.fields}

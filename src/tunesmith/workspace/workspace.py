@@ -364,12 +364,14 @@ class Workspace:
 
     def cross_validate(
         self, contenders: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
-        progress: Progress = quiet,
+        trust_code: bool = False, progress: Progress = quiet,
     ) -> CrossValidation:  # fmt: skip
         """Score untuned contenders on all rows that are not test, each held out of what they learn from."""
         from tunesmith.workspace.cross_validation import cross_validate
 
-        return cross_validate(self.home, contenders, folds=folds, repeats=repeats, seed=seed, progress=progress)
+        return cross_validate(
+            self.home, contenders, folds=folds, repeats=repeats, seed=seed, trust_code=trust_code, progress=progress
+        )
 
     def plan_evaluation(self, difference: float) -> EvaluationPlan:
         """How many test examples show a difference, and whether there are so many."""

@@ -8,7 +8,7 @@ from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import Connection, Engine, Table, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DatabaseError
 
@@ -196,17 +196,6 @@ class Store:
         with reading(self._engine) as connection:
             found = [record(row[0], Answer, "answers") for row in connection.execute(query)]
         return {answer.example: answer for answer in found}
-
-    def forget_failures(self, contender: str) -> None:
-        """Drop answers that failed (a timeout, a server's error), so that they are asked again."""
-        failed = [e for e, a in self.answers(contender).items() if a.finish_reason == "error"]
-        with self.writing() as connection:
-            for example in failed:
-                connection.execute(
-                    delete(tables.answers).where(
-                        tables.answers.c.contender == contender, tables.answers.c.example == example
-                    )
-                )
 
     # The ledger, which only grows.
 

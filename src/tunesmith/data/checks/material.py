@@ -6,7 +6,6 @@ It prints nothing and changes nothing.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example
 from tunesmith.core.findings import Finding
+from tunesmith.core.json_text import read_json
 from tunesmith.core.registry import Registry
 from tunesmith.core.task import Parsed, Task
 from tunesmith.data.config import ChecksConfig
@@ -160,7 +160,7 @@ def blank_texts(task: Task, completion: dict[str, Any]) -> list[str]:
 
 def _object(completion: str) -> dict[str, Any] | None:
     try:
-        read = json.loads(completion)
+        read = read_json(completion)
     except ValueError:
         return None
     return read if isinstance(read, dict) else None

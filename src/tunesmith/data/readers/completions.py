@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tunesmith.core.errors import nearest
+from tunesmith.core.json_text import read_json
 from tunesmith.core.task import Field, Task
 from tunesmith.data.readers.columns import as_text
 from tunesmith.data.readers.rows import RowFault
@@ -63,7 +64,7 @@ def _several(text: str) -> list[str]:
     """Labels in one cell: a JSON list, or parted by semicolons, bars or commas."""
     if text.lstrip().startswith("["):
         try:
-            read = json.loads(text)
+            read = read_json(text)
         except ValueError:
             read = None
         if isinstance(read, list):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 from tunesmith.core.estimates import Comparison, Estimate, Standing
+from tunesmith.core.json_text import read_json
 from tunesmith.core.naming import metric_parts
 from tunesmith.core.task import Task
 from tunesmith.decision.costs import CostSheet
@@ -198,7 +198,7 @@ def duel_view(task: Task, duel: Duel) -> DuelView | None:
 def _read(text: str) -> dict[str, Any] | None:
     """The object an answer holds, whether or not its fields fit; None where there is none."""
     try:
-        read = json.loads(text)
+        read = read_json(text)
     except ValueError:
         return None
     return read if isinstance(read, dict) else None

@@ -48,12 +48,16 @@ def label_key(label: HumanLabel) -> tuple[str, str]:
 
 
 def agreed(labels: Iterable[HumanLabel]) -> tuple[list[HumanLabel], int]:
-    """One label for each answer and criterion, the raters' majority; and how many had none, which are left out."""
-    asked: dict[tuple[tuple[str, str], str], list[HumanLabel]] = {}
-    for label in labels:
-        asked.setdefault((label_key(label), label.criterion), []).append(label)
+    """One label for each answer and criterion, the raters' majority; and how many had none, which are left out.
+
+    A rater who labelled an answer twice counts once, as they said last; who is not named is somebody else each time.
+    """
+    asked: dict[tuple[tuple[str, str], str], dict[str | int, HumanLabel]] = {}
+    for number, label in enumerate(labels):
+        asked.setdefault((label_key(label), label.criterion), {})[label.rater or number] = label
     kept, disputed = [], 0
-    for given in asked.values():
+    for by_rater in asked.values():
+        given = list(by_rater.values())
         passing = sum(label.passes for label in given)
         if 2 * passing == len(given):
             disputed += 1

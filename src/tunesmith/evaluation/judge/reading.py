@@ -5,10 +5,11 @@ Prose round an object may quote what is judged, and with it a verdict that the j
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
+
+from tunesmith.core.json_text import read_json
 
 __all__ = ["Better", "Grades", "read_better", "read_grades"]
 
@@ -67,10 +68,10 @@ def _object(text: str) -> dict[str, Any] | str:
     if fenced := _FENCE.fullmatch(said):
         said = fenced[1]
     try:
-        read = json.loads(said, object_pairs_hook=_once)
+        read = read_json(said, _once)
     except _Twice as twice:
         return f"it says {twice.key[:40]!r} twice"
-    except (ValueError, RecursionError):
+    except ValueError:
         return "it is not one JSON object"
     return read if isinstance(read, dict) else "it is not one JSON object"
 

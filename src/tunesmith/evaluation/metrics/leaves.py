@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tunesmith.core.json_text import read_json
 from tunesmith.core.statistics import FloatArray, Tally
 from tunesmith.core.statistics.tally import ratio
 from tunesmith.evaluation.metrics.registry import metric
@@ -102,8 +103,8 @@ def _tree(value: str | None) -> Tree | None:
     if value is None:
         return None
     try:
-        read = json.loads(value)
-    except (ValueError, RecursionError):
+        read = read_json(value)
+    except ValueError:
         read = value
     return _grown(value if _too_deep(read) else read)
 

@@ -6,7 +6,7 @@ Everything follows from the seed. Texts are kept by their hashes only: they stan
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -36,9 +36,14 @@ def in_random_order(examples: Sequence[Example], seed: int) -> list[Example]:
 
 
 def comparisons(
-    names: Sequence[str], examples: Sequence[Example], answers: Mapping[str, Mapping[str, Answer]], seed: int
-) -> Compared:
-    """Each pair of contenders on each example."""
+    names: Sequence[str], examples: Sequence[Example], answers: Mapping[str, Mapping[str, Answer]], seed: int,
+    final: Callable[[str], str] = str.strip,
+) -> Compared:  # fmt: skip
+    """Each pair of contenders on each example.
+
+    Args:
+        final: What people see of an answer: where that is the same there is nothing to compare.
+    """
     items: list[RatingItem] = []
     identical: list[RatingItem] = []
     failed = 0
@@ -54,7 +59,7 @@ def comparisons(
                 id=digest([seed, "item", example.id, a, b])[:12], example=example.id, a=a, b=b,
                 texts=tuple(digest(text) for text in texts),
             )  # fmt: skip
-            (identical if texts[0].strip() == texts[1].strip() else items).append(made)
+            (identical if final(texts[0]).strip() == final(texts[1]).strip() else items).append(made)
     return Compared(tuple(items), tuple(identical), failed)
 
 

@@ -26,7 +26,7 @@ def examples_needed(difference: float, *, ties: float, per_example: int, alike: 
     them it takes some more.
 
     Args:
-        difference: Share that prefers a minus share that prefers b; in the open interval from 0 to 1 less ``ties``.
+        difference: Share that prefers a minus share that prefers b; above 0, and at most 1 less ``ties``.
         ties: Share of ties.
         alike: Correlation r of two raters' choices on one example.
 
@@ -40,15 +40,18 @@ def examples_needed(difference: float, *, ties: float, per_example: int, alike: 
     >>> examples_needed(0.2, ties=0.3, per_example=2, alike=0.5)
     104
     """
-    if not 0 < difference <= 1 - ties:
+    decided = 1 - ties
+    if decided < difference < decided + 1e-9:  # 1 - 0.8 is a little below 0.2
+        difference = decided
+    if not 0 < difference <= decided:
         raise TunesmithError(
-            f"With {ties:.0%} ties, one contender can be preferred by {1 - ties:.2f} more at most, not {difference:g}.",
+            f"With {ties:.0%} ties, one contender can be preferred by {decided:.2f} more at most, not {difference:g}.",
             "give a --difference above 0 and below that, or fewer --ties",
         )
     effect = (1 + (per_example - 1) * alike) / per_example
 
     def at(quantile: float) -> int:
-        alone = examples_needed_for_difference(difference, 1 - ties, power, quantile) or 0
+        alone = examples_needed_for_difference(difference, decided, power, quantile) or 0
         return max(LEAST, math.ceil(alone * effect - 1e-9))
 
     examples = at(Z95)
