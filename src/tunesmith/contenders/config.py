@@ -60,7 +60,7 @@ class BestConfig(Config):
 
 class OtherModel(Config):
     base: str
-    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    """A pulled model, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted model's name."""
     base_url: str | None = None
     """Address of an OpenAI-compatible server; unset, the model runs on this machine."""
     api_key_env: str | None = None

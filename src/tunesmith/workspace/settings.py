@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -19,6 +20,7 @@ from tunesmith.decision.config import BarConfig, CostsConfig, DecisionConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.rating.config import RatingConfig
+from tunesmith.models.catalogue import known_models
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
@@ -31,6 +33,7 @@ __all__ = [
     "TeacherConfig",
     "changed",
     "load_settings",
+    "model_named_from",
     "save_settings",
     "task_settings",
 ]
@@ -81,7 +84,7 @@ class TaskConfig(Config):
 
 class ModelConfig(Config):
     base: str = "smollm2-135m"
-    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    """A pulled model, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted model's name."""
     embedder: str = "minilm"
     """Turns texts into vectors for classifier and retrieval: minilm, or ngrams where no model can be had."""
     base_url: str | None = None
@@ -181,7 +184,36 @@ def load_settings(path: Path) -> Settings:
         )
     settings = read_config(Settings, content, str(path))
     settings.make_task()  # says what is wrong with the fields now, not at the first use
-    return settings
+    return _located(settings, path.resolve().parent)
+
+
+def model_named_from(folder: Path, base_model: str) -> str:
+    """A model as a `tunesmith.yaml` in ``folder`` names it: of a folder that is seen from here, the way from there."""
+    path = Path(base_model)
+    if base_model in known_models() or base_model.startswith("~") or path.is_absolute() or not path.is_dir():
+        return base_model
+    way = os.path.relpath(path, folder)
+    return way if way.startswith(".") else f"./{way}"
+
+
+def _located(settings: Settings, root: Path) -> Settings:
+    """Models that are folders seen from ``root`` get their whole path, wherever the command is typed."""
+    contenders = settings.contenders
+    others = {name: _of_folder(other, "base", root) for name, other in contenders.models.items()}
+    changes = {
+        "model": _of_folder(settings.model, "base", root),
+        "judge": _of_folder(settings.judge, "model", root),
+        "contenders": contenders.model_copy(update={"models": others}) if others else contenders,
+    }
+    return settings.model_copy(update=changes)
+
+
+def _of_folder(section: C, key: str, root: Path) -> C:
+    name = getattr(section, key)
+    if not name or section.base_url or name in known_models() or name.startswith("~"):  # type: ignore[attr-defined]
+        return section
+    there = root / name
+    return section.model_copy(update={key: str(there)}) if there.is_dir() else section
 
 
 def changed(kind: type[C], settings: C, changes: Mapping[str, Any]) -> C:
