@@ -54,6 +54,8 @@ class Template:
             )
         self.tokenizer = tokenizer
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
+        self.takes_system = self._shows_system()
+        """Whether a system message is shown as one; else its text stands before the first user message."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._control = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._tail = self._end_of_turn()
@@ -194,9 +196,36 @@ class Template:
         total = sum(counts[part] for part in size)
         return [len(part_of) * counts[part] / total / size[part] for part in part_of]
 
+    def as_shown(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Messages with the roles that the template knows."""
+        if self.takes_system or not messages or messages[0].role != "system":
+            return messages
+        system, *rest = messages
+        if rest and rest[0].role == "user":
+            return [replace(rest[0], content=f"{system.content}\n\n{rest[0].content}"), *rest[1:]]
+        return [replace(system, role="user"), *rest]
+
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
-        plain = [{"role": m.role, "content": m.content} for m in messages]
-        return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation))
+        from jinja2.exceptions import TemplateError
+
+        plain = [{"role": m.role, "content": m.content} for m in self.as_shown(messages)]
+        try:
+            return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation))
+        except TemplateError as error:
+            raise TunesmithError(
+                f"The chat template of {self.tokenizer.name_or_path or 'the model'!r} does not take messages by "
+                f"{', '.join(m['role'] for m in plain)}: {error}.",
+                "use a model whose template takes them, or put a chat_template.jinja that does beside its tokenizer",
+            ) from error
+
+    def _shows_system(self) -> bool:
+        """Some templates refuse a system message, and some leave it out without a word."""
+        self.takes_system = True
+        system, user = Message(role="system", content="shown"), Message(role="user", content="q")
+        try:
+            return system.content in self._render([system, user], generation=True)
+        except TunesmithError:
+            return False
 
     def _end_of_turn(self) -> list[int]:
         """Ids that follow a completion when the template renders a finished turn; the first one ends it."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -66,8 +68,20 @@ def round_weights(model: Any, dtype: str) -> None:
 
 
 def write_model(model: Any, base: Path, folder: Path, dtype: str) -> None:
-    """Write ``model``, whose weights are rounded to ``dtype`` already, with the tokenizer in ``base``."""
-    model.to(getattr(torch, dtype)).save_pretrained(str(folder))
+    """Write ``model``, whose weights are rounded to ``dtype`` already, with the tokenizer in ``base``.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        model.to(getattr(torch, dtype)).save_pretrained(str(folder))
+    except SafetensorError as error:  # of what the system refused only its text is left
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
     _say_rope_twice(folder / "config.json", dtype)
     copy_tokenizer(base, folder)
     generation = base / "generation_config.json"
