@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -97,11 +98,22 @@ def _start_lengths(model: Any) -> None:
 
 
 def longest_example(folder: Path, config: LoraConfig) -> int:
-    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``."""
+    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``.
+
+    Raises:
+        TunesmithError: The folder holds no model, or one of a kind that is not known.
+    """
     from transformers import AutoConfig
 
     check_folder(folder)
-    about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    try:
+        about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise TunesmithError(
+            f"The config.json in {folder} names no model that transformers {version('transformers')} knows: "
+            f"{str(error).splitlines()[0]}",
+            "use another model, or a newer transformers (`pip install --upgrade transformers`) if this one is newer",
+        ) from error
     return min(config.max_length, context_of(SimpleNamespace(config=about)))
 
 
