@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field as Setting
+from pydantic import PrivateAttr
 
 from tunesmith.contenders.config import ContendersConfig
 from tunesmith.core.config import Config, read_config
@@ -95,6 +96,18 @@ class ModelConfig(Config):
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Setting(None, ge=0)
     """Price of a hosted model's output."""
+    _written: str | None = PrivateAttr(None)
+
+    @property
+    def named(self) -> str:
+        """``base`` as people wrote it, which is how records name it on every machine."""
+        return self._written or self.base
+
+    def placed(self, path: str) -> ModelConfig:
+        """The same with ``base`` as the whole path of the folder."""
+        found = self.model_copy(update={"base": path})
+        found._written = self.named
+        return found
 
 
 class TeacherConfig(Config):
@@ -197,23 +210,14 @@ def model_named_from(folder: Path, base_model: str) -> str:
 
 
 def _located(settings: Settings, root: Path) -> Settings:
-    """Models that are folders seen from ``root`` get their whole path, wherever the command is typed."""
-    contenders = settings.contenders
-    others = {name: _of_folder(other, "base", root) for name, other in contenders.models.items()}
-    changes = {
-        "model": _of_folder(settings.model, "base", root),
-        "judge": _of_folder(settings.judge, "model", root),
-        "contenders": contenders.model_copy(update={"models": others}) if others else contenders,
-    }
-    return settings.model_copy(update=changes)
-
-
-def _of_folder(section: C, key: str, root: Path) -> C:
-    name = getattr(section, key)
-    if not name or section.base_url or name in known_models() or name.startswith("~"):  # type: ignore[attr-defined]
-        return section
-    there = root / name
-    return section.model_copy(update={key: str(there)}) if there.is_dir() else section
+    """The base model, where it is a folder seen from ``root``, by its whole path: wherever the command is typed."""
+    model = settings.model
+    if model.base_url or model.base in known_models() or model.base.startswith("~"):
+        return settings
+    there = root / model.base
+    if not there.is_dir():
+        return settings
+    return settings.model_copy(update={"model": model.placed(str(there))})
 
 
 def changed(kind: type[C], settings: C, changes: Mapping[str, Any]) -> C:

@@ -11,8 +11,8 @@ __all__ = ["JudgeConfig"]
 
 class JudgeConfig(Config):
     model: str | None = None
-    """The model that grades: a pulled one, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted
-    model's name. Default: `model.base`."""
+    """The model that grades: a pulled one, a local folder, a Hugging Face id, or a hosted model's name. Default:
+    `model.base`."""
     base_url: str | None = None
     """Address of the OpenAI-compatible server that it answers at; unset, it runs on this machine."""
     api_key_env: str | None = None
