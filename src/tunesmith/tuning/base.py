@@ -81,6 +81,7 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
         )
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # exports give such a layer its own
         torch.manual_seed(config.seed)
         model = peft.get_peft_model(base, lora)
     if config.dora:
