@@ -13,6 +13,7 @@ from tests.models.tiny import build_tiny, build_tokenizer
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
 
 QUICK = {"epochs": 0.2, "rank": 2, "dtype": "float32"}
 
@@ -134,6 +135,67 @@ def test_a_model_whose_weights_are_no_numbers(desk, model):
     assert ended.status == 2
     assert "before the first step: the base model itself gives none" in ended.err
     assert "learning_rate" not in ended.err
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model(desk, model):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    known = len(tokenizer)
+    tokenizer.add_tokens(["[unused]"])
+    tokenizer.save_pretrained(model)
+    assert typed("-C", desk, "tune", "--plan").status == 0  # no row has it
+    tokenizer.add_tokens(["parcel"])
+    tokenizer.save_pretrained(model)
+    says = refused(desk)
+    assert f"gives 'parcel' the id {known + 1}, and the model has embeddings for {known} tokens" in says
+    assert "'parcel'" in typed("-C", desk, "tune", "--plan").err
+
+
+def test_an_adapter_that_is_not_the_run_s_own_is_not_measured(desk):
+    for name, seed in (("one", 1), ("other", 2)):
+        assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", name, "--seed", seed).status == 0
+    runs = desk / ".tunesmith/runs"
+    mine, others = (runs / name / "adapter/adapter_model.safetensors" for name in ("other", "one"))
+    own = mine.read_bytes()
+    for content in (others.read_bytes(), own[:-5]):
+        mine.write_bytes(content)
+        says = typed("-C", desk, "evaluate", "tuned")
+        assert (says.status, "The adapter of run other is not the one that it made" in says.err) == (2, True)
+        assert "its adapter is gone, or not the one that it made" in typed("-C", desk, "status").out
+    (runs / "other").rename(desk / "away")
+    assert "The adapter of run other is gone" in typed("-C", desk, "evaluate", "tuned:other").err
+    (desk / "away").rename(runs / "other")
+    mine.write_bytes(own)
+    assert typed("-C", desk, "evaluate", "tuned").status == 0
+
+
+@pytest.mark.parametrize("file", ["inputs.json", "result.json"])
+def test_a_damaged_file_of_a_run_is_named(desk, file):
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "run").status == 0
+    (desk / ".tunesmith/runs/run" / file).write_text("{")
+    ended = typed("-C", desk, "tune", "--anyway", "--name", "run")
+    assert (ended.status, f"{file} cannot be read" in ended.err) == (2, True)
+    assert "tune again" in ended.err
+
+
+def test_a_tuned_model_that_is_stale_and_alone_is_said_to_be_stale(desk):
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "run").status == 0
+    write_settings(desk, tuning=QUICK | {"rank": 4})
+    says = typed("-C", desk, "evaluate", "tuned")
+    assert (says.status, "tuning.rank changed since tuned was made" in says.err) == (2, True)
+    assert typed("-C", desk, "evaluate", "tuned:run").status == 0
+
+
+def test_python_says_what_it_takes(desk):
+    workspace = Workspace(desk)
+    with pytest.raises(TunesmithError, match="The mixture cannot be used"):
+        workspace.tune(anyway=True, mixture="nowhere.jsonl")
+    workspace.tune(anyway=True)
+    with pytest.raises(TunesmithError, match="no target of an export 'onnx'"):
+        workspace.export("tuned", to="onnx")
+    with pytest.raises(TunesmithError, match="'0' is no budget"):
+        workspace.search(budget=0, anyway=True)
 
 
 def write_config(model, **changes):

@@ -8,6 +8,7 @@ Does not pad, batch or truncate.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,6 +54,8 @@ class Template:
                 "use its instruct (chat) version, or put a chat_template.jinja beside its tokenizer",
             )
         self.tokenizer = tokenizer
+        self.known_ids: int | None = None
+        """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
         self.takes_system = self._shows_system()
         """Whether a system message is shown as one; else its text stands before the first user message."""
@@ -68,12 +71,14 @@ class Template:
         from transformers import AutoTokenizer  # heavy: loaded when a model is
 
         try:
-            return cls(AutoTokenizer.from_pretrained(str(folder)))
+            template = cls(AutoTokenizer.from_pretrained(str(folder)))
         except (OSError, ValueError) as error:
             raise TunesmithError(
                 f"The tokenizer of {str(folder)!r} could not be loaded: {str(error).splitlines()[0]}",
                 "name a folder with tokenizer.json and tokenizer_config.json, or `tunesmith model pull smollm2-135m`",
             ) from error
+        template.known_ids = _rows_of_embedding(Path(folder))
+        return template
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """What the model reads before it answers."""
@@ -134,7 +139,16 @@ class Template:
     def _tokens(self, text: str, *, data: bool = False) -> list[int]:
         """Token ids of ``text``; of ``data`` none is a control token."""
         plain = {"split_special_tokens": True} if data and self.spells_control(text) else {}
-        return list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
+        ids: list[int] = list(self.tokenizer(text, add_special_tokens=False, **plain)["input_ids"])
+        if self.known_ids is not None and ids and max(ids) >= self.known_ids:
+            token = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise TunesmithError(
+                f"The tokenizer gives {token!r} the id {max(ids)}, and the model has embeddings for {self.known_ids} "
+                "tokens.",
+                "take the tokens that were added out of the tokenizer, or give the model room for them "
+                "(`model.resize_token_embeddings(len(tokenizer))`) and save it again",
+            )
+        return ids
 
     def _read(self, text: str, *, data: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
         """Token ids of ``text``, as ``_tokens`` gives them, and the characters that each stands for."""
@@ -241,6 +255,16 @@ class Template:
                 "set eos_token in tokenizer_config.json",
             )
         return [self.tokenizer.eos_token_id]
+
+
+def _rows_of_embedding(folder: Path) -> int | None:
+    """As config.json says it."""
+    try:
+        about = json.loads((folder / "config.json").read_bytes())
+        size = about.get("text_config", about).get("vocab_size")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return size if isinstance(size, int) else None
 
 
 def _unused_mark(messages: Sequence[Message]) -> str:

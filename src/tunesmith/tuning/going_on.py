@@ -12,7 +12,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["INPUTS", "ask_begun", "inputs_there", "settings_apart", "to_type"]
+__all__ = ["INPUTS", "ask_begun", "inputs_there", "settings_apart", "to_type", "unreadable"]
 
 INPUTS = "inputs.json"
 FLAGS = ("objective", "dpo_beta", "epochs", "rank", "learning_rate", "batch_size", "seed")
@@ -21,12 +21,26 @@ OF_TUNING = "tuning."
 
 
 def inputs_there(folder: Path) -> dict[str, Any] | None:
-    """What makes the run in ``folder`` this run; None where none has begun."""
+    """What makes the run in ``folder`` this run; None where none has begun.
+
+    Raises:
+        TunesmithError: It cannot be read.
+    """
     path = folder / INPUTS
     if not path.exists():
         return None
-    read: dict[str, Any] = json.loads(path.read_bytes())
+    try:
+        read: dict[str, Any] = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise unreadable(path, error) from error
     return read
+
+
+def unreadable(path: Path, error: Exception) -> TunesmithError:
+    """A file of a run's folder was damaged after it was written whole."""
+    return TunesmithError(
+        f"{path} cannot be read: {error}.", f"put it back from a copy, or delete {path.parent} and tune again"
+    )
 
 
 def settings_apart(there: Mapping[str, Any], here: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

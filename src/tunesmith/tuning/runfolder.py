@@ -25,7 +25,7 @@ from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.going_on import INPUTS, inputs_there, settings_apart, to_type
+from tunesmith.tuning.going_on import INPUTS, inputs_there, settings_apart, to_type, unreadable
 from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.whole_model import save_model
@@ -68,12 +68,16 @@ class RunFolder:
         """The result, where the run came to its end before.
 
         Raises:
-            TunesmithError: The adapter is not what the result says.
+            TunesmithError: The result cannot be read, or the adapter is not what it says.
         """
         path = self.folder / "result.json"
         if not path.exists():
             return None
-        tuned = msgspec.structs.replace(codec.decode(path.read_bytes(), Tuned), adapter=str(self.result))
+        try:
+            kept = codec.decode(path.read_bytes(), Tuned)
+        except msgspec.DecodeError as error:
+            raise unreadable(path, error) from error
+        tuned = msgspec.structs.replace(kept, adapter=str(self.result))
         try:
             whole = adapter_hash(Path(tuned.adapter)) == tuned.adapter_hash
         except OSError:

@@ -19,7 +19,7 @@ from tunesmith.contenders import open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.contenders import Contender
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.files import cannot_write, sync_folder
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Export", "export"]
 
+TARGETS = ("adapter", "merged", "gguf", "ollama", "vllm")
 OTHERS = 4
 """Adapters of other runs that an export is told apart from: the newest."""
 
@@ -86,10 +87,13 @@ def export(
 
     Raises:
         TunesmithError: Run, adapter or base model is not there or not the same any more, or the target is taken.
+        UnknownName: There is no such target.
     """
     from tunesmith.tuning.export.handing import hand_on, number_format
 
     entry = find_run(home, run)
+    if to not in TARGETS:
+        raise UnknownName.among("target of an export", to, TARGETS)
     if to == "merged" and part == "adapter":
         raise TunesmithError(
             "--to merged holds the adapter in the base model's weights.", "leave out --part, or `--to adapter`"

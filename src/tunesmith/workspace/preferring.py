@@ -58,7 +58,8 @@ def preferring(
         if changes.get("dpo_beta") is not None:
             raise TunesmithError("--dpo-beta is about preferences.", "add --objective dpo, or leave it out")
         return config, None
-    if any(value is not None for value in (changes.get("mixture") or {}).values()):
+    asked = changes.get("mixture") or {}
+    if not isinstance(asked, Mapping) or any(value is not None for value in asked.values()):
         raise TunesmithError(
             "General examples are mixed into completions, and preferences are learnt.",
             "leave out --mixture and --mixture-share",

@@ -323,14 +323,19 @@ class Workspace:
         return forgetting(self.home, run, progress=progress, **options)
 
     def search(
-        self, *, budget: str = "10", anyway: bool = False, selection: str | None = None, progress: Progress = quiet,
-        **settings: Any,
+        self, *, budget: str | int = "10", anyway: bool = False, selection: str | None = None,
+        progress: Progress = quiet, **settings: Any,
     ) -> Found:  # fmt: skip
         """Try settings of tuning on validation within a budget ("12" trials, "90m"); the best becomes `tuned`."""
         from tunesmith.workspace.search import read_budget, search
 
         return search(
-            self.home, budget=read_budget(budget), anyway=anyway, selection=selection, progress=progress, **settings
+            self.home,
+            budget=read_budget(str(budget)),
+            anyway=anyway,
+            selection=selection,
+            progress=progress,
+            **settings,
         )
 
     def evaluate(
