@@ -2,14 +2,18 @@
 
 import csv
 import json
+import resource
 import shutil
+import signal
+import subprocess
 
 import pytest
-from tests.cli.driving import typed
+from tests.cli.driving import command, typed
 from tests.models.tiny import build_tiny, build_tokenizer
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.errors import TunesmithError
 
 QUICK = {"epochs": 0.2, "rank": 2, "dtype": "float32"}
 
@@ -53,6 +57,150 @@ def test_a_learning_rate_of_ten(desk):
     assert "A learning rate of 10 moves every weight" in refused(desk, "--learning-rate", "10")
     planned = typed("-C", desk, "tune", "--plan", "--learning-rate", "10")
     assert (planned.status, "--range-test" in planned.err) == (2, True)
+
+
+@pytest.mark.parametrize("setting", ["epochs", "alpha", "weight_decay", "text_weight", "dpo_beta"])
+def test_a_number_without_end(desk, setting):
+    write_settings(desk, tuning=QUICK | {setting: float("inf")})
+    assert f"'tuning.{setting}' is 'inf': Input should be a finite number" in refused(desk)
+    write_settings(desk, tuning=QUICK | {"max_grad_norm": float("inf"), "max_seconds": float("inf")})
+    assert typed("-C", desk, "tune", "--plan").status == 0
+
+
+def test_a_seed_that_no_generator_takes(desk):
+    write_settings(desk, tuning=QUICK | {"seed": 2**70})
+    assert "'tuning.seed' is '1180591620717411303424'" in refused(desk)
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "a/b", "", "..", "tuned", "x" * 101])
+def test_a_name_that_is_none_for_a_folder(desk, name):
+    assert "A run cannot be named" in refused(desk, "--name", name)
+    assert not (desk.parent / "elsewhere").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--budget", "5"), "--budget is what a search may take"),
+        (("--search", "--on", "ray"), "--search computes on this machine alone"),
+        (("--range-test", "--from", "run"), "A range test begins with a fresh adapter"),
+        (("--range-test", "--workers", "2"), "--range-test computes on this machine alone"),
+        (("--plan", "--search"), "--plan and --search are asked for at once"),
+        (("--dpo-beta", "0.5"), "--dpo-beta is about preferences"),
+        (("--objective", "dpo", "--mixture-share", "0.3"), "no file to draw them from"),
+        (("--objective", "dpo", "--mixture", "general.jsonl"), "leave out --mixture"),
+    ],
+)
+def test_a_flag_that_would_be_passed_over(desk, options, says):
+    assert says in refused(desk, *options)
+
+
+@pytest.mark.parametrize(
+    ("search", "says"),
+    [
+        ({"rank": [0]}, "'search.rank.0' is '0'"),
+        ({"epochs": [-1]}, "'search.epochs.0' is '-1'"),
+        ({"mixture_share": [1.5]}, "'search.mixture_share.0' is '1.5'"),
+        ({"learning_rate": [0.001, 5]}, "'search.learning_rate.1' is '5'"),
+        ({"learning_rate": [0.01, 0.001]}, "goes from 0.01 down to 0.001"),
+    ],
+)
+def test_a_search_among_what_cannot_be(desk, search, says):
+    write_settings(desk, search=search)
+    assert says in refused(desk, "--search", "--budget", "2")
+
+
+def test_a_model_of_a_kind_that_is_not_known(desk, model):
+    write_config(model, model_type="newest")
+    says = refused(desk)
+    assert "names no model that transformers" in says and "pip install --upgrade transformers" in says
+
+
+def test_weights_that_are_not_there_are_not_drawn_at_random(desk, model):
+    write_config(model, num_hidden_layers=3)
+    says = refused(desk)
+    assert "does not hold 9 weights that its config.json asks for, model.layers.2." in says
+    write_config(model, num_hidden_layers=2, hidden_size=64)
+    assert "weights that its config.json asks for" in refused(desk)
+    assert "weights that its config.json asks for" in typed("-C", desk, "baseline", "prompt").err
+
+
+def test_a_model_whose_weights_are_no_numbers(desk, model):
+    from safetensors.torch import load_file, save_file
+
+    weights = load_file(model / "model.safetensors")
+    weights["model.layers.0.mlp.down_proj.weight"][:] = float("nan")
+    save_file(weights, model / "model.safetensors", metadata={"format": "pt"})
+    ended = typed("-C", desk, "tune", "--anyway")
+    assert ended.status == 2
+    assert "before the first step: the base model itself gives none" in ended.err
+    assert "learning_rate" not in ended.err
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model(desk, model):
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    known = len(tokenizer)
+    tokenizer.add_tokens(["[unused]"])
+    tokenizer.save_pretrained(model)
+    assert typed("-C", desk, "tune", "--plan").status == 0  # no row has it
+    tokenizer.add_tokens(["parcel"])
+    tokenizer.save_pretrained(model)
+    says = refused(desk)
+    assert f"gives 'parcel' the id {known + 1}, and the model has embeddings for {known} tokens" in says
+    assert "'parcel'" in typed("-C", desk, "tune", "--plan").err
+
+
+def test_an_adapter_that_is_not_the_run_s_own_is_not_measured(desk):
+    for name, seed in (("one", 1), ("other", 2)):
+        assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", name, "--seed", seed).status == 0
+    runs = desk / ".tunesmith/runs"
+    mine, others = (runs / name / "adapter/adapter_model.safetensors" for name in ("other", "one"))
+    own = mine.read_bytes()
+    for content in (others.read_bytes(), own[:-5]):
+        mine.write_bytes(content)
+        says = typed("-C", desk, "evaluate", "tuned")
+        assert (says.status, "The adapter of run other is not the one that it made" in says.err) == (2, True)
+        assert "its adapter is gone, or not the one that it made" in typed("-C", desk, "status").out
+    (runs / "other").rename(desk / "away")
+    assert "The adapter of run other is gone" in typed("-C", desk, "evaluate", "tuned:other").err
+    (desk / "away").rename(runs / "other")
+    mine.write_bytes(own)
+    assert typed("-C", desk, "evaluate", "tuned").status == 0
+
+
+@pytest.mark.parametrize("file", ["inputs.json", "result.json"])
+def test_a_damaged_file_of_a_run_is_named(desk, file):
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "run").status == 0
+    (desk / ".tunesmith/runs/run" / file).write_text("{")
+    ended = typed("-C", desk, "tune", "--anyway", "--name", "run")
+    assert (ended.status, f"{file} cannot be read" in ended.err) == (2, True)
+    assert "tune again" in ended.err
+
+
+def test_a_tuned_model_that_is_stale_and_alone_is_said_to_be_stale(desk):
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "run").status == 0
+    write_settings(desk, tuning=QUICK | {"rank": 4})
+    says = typed("-C", desk, "evaluate", "tuned")
+    assert (says.status, "tuning.rank changed since tuned was made" in says.err) == (2, True)
+    assert typed("-C", desk, "evaluate", "tuned:run").status == 0
+
+
+def test_python_says_what_it_takes(desk):
+    workspace = Workspace(desk)
+    with pytest.raises(TunesmithError, match="The mixture cannot be used"):
+        workspace.tune(anyway=True, mixture="nowhere.jsonl")
+    workspace.tune(anyway=True)
+    with pytest.raises(TunesmithError, match="no target of an export 'onnx'"):
+        workspace.export("tuned", to="onnx")
+    with pytest.raises(TunesmithError, match="'0' is no budget"):
+        workspace.search(budget=0, anyway=True)
+
+
+def write_config(model, **changes):
+    file = model / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
 def test_a_model_without_a_chat_template(desk, model):
@@ -134,6 +282,30 @@ def test_memory_that_runs_out_on_the_way_keeps_what_there_is(desk, monkeypatch):
     assert ended.status == 2
     assert "The memory ran out at step 2" in ended.err and "tuning.pack_tokens" in ended.err
     assert typed("-C", desk, "tune", "--anyway", "--name", "run", "--json").json["steps"] > 1
+
+
+def test_a_disk_without_room_for_a_whole_model_is_said_and_tuning_goes_on_later(desk, tmp_path):
+    """A limit of file sizes stands in for the disk."""
+    big = build_tiny(tmp_path / "big", hidden=128)
+    settings = QUICK | {"method": "full", "learning_rate": 2e-5}
+    write_settings(desk, model={"base": str(big), "embedder": "ngrams"}, tuning=settings)
+
+    def limited():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+
+    def short_of_room(*arguments):
+        line = command("-C", desk, *arguments)
+        ended = subprocess.run(line, capture_output=True, text=True, preexec_fn=limited, check=False)
+        assert ended.returncode == 2, ended.stdout + ended.stderr
+        assert "could not be written: File too large" in ended.stderr
+        assert ended.stderr.count("To mend it:") == 1
+
+    short_of_room("tune", "--anyway", "--no-forgetting", "--name", "run")
+    assert [file.name for file in (desk / ".tunesmith/runs/run").iterdir()] == ["inputs.json"]
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "run").status == 0
+    short_of_room("export", "run", "--to", "merged", tmp_path / "out")
+    assert not [*tmp_path.glob("*out*")]
 
 
 def test_a_tokenizer_whose_pad_is_its_end_token_still_learns_to_end(desk, model):

@@ -59,6 +59,32 @@ def test_an_export_is_the_run_s_model_and_no_other(desk, tmp_path, to, part):
         assert fact in card
 
 
+@pytest.fixture(scope="module")
+def head(desk, tmp_path_factory):
+    """The workspace with a run that learnt the output layer too, which is the embedding as well."""
+    folder = shutil.copytree(desk.home.root, tmp_path_factory.mktemp("head") / "desk")
+    tuning = {"epochs": 1, "rank": 2, "dtype": "float32", "learning_rate": 0.02, "targets": ["lm_head", "q_proj"]}
+    write_settings(folder, tuning=tuning)
+    Workspace(folder).tune(name="head", anyway=True)
+    return folder
+
+
+@pytest.mark.parametrize("to", ["adapter", "merged", "gguf"])
+def test_an_output_layer_that_is_the_embedding_gets_weights_of_its_own(head, tmp_path, to):
+    ended = typed("-C", head, "export", "head", "--to", to, tmp_path / "out", "--json")
+    assert ended.status == 0, ended.err
+    assert ended.json["parity"]["applied"] is True
+    if to == "merged":
+        config = json.loads((tmp_path / "out/config.json").read_bytes())
+        assert config["tie_word_embeddings"] is False
+
+
+def test_a_gguf_adapter_of_the_output_layer_is_refused(head, tmp_path):
+    ended = typed("-C", head, "export", "head", "--to", "gguf", "--part", "adapter", tmp_path / "out")
+    assert (ended.status, "no place for what the output layer learnt" in ended.err) == (2, True)
+    assert "--to gguf --part merged" in ended.err
+
+
 def test_exports_stand_in_the_registry(desk, tmp_path):
     made = desk.export("second", to="adapter", path=tmp_path / "out")
     assert (made.path, "adapter", True) in [(e.path, e.to, e.there) for e in desk.adapter("second").exports]

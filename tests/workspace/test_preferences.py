@@ -264,6 +264,18 @@ def test_what_does_not_go_together_is_refused(place, arguments, problem):
     assert problem in refused(place, "tune", "--anyway", *arguments)
 
 
+def test_a_start_on_other_weights_is_refused(place):
+    settings = {"epochs": 0.2, "batch_size": 4, "rank": 2, "dtype": "float32"}
+    write_settings(place / "desk", tuning=settings | {"quantize": "nf4"})
+    error = refused(place, "tune", "--anyway", "--objective", "dpo", "--from", "first")
+    assert "learnt with tuning.quantize none" in error and "set tuning.quantize to none" in error
+    write_settings(place / "desk", tuning=settings | {"method": "full", "learning_rate": 2e-5})
+    told(place, "tune", "--anyway", "--no-forgetting", "--name", "whole")
+    write_settings(place / "desk", tuning=settings)
+    error = refused(place, "tune", "--anyway", "--objective", "dpo", "--from", "whole")
+    assert "whole tuned all weights of its base model" in error and "export whole --to merged" in error
+
+
 def test_without_pairs_there_is_nothing_to_prefer(place):
     desk = Workspace(place / "desk")
     for _ in range(CORRECTED):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -67,6 +70,23 @@ def test_each_trial_is_a_run_with_its_lineage(searched):
         assert run.config["alpha"] == 16 * trial["settings"]["rank"]  # 32 / 2
         assert (home.inside / run.adapter).is_dir()
     assert Workspace(desk).adapter("tuned").run == ended.json["run"]
+
+
+def test_a_trial_that_was_not_the_best_is_exported_by_what_its_error_says(searched, tmp_path):
+    desk, ended = searched
+    desk = shutil.copytree(desk, tmp_path / "desk")
+    trials = ended.json["search"]["trials"]
+    other = next(t for t in trials if t["run"] != ended.json["run"] and t["settings"]["rank"] != 2)
+    refused = typed("-C", desk, "export", other["run"], tmp_path / "out")
+    assert refused.status == 2
+    mend = shlex.split(re.search(r"`tunesmith (tune [^`]*)`", refused.err)[1])
+    alpha = float(re.search(r"tuning.alpha ([\d.]+)", refused.err)[1])
+    write_settings(desk, tuning=TUNING | {"alpha": alpha})
+    again = typed("-C", desk, *mend, "--anyway", "--no-forgetting", "--json")
+    assert again.status == 0, again.err
+    assert again.json["run"] == other["run"]
+    exported = typed("-C", desk, "export", other["run"], tmp_path / "out")
+    assert exported.status == 0, exported.err
 
 
 def test_what_it_shows_is_said_in_record_terminal_status_and_dossier(searched):

@@ -35,10 +35,16 @@ def tune(
         bool,
         typer.Option("--search", help="Try settings within --budget, on validation; the best run is kept as tuned."),
     ] = False,
-    budget: Annotated[str, typer.Option(help="Of a search: a number of trials, or a time such as 90m or 2h.")] = "10",
+    budget: Annotated[
+        str | None,
+        typer.Option(help="Of a search: a number of trials, or a time such as 90m or 2h.", show_default="10"),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the run. Default: the hash of what goes into it.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an interrupted run; it does so without this flag too.")
+        bool,
+        typer.Option(
+            "--resume", help="Go on with an interrupted run, as it does by itself, but never begin a new one."
+        ),
     ] = False,
     finish: Annotated[
         bool, typer.Option("--finish", help="End an interrupted or diverged run with the best adapter it has.")
@@ -82,6 +88,7 @@ def tune(
     ] = None,
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
+    _ask_together({"--plan": plan, "--range-test": range_test, "--search": search}, on, workers, budget, start)
     _assist(only_here=plan or range_test or search)
     workspace = open_workspace()
     changes: dict[str, Any] = {
@@ -115,14 +122,14 @@ def tune(
             )
         with progress("search") as told:
             searched = workspace.search(
-                budget=budget, anyway=anyway, selection=selection, progress=told, say=say, **changes
+                budget=budget or "10", anyway=anyway, selection=selection, progress=told, say=say, **changes
             )
         run = searched.run
     else:
         with progress("tuning") as told:
             run = workspace.tune(
-                name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on, workers=workers,
-                progress=told, say=say, **changes,
+                name=name, anyway=anyway, selection=selection, start=start, resume=resume, finish=finish, on=on,
+                workers=workers, progress=told, say=say, **changes,
             )  # fmt: skip
     forgotten, because = _forgotten(workspace, run.name, forgetting)
     result = {
@@ -165,6 +172,25 @@ def tune(
         "Next: tunesmith evaluate tuned",
     ]
     show(result, "\n".join(lines))
+
+
+def _ask_together(
+    instead: dict[str, bool], on: str, workers: int | None, budget: str | None, start: str | None
+) -> None:
+    """Refuse flags that would be passed over in silence.
+
+    Args:
+        instead: What may be asked for in place of a run, and whether it is.
+    """
+    asked = [flag for flag, is_so in instead.items() if is_so]
+    if len(asked) > 1:
+        raise TunesmithError(f"{' and '.join(asked)} are asked for at once.", "type one command for each")
+    if asked and (on != "local" or workers is not None):
+        raise TunesmithError(f"{asked[0]} computes on this machine alone.", "leave out --on and --workers")
+    if instead["--range-test"] and start:
+        raise TunesmithError("A range test begins with a fresh adapter.", "leave out --from")
+    if budget is not None and not instead["--search"]:
+        raise TunesmithError("--budget is what a search may take.", "add --search, or leave it out")
 
 
 def _assist(*, only_here: bool) -> None:

@@ -72,6 +72,11 @@ class OtherModel(Config):
     kinds: tuple[Literal["prompt", "few_shot", "retrieval"], ...] = ("prompt", "few_shot")
     """Which contenders it becomes when `tunesmith baseline` names none."""
 
+    @property
+    def named(self) -> str:
+        """How records name it."""
+        return self.base
+
 
 class RetrievalConfig(Config):
     examples: int = Field(3, ge=0, le=32)

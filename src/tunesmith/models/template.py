@@ -8,6 +8,7 @@ Does not pad, batch or truncate.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -53,7 +54,11 @@ class Template:
                 "use its instruct (chat) version, or put a chat_template.jinja beside its tokenizer",
             )
         self.tokenizer = tokenizer
+        self.known_ids: int | None = None
+        """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
+        self.takes_system = self._shows_system()
+        """Whether a system message is shown as one; else its text stands before the first user message."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
         self._control = [str(token) for token in tokenizer.added_tokens_decoder.values() if token.special]
         self._tail = self._end_of_turn()
@@ -66,12 +71,14 @@ class Template:
         from transformers import AutoTokenizer  # heavy: loaded when a model is
 
         try:
-            return cls(AutoTokenizer.from_pretrained(str(folder)))
+            template = cls(AutoTokenizer.from_pretrained(str(folder)))
         except (OSError, ValueError) as error:
             raise TunesmithError(
                 f"The tokenizer of {str(folder)!r} could not be loaded: {str(error).splitlines()[0]}",
                 "name a folder with tokenizer.json and tokenizer_config.json, or `tunesmith model pull smollm2-135m`",
             ) from error
+        template.known_ids = _rows_of_embedding(Path(folder))
+        return template
 
     def prompt_text(self, messages: Sequence[Message]) -> str:
         """What the model reads before it answers."""
@@ -131,7 +138,7 @@ class Template:
 
     def _tokens(self, text: str, *, data: bool = False) -> list[int]:
         """Token ids of ``text``; of ``data`` none is a control token."""
-        return list(self.tokenizer(text, **self._settings(text, data))["input_ids"])
+        return self._known(self.tokenizer(text, **self._settings(text, data))["input_ids"])
 
     def _read(self, text: str, *, data: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
         """Token ids of ``text``, as ``_tokens`` gives them, and the characters that each stands for."""
@@ -141,7 +148,23 @@ class Template:
                 "set tuning.balance to tokens and earlier_turns to false, or put a tokenizer.json beside the model",
             )
         read = self.tokenizer(text, return_offsets_mapping=True, **self._settings(text, data))
-        return list(read["input_ids"]), list(read["offset_mapping"])
+        return self._known(read["input_ids"]), list(read["offset_mapping"])
+
+    def _known(self, ids: Sequence[int]) -> list[int]:
+        """The ids themselves.
+
+        Raises:
+            TunesmithError: The model has no embedding for one of them.
+        """
+        if self.known_ids is not None and ids and max(ids) >= self.known_ids:
+            token = self.tokenizer.convert_ids_to_tokens(max(ids))
+            raise TunesmithError(
+                f"The tokenizer gives {token!r} the id {max(ids)}, and the model has embeddings for {self.known_ids} "
+                "tokens.",
+                "take the tokens that were added out of the tokenizer, or give the model room for them "
+                "(`model.resize_token_embeddings(len(tokenizer))`) and save it again",
+            )
+        return list(ids)
 
     def _settings(self, text: str, data: bool) -> dict[str, bool]:
         """How the tokenizer reads ``text``. It warns of no long one: whoever asks counts the tokens."""
@@ -197,9 +220,36 @@ class Template:
         total = sum(counts[part] for part in size)
         return [len(part_of) * counts[part] / total / size[part] for part in part_of]
 
+    def as_shown(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Messages with the roles that the template knows."""
+        if self.takes_system or not messages or messages[0].role != "system":
+            return messages
+        system, *rest = messages
+        if rest and rest[0].role == "user":
+            return [replace(rest[0], content=f"{system.content}\n\n{rest[0].content}"), *rest[1:]]
+        return [replace(system, role="user"), *rest]
+
     def _render(self, messages: Sequence[Message], *, generation: bool) -> str:
-        plain = [{"role": m.role, "content": m.content} for m in messages]
-        return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation))
+        from jinja2.exceptions import TemplateError
+
+        plain = [{"role": m.role, "content": m.content} for m in self.as_shown(messages)]
+        try:
+            return str(self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation))
+        except TemplateError as error:
+            raise TunesmithError(
+                f"The chat template of {self.tokenizer.name_or_path or 'the model'!r} does not take messages by "
+                f"{', '.join(m['role'] for m in plain)}: {error}.",
+                "use a model whose template takes them, or put a chat_template.jinja that does beside its tokenizer",
+            ) from error
+
+    def _shows_system(self) -> bool:
+        """Some templates refuse a system message, and some leave it out without a word."""
+        self.takes_system = True
+        system, user = Message(role="system", content="shown"), Message(role="user", content="q")
+        try:
+            return system.content in self._render([system, user], generation=True)
+        except TunesmithError:
+            return False
 
     def _end_of_turn(self) -> list[int]:
         """Ids that follow a completion when the template renders a finished turn; the first one ends it."""
@@ -215,6 +265,16 @@ class Template:
                 "set eos_token in tokenizer_config.json",
             )
         return [self.tokenizer.eos_token_id]
+
+
+def _rows_of_embedding(folder: Path) -> int | None:
+    """As config.json says it."""
+    try:
+        about = json.loads((folder / "config.json").read_bytes())
+        size = about.get("text_config", about).get("vocab_size")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return size if isinstance(size, int) else None
 
 
 def _unused_mark(messages: Sequence[Message]) -> str:

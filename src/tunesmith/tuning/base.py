@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,7 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
         )
     with torch.random.fork_rng(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # exports give such a layer its own
         torch.manual_seed(config.seed)
         model = peft.get_peft_model(base, lora)
     if config.dora:
@@ -97,11 +99,22 @@ def _start_lengths(model: Any) -> None:
 
 
 def longest_example(folder: Path, config: LoraConfig) -> int:
-    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``."""
+    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``.
+
+    Raises:
+        TunesmithError: The folder holds no model, or one of a kind that is not known.
+    """
     from transformers import AutoConfig
 
     check_folder(folder)
-    about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    try:
+        about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise TunesmithError(
+            f"The config.json in {folder} names no model that transformers {version('transformers')} knows: "
+            f"{str(error).splitlines()[0]}",
+            "use another model, or a newer transformers (`pip install --upgrade transformers`) if this one is newer",
+        ) from error
     return min(config.max_length, context_of(SimpleNamespace(config=about)))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
 
 from tunesmith.core.config import Config
 
@@ -26,6 +26,9 @@ SAME_RESULT = ("pack_tokens", "checkpointing", "report_to")
 """Settings that change how a run is computed, or who is told, and not what it learns: a run stands when they change."""
 
 
+SomeRate = Annotated[float, Field(gt=0, le=1)]
+
+
 class MixtureConfig(Config):
     """General-purpose examples mixed into the train side."""
 
@@ -39,6 +42,8 @@ class MixtureConfig(Config):
 
 class LoraConfig(Config):
     """How an adapter, or with `method: full` all of the base model, is trained."""
+
+    model_config = ConfigDict(allow_inf_nan=False)  # but for limits, where it means none
 
     method: Literal["lora", "full"] = "lora"
     """What learns: an adapter beside the base model's weights, or all of those weights. full takes 16 bytes of memory a
@@ -70,13 +75,13 @@ class LoraConfig(Config):
     """How the step size goes on after the warmup: down to 0 along a cosine or a line, or not at all."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decay: the share of each adapter weight taken off per step, times the step size."""
-    max_grad_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0, allow_inf_nan=True)
     """A gradient longer than this is shortened to it."""
     max_length: int = Field(2048, ge=8)
     """Most tokens of an example, prompt and completion together; the model's context caps it."""
     too_long: Literal["refuse", "cut", "skip"] = "refuse"
     """What happens to a longer example: tuning refuses to start, or its end is cut off, or it is left out. Counted."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
     """Seed of the adapter's start, of the order of examples and of dropout."""
     evaluate_every: int | None = Field(None, ge=1)
     """Steps between two looks at the validation loss, each with a checkpoint. None: twice per epoch."""
@@ -88,7 +93,7 @@ class LoraConfig(Config):
     best_by: Literal["loss", "metric"] = "loss"
     """What the best checkpoint is best by: the validation loss, or the metric on `score_rows`, and the loss where it is
     the same."""
-    max_seconds: float | None = Field(None, gt=0)
+    max_seconds: Annotated[float, Field(gt=0, allow_inf_nan=True)] | None = None
     """Tuning stops after this many seconds and keeps the best adapter so far. None: no limit."""
     balance: Literal["fields", "tokens"] = "fields"
     """What counts the same in the loss: the fields of a JSON completion, however long, or its tokens. By tokens a short
@@ -155,13 +160,15 @@ class SearchConfig(Config):
     """What `tune --search` chooses from. Its first trial is `tuning` as it stands, and whatever is not named here stays
     so; alpha keeps its ratio to the rank."""
 
-    learning_rate: tuple[float, float] | None = None
+    model_config = ConfigDict(allow_inf_nan=False)
+
+    learning_rate: tuple[SomeRate, SomeRate] | None = None
     """Lowest and highest rate. None: from a fifth of `tuning.learning_rate` to five times it, 0.02 at most."""
-    rank: tuple[int, ...] = (4, 8, 16, 32)
+    rank: tuple[Annotated[int, Field(ge=1)], ...] = (4, 8, 16, 32)
     """Ranks to choose among."""
-    epochs: tuple[float, ...] = ()
+    epochs: tuple[Annotated[float, Field(gt=0)], ...] = ()
     """Passes to choose among. Empty: half and twice `tuning.epochs`."""
-    mixture_share: tuple[float, ...] = (0.05, 0.1, 0.2)
+    mixture_share: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.05, 0.1, 0.2)
     """Shares of general examples to choose among, where `tuning.mixture` names some."""
 
 

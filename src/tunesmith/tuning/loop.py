@@ -264,6 +264,11 @@ class Loop:
     def _diverged(self, side: str, step: int) -> Diverged:
         """The error to raise; the state is saved, so that the best adapter so far can be had."""
         rate, state = self.config.learning_rate, self.state
+        if not step:
+            return Diverged(
+                f"The {side} loss is not a finite number before the first step: the base model itself gives none.",
+                "fetch the model again (its weights may be damaged), or set tuning.dtype to float32",
+            )
         problem = (
             f"The {side} loss or its gradient is not a finite number at step {step}: with a learning rate of {rate:g} "
             "tuning diverged."

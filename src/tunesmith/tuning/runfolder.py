@@ -25,13 +25,14 @@ from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.going_on import INPUTS, inputs_there, settings_apart, to_type, unreadable
 from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.whole_model import save_model
 
 __all__ = ["NoRunFolder", "RunFolder"]
 
-FILES = ("inputs.json", "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
+FILES = (INPUTS, "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
 
 
 class RunFolder:
@@ -50,29 +51,33 @@ class RunFolder:
         Raises:
             TunesmithError: It is the run of other inputs; says which differ.
         """
-        path = self.folder / "inputs.json"
-        inputs = json.loads(codec.canonical(inputs))
-        if not path.exists():
-            write_whole(path, codec.canonical(inputs) + b"\n")
+        inputs, there = json.loads(codec.canonical(inputs)), inputs_there(self.folder)
+        if there is None:
+            write_whole(self.folder / INPUTS, codec.canonical(inputs) + b"\n")
             return
-        there = json.loads(path.read_bytes())
         other = sorted(key for key in inputs.keys() | there.keys() if inputs.get(key) != there.get(key))
         if other:
+            own = " and ".join(filter(None, map(str.strip, to_type(settings_apart(there, inputs)))))
+            go_on = f"go on with it by its own settings ({own}), " if own else ""
             raise TunesmithError(
                 f"{self.folder.name} is a run with another {', another '.join(other)}.",
-                "give this run a name of its own (`tunesmith tune --name NAME`), or delete that folder",
+                f"{go_on}give this run a name of its own (`tunesmith tune --name NAME`), or delete that folder",
             )
 
     def finished(self) -> Tuned | None:
         """The result, where the run came to its end before.
 
         Raises:
-            TunesmithError: The adapter is not what the result says.
+            TunesmithError: The result cannot be read, or the adapter is not what it says.
         """
         path = self.folder / "result.json"
         if not path.exists():
             return None
-        tuned = msgspec.structs.replace(codec.decode(path.read_bytes(), Tuned), adapter=str(self.result))
+        try:
+            kept = codec.decode(path.read_bytes(), Tuned)
+        except msgspec.DecodeError as error:
+            raise unreadable(path, error) from error
+        tuned = msgspec.structs.replace(kept, adapter=str(self.result))
         try:
             whole = adapter_hash(Path(tuned.adapter)) == tuned.adapter_hash
         except OSError:

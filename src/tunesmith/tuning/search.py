@@ -46,9 +46,17 @@ class Space(NamedTuple):
 
     @classmethod
     def of(cls, config: LoraConfig, search: SearchConfig) -> Space:
-        """The space around ``config``, which is in it."""
+        """The space around ``config``, which is in it.
+
+        Raises:
+            TunesmithError: Its rates have no order.
+        """
         rate, mixture = config.learning_rate, config.mixture
         low, high = search.learning_rate or (rate / 5, min(5 * rate, max(rate, 0.02)))
+        if low > high:
+            raise TunesmithError(
+                f"search.learning_rate goes from {low:g} down to {high:g}.", "write the lower one first"
+            )
         return cls(
             config,
             (min(low, rate), max(high, rate)),
@@ -102,7 +110,7 @@ def _study(space: Space, trials: Sequence[Trial], seed: int) -> Any:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        sampler=optuna.samplers.TPESampler(seed=seed + len(trials), n_startup_trials=RANDOM_TRIALS),
+        sampler=optuna.samplers.TPESampler(seed=(seed + len(trials)) % 2**32, n_startup_trials=RANDOM_TRIALS),
         pruner=optuna.pruners.MedianPruner(n_startup_trials=UNPRUNED_TRIALS, n_warmup_steps=UNPRUNED_LOOKS),
     )
     known = optuna.trial.TrialState

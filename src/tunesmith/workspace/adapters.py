@@ -318,8 +318,8 @@ def _base_name(home: Home, run: Run) -> str:
     try:
         settings = json.loads((home.inside / run.adapter / SETTINGS).read_bytes())
     except (OSError, ValueError):
-        return home.settings.model.base
-    return str(settings.get("base_model_name_or_path") or home.settings.model.base)
+        return home.settings.model.named
+    return str(settings.get("base_model_name_or_path") or home.settings.model.named)
 
 
 def _evaluations(home: Home) -> dict[str, dict[str, dict[str, Estimate]]]:

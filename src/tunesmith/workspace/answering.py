@@ -120,7 +120,7 @@ class Answering:
             task=self.home.task,
             known=known or self.known,
             config=config,
-            model=server.base,
+            model=server.named,
             model_hash=lambda: self.model_hash_of(model),
             embedder=partial(open_embedder, settings.model.embedder),
             max_tokens=lambda: config.max_tokens or self._longest_completion(model),

@@ -70,18 +70,23 @@ class Bench:
 
     def run(
         self, config: LoraConfig, *, name: str | None = None, also: Mapping[str, str] = MappingProxyType({}),
-        finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet, **options: Any,
+        resume: bool = False, finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet,
+        **options: Any,
     ) -> Run:  # fmt: skip
         """Train and keep the run; no contender is frozen.
 
         Args:
             also: Inputs beside those of every run.
+            resume: Only go on with a run that was begun.
             options: To the trainer: ``sides``, ``stop``, ``processes``, ``elsewhere``.
         """
+        from tunesmith.tuning.going_on import ask_begun
         from tunesmith.tuning.trainer import tune as train_adapter
 
         home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
         name = name or digest(inputs)[:8]
+        if resume:
+            ask_begun(home.inside / "runs", name, config)
         tuned = train_adapter(
             self.base, self.train, self.validation, config, home.inside / "runs" / name,
             general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,

@@ -151,6 +151,6 @@ def unsearched(home: Home, split: Split, names: Container[str]) -> list[str]:
 def _asks_as_named(answering: Answering, record: Contender) -> bool:
     """Whether the settings still name the model that it asks; whether its files are the same is not looked at."""
     try:
-        return answering.server(model_named(record.name)).base == record.model
+        return answering.server(model_named(record.name)).named == record.model
     except TunesmithError:
         return False

@@ -77,7 +77,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         split=_split(split, examples),
         tuning=TuningPart(
             run=run,
-            base_model=home.settings.model.base,
+            base_model=home.settings.model.named,
             machine=run.versions.get("machine", ""),
             search=search_of(home, run),
         )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import re
+import shlex
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +19,8 @@ from tunesmith.contenders import open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.contenders import Contender
-from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import sync_folder
+from tunesmith.core.errors import TunesmithError, UnknownName
+from tunesmith.core.files import cannot_write, sync_folder
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Export", "export"]
 
+TARGETS = ("adapter", "merged", "gguf", "ollama", "vllm")
 OTHERS = 4
 """Adapters of other runs that an export is told apart from: the newest."""
 
@@ -82,10 +87,13 @@ def export(
 
     Raises:
         TunesmithError: Run, adapter or base model is not there or not the same any more, or the target is taken.
+        UnknownName: There is no such target.
     """
     from tunesmith.tuning.export.handing import hand_on, number_format
 
     entry = find_run(home, run)
+    if to not in TARGETS:
+        raise UnknownName.among("target of an export", to, TARGETS)
     if to == "merged" and part == "adapter":
         raise TunesmithError(
             "--to merged holds the adapter in the base model's weights.", "leave out --part, or `--to adapter`"
@@ -94,7 +102,7 @@ def export(
     name = f"{entry.name}-{to}-adapter" if of_a_gguf == "adapter" else f"{entry.name}-{to}"
     target = path or home.root / "exports" / name
     _ask_free(home, target)
-    with home.alone("export"):
+    with home.alone("export"), _written(target):
         source, asked = _source(home, entry, prompts)
         number = number_format(source, to, part, dtype)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,6 +131,17 @@ def export(
     return result
 
 
+@contextmanager
+def _written(target: Path) -> Iterator[None]:
+    """What the system says of a folder that it will not let be written, with what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        raise cannot_write(target, error) from error
+
+
 def _ask_free(home: Home, target: Path) -> None:
     if target.resolve().is_relative_to(home.inside):
         raise TunesmithError(f"{target} belongs to the workspace itself.", "name a folder beside it")
@@ -146,15 +165,24 @@ def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
 
 
 def _contender(home: Home, run: Run) -> Contender:
-    """The frozen way in which the run's model is asked."""
+    """The frozen way in which the run's model is asked. A trial of a search that was not the best has none."""
+    from tunesmith.tuning.going_on import settings_apart, to_type
+
     for entry in reversed(home.index("contender")):
         record = home.load(entry, Contender)
         if record.kind == "tuned" and record.adapter_hash == run.adapter_hash and record.constraint is None:
             return record
+    there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, _tuning(home)))
+    flags, settings = to_type(settings_apart(there, here))
     raise TunesmithError(
         f"No contender asks the model of run {run.name}.",
-        f"`tunesmith tune --name {run.name}` with the settings of that run freezes it again",
+        f"`tunesmith tune --name {shlex.quote(run.name)}{flags}`{f', with {settings},' if settings else ''} makes it "
+        "the tuned one, without learning it again",
     )
+
+
+def _tuning(home: Home) -> dict[str, Any]:
+    return home.settings.tuning.model_dump(mode="json")
 
 
 def _split(home: Home, run: Run) -> Split:
@@ -196,6 +224,7 @@ def _asked(home: Home, run: Run, record: Contender, split: Split, base: Path, pr
 
 
 def _facts(home: Home, run: Run, record: Contender, split: Split) -> Any:
+    from tunesmith.models.template import Template
     from tunesmith.tuning.export.source import Facts
 
     name = home.settings.model.base
@@ -214,6 +243,7 @@ def _facts(home: Home, run: Run, record: Contender, split: Split) -> Any:
         validation_loss=run.validation_loss,
         best_step=run.best_step,
         instructions=record.instructions,
+        takes_system=Template.open(base).takes_system,
         shows=retrieved(record.settings),
         train_pairs=run.preferences.train if run.preferences else None,
         start=run.start,

@@ -12,7 +12,7 @@ from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.task import Field, Task
 from tunesmith.data.infer import infer_task
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.settings import FILE, VERSION, save_settings, task_settings
+from tunesmith.workspace.settings import FILE, VERSION, model_named_from, save_settings, task_settings
 
 __all__ = ["EXAMPLES", "init"]
 
@@ -40,6 +40,8 @@ def init(
         )
     if example is not None:
         return _copy_example(folder, example)
+    if base_model is not None:
+        base_model = model_named_from(folder, base_model)
     if source is None:
         content = _settings(_empty_task(folder, kind), base_model)
         save_settings(folder / FILE, content)

@@ -62,8 +62,9 @@ class Panel:
         self.home, self.config = home, home.settings.judge
         own = self.config.model is not None or self.config.base_url is not None
         self._server = self.config if own else home.settings.model
-        self.name = self.config.model or home.settings.model.base
-        where = model_hash(self.name, base_url=self._server.base_url)
+        self.name = self.config.model or home.settings.model.named
+        self._place = self.config.model or home.settings.model.base
+        where = model_hash(self._place, base_url=self._server.base_url)
         self.judge: Judge = judge_for(home.task, self.config, self.name, where)
         self.spent_usd: float | None = None
         """What verdicts cost in this command; None without a price."""
@@ -205,7 +206,7 @@ class Panel:
     def _model(self) -> Model:
         names = ("timeout_seconds", "concurrency", "retries")
         hosted = {name: getattr(self.config, name) for name in names}
-        return open_at(self._server, self.name, self._cap, **(hosted if self._server.base_url else {}))
+        return open_at(self._server, self._place, self._cap, **(hosted if self._server.base_url else {}))
 
     @property
     def _cap(self) -> float:

@@ -42,7 +42,10 @@ def tuning_config(home: Home, changes: Mapping[str, Any]) -> LoraConfig:
     Raises:
         TunesmithError: A value is out of its range, or a share is given and nothing to take it of.
     """
-    mixture = {key: value for key, value in (changes.get("mixture") or {}).items() if value is not None}
+    asked = changes.get("mixture") or {}
+    if isinstance(asked, str | Path):
+        asked = {"path": str(asked)}
+    mixture = {key: value for key, value in asked.items() if value is not None}
     there = home.settings.tuning.mixture
     if mixture and there is None and "path" not in mixture:
         raise TunesmithError(

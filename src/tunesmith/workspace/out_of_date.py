@@ -92,7 +92,7 @@ def _model_now(home: Home, answering: Answering, entry: Derived) -> dict[str, st
     named, server = home.load(entry, Contender).model, _named(answering, entry.name)
     if server is None:
         return {"model": ""}
-    if server.base == named and server.base_url is None:
+    if server.named == named and server.base_url is None:
         return {}
     try:
         return {"model": answering.model_hash_of(model_named(entry.name))}

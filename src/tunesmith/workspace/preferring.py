@@ -55,7 +55,15 @@ def preferring(
                 "Only preferences are learnt on top of another run's adapter.",
                 "add --objective dpo, or leave out --from to begin with a fresh adapter",
             )
+        if changes.get("dpo_beta") is not None:
+            raise TunesmithError("--dpo-beta is about preferences.", "add --objective dpo, or leave it out")
         return config, None
+    asked = changes.get("mixture") or {}
+    if not isinstance(asked, Mapping) or any(value is not None for value in asked.values()):
+        raise TunesmithError(
+            "General examples are mixed into completions, and preferences are learnt.",
+            "leave out --mixture and --mixture-share",
+        )
     if selection is not None:
         raise TunesmithError(
             "A selection chooses examples, and preferences are learnt from pairs.", "leave out --selection"
@@ -65,7 +73,7 @@ def preferring(
     if start is None:
         return config.model_copy(update=made), None
     run = find_run(home, start)
-    _ask_usable(home, run)
+    _ask_usable(home, run, config)
     then = LoraConfig.model_validate({name: run.config[name] for name in KEPT if name in run.config})
     kept = {name: getattr(then, name) for name in KEPT}
     for name, value in kept.items():
@@ -96,7 +104,13 @@ def plan_pairs(
     return plan, pairs.counts
 
 
-def _ask_usable(home: Home, run: Run) -> None:
+def _ask_usable(home: Home, run: Run, config: LoraConfig) -> None:
+    if run.config.get("method") == "full":
+        raise TunesmithError(
+            f"{run.name} tuned all weights of its base model; there is no adapter to go on from.",
+            f"name a run of an adapter, or `tunesmith export {run.name} --to merged FOLDER`, set model.base to that "
+            "folder and leave out --from",
+        )
     if not whole(home, run):
         raise TunesmithError(
             f"The adapter of {run.name} is not the one that its run made, or is gone.",
@@ -106,6 +120,12 @@ def _ask_usable(home: Home, run: Run) -> None:
         raise TunesmithError(
             f"The adapter of {run.name} was tuned on another base model than {home.settings.model.base}.",
             "name a run on this base model, or set model.base to the other one",
+        )
+    if (packed := run.config.get("quantize", "none")) != config.quantize:
+        raise TunesmithError(
+            f"The adapter of {run.name} learnt with tuning.quantize {packed}; on weights with {config.quantize} it "
+            "would be another model.",
+            f"set tuning.quantize to {packed}, or leave out --from to begin with a fresh adapter",
         )
     now = current_split(home)
     if run.inputs["split"] == now.hash:

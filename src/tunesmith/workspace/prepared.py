@@ -55,7 +55,8 @@ def named_contenders(home: Home, answering: Answering, names: Sequence[str]) -> 
     if not names or OF_THE_NEWEST_RUN & set(names):
         _ask_as_set_now(home, answering)
     there = prepared(home, answering)
-    if not there:
+    tuned = [name for name in names if name in OF_THE_NEWEST_RUN or name.startswith("tuned:")]
+    if not there and not (tuned and home.index("contender", "tuned")):
         raise TunesmithError(
             "No contender is prepared for the task and split as they are now.", "prepare some with `tunesmith baseline`"
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field as Setting
+from pydantic import PrivateAttr
 
 from tunesmith.contenders.config import ContendersConfig
 from tunesmith.core.config import Config, read_config
@@ -19,6 +21,7 @@ from tunesmith.decision.config import BarConfig, CostsConfig, DecisionConfig
 from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.rating.config import RatingConfig
+from tunesmith.models.catalogue import known_models
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
@@ -31,6 +34,7 @@ __all__ = [
     "TeacherConfig",
     "changed",
     "load_settings",
+    "model_named_from",
     "save_settings",
     "task_settings",
 ]
@@ -81,7 +85,7 @@ class TaskConfig(Config):
 
 class ModelConfig(Config):
     base: str = "smollm2-135m"
-    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    """A pulled model, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted model's name."""
     embedder: str = "minilm"
     """Turns texts into vectors for classifier and retrieval: minilm, or ngrams where no model can be had."""
     base_url: str | None = None
@@ -92,6 +96,18 @@ class ModelConfig(Config):
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Setting(None, ge=0)
     """Price of a hosted model's output."""
+    _written: str | None = PrivateAttr(None)
+
+    @property
+    def named(self) -> str:
+        """``base`` as people wrote it, which is how records name it on every machine."""
+        return self._written or self.base
+
+    def placed(self, path: str) -> ModelConfig:
+        """The same with ``base`` as the whole path of the folder."""
+        found = self.model_copy(update={"base": path})
+        found._written = self.named
+        return found
 
 
 class TeacherConfig(Config):
@@ -181,7 +197,27 @@ def load_settings(path: Path) -> Settings:
         )
     settings = read_config(Settings, content, str(path))
     settings.make_task()  # says what is wrong with the fields now, not at the first use
-    return settings
+    return _located(settings, path.resolve().parent)
+
+
+def model_named_from(folder: Path, base_model: str) -> str:
+    """A model as a `tunesmith.yaml` in ``folder`` names it: of a folder that is seen from here, the way from there."""
+    path = Path(base_model)
+    if base_model in known_models() or base_model.startswith("~") or path.is_absolute() or not path.is_dir():
+        return base_model
+    way = os.path.relpath(path, folder)
+    return way if way.startswith(".") else f"./{way}"
+
+
+def _located(settings: Settings, root: Path) -> Settings:
+    """The base model, where it is a folder seen from ``root``, by its whole path: wherever the command is typed."""
+    model = settings.model
+    if model.base_url or model.base in known_models() or model.base.startswith("~"):
+        return settings
+    there = root / model.base
+    if not there.is_dir():
+        return settings
+    return settings.model_copy(update={"model": model.placed(str(there))})
 
 
 def changed(kind: type[C], settings: C, changes: Mapping[str, Any]) -> C:

@@ -15,6 +15,7 @@ from tunesmith.core.store import Derived
 from tunesmith.models.opening import model_hash
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
+from tunesmith.workspace.adapters import whole
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import outdated, search_inputs
@@ -163,7 +164,12 @@ class _Walk:
             return "done", f"run {record[0].settings['run']}"
         searched = search_of(self.home, found[0])
         said = "".join(f"; {text}" for text in searched.said) if searched else ""
-        return "done", f"run {found[0].name}{_losses(found[0])}{said}{self._forgotten(found[0])}"
+        return "done", f"run {found[0].name}{_losses(found[0])}{said}{self._forgotten(found[0])}{self._lost(found[0])}"
+
+    def _lost(self, run: Run) -> str:
+        if run.config.get("method") == "full" or whole(self.home, run):  # to hash a model takes long
+            return ""
+        return "; its adapter is gone, or not the one that it made"
 
     def _forgotten(self, run: Run) -> str:
         found = current_forgetting(self.home, run)
@@ -234,7 +240,7 @@ class _Walk:
     def _model_now(self, record: Contender) -> dict[str, str]:
         """The hash of the model, where another one is named than ``record`` asks; it need not be on this machine."""
         model = self.home.settings.model
-        if record.model == model.base:
+        if record.model == model.named:
             return {}
         try:
             return {"model": model_hash(model.base, base_url=model.base_url)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["assist", "assists", "tune"]
 
 PLACES = ("local", "ray")
+NAME = re.compile(r"\w[\w .-]{0,99}")
+"""A folder's name everywhere, and none that leads out of the folder of runs."""
 
 
 def tune(
@@ -37,6 +40,7 @@ def tune(
     anyway: bool = False,
     selection: str | None = None,
     start: str | None = None,
+    resume: bool = False,
     finish: bool = False,
     on: str = "local",
     workers: int | None = None,
@@ -53,18 +57,21 @@ def tune(
 
     With ``tuning.mixture``, general-purpose rows are learnt as well; the split and retrieval never see them.
 
-    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was. With
-    ``finish``, it ends that run with the best adapter it has.
+    The run's folder is named by what goes into it, so the same command goes on where an interrupted one was; with
+    ``resume``, one that would begin a new run is refused. With ``finish``, it ends that run with the best adapter it
+    has.
 
     With ``on="ray"``, ``workers`` processes of a Ray cluster train together. Where torchrun or `accelerate launch`
     started this process among others, those do; the others call ``assist``.
 
     Raises:
-        TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used.
+        TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used,
+            or the name is none for a folder.
         UnknownName: ``on`` is no place to train.
     """
     from tunesmith.tuning.processes import ALONE, Processes
 
+    _ask_name(name)
     reasons = refuse_too_early(home, anyway)
     config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
     cluster = _cluster(home, config, on, workers)
@@ -75,10 +82,26 @@ def tune(
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
         bench = Bench(home, answering, config, selection, say, began)
         run = bench.run(
-            config, name=name, finish=finish, reasons=reasons, progress=progress, processes=processes, elsewhere=cluster
+            config,
+            name=name,
+            resume=resume,
+            finish=finish,
+            reasons=reasons,
+            progress=progress,
+            processes=processes,
+            elsewhere=cluster,
         )
         answering.freeze(run, trained_under(home, config))
     return run
+
+
+def _ask_name(name: str | None) -> None:
+    if name is not None and (not NAME.fullmatch(name) or name == "tuned"):
+        raise TunesmithError(
+            f"A run cannot be named {name!r}.",
+            "use up to 100 letters, digits, spaces, dots, hyphens and underscores, a letter or digit first; `tuned` is "
+            "what the newest run is called",
+        )
 
 
 def assists() -> bool:

@@ -288,6 +288,7 @@ class Workspace:
         anyway: bool = False,
         selection: str | None = None,
         start: str | None = None,
+        resume: bool = False,
         finish: bool = False,
         on: str = "local",
         workers: int | None = None,
@@ -298,8 +299,9 @@ class Workspace:
 
         ``objective="dpo"`` learns from preference pairs instead; ``start``: go on from that run's adapter.
 
-        ``finish``: end an interrupted or diverged run with the best adapter it has. ``on``: local, or ray for a Ray
-        cluster, where so many ``workers`` train together.
+        ``resume``: go on with a run that was begun, never begin a new one. ``finish``: end an interrupted or diverged
+        run with the best adapter it has. ``on``: local, or ray for a Ray cluster, where so many ``workers`` train
+        together.
 
         Settings: those under `tuning`. ``mixture={"path": ..., "share": ...}`` mixes general-purpose rows in; ``say``
         is told what there is to say about them, and of each warning of the run.
@@ -307,8 +309,8 @@ class Workspace:
         from tunesmith.workspace.tune import tune
 
         return tune(
-            self.home, name=name, anyway=anyway, selection=selection, start=start, finish=finish, on=on,
-            workers=workers, progress=progress, **settings,
+            self.home, name=name, anyway=anyway, selection=selection, start=start, resume=resume, finish=finish,
+            on=on, workers=workers, progress=progress, **settings,
         )  # fmt: skip
 
     def forgetting(self, run: str = "tuned", *, progress: Progress = quiet, **options: Any) -> Forgetting:
@@ -321,14 +323,19 @@ class Workspace:
         return forgetting(self.home, run, progress=progress, **options)
 
     def search(
-        self, *, budget: str = "10", anyway: bool = False, selection: str | None = None, progress: Progress = quiet,
-        **settings: Any,
+        self, *, budget: str | int = "10", anyway: bool = False, selection: str | None = None,
+        progress: Progress = quiet, **settings: Any,
     ) -> Found:  # fmt: skip
         """Try settings of tuning on validation within a budget ("12" trials, "90m"); the best becomes `tuned`."""
         from tunesmith.workspace.search import read_budget, search
 
         return search(
-            self.home, budget=read_budget(budget), anyway=anyway, selection=selection, progress=progress, **settings
+            self.home,
+            budget=read_budget(str(budget)),
+            anyway=anyway,
+            selection=selection,
+            progress=progress,
+            **settings,
         )
 
     def evaluate(

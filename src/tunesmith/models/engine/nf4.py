@@ -55,23 +55,21 @@ def load_causal(folder: str, number: torch.dtype, device: torch.device, quantize
     """The causal language model in ``folder`` on ``device``, computing in ``number``; with ``quantize`` nf4, packed.
 
     Raises:
-        TunesmithError: bitsandbytes is not installed, or cannot pack this model.
+        TunesmithError: bitsandbytes is not installed, or cannot pack this model; or a weight is not there, or has
+            another shape than config.json says.
         OSError: The folder holds no model.
         ValueError: transformers cannot load it.
     """
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers import BitsAndBytesConfig
 
-    known = {"use_safetensors": True, "trust_remote_code": False, "local_files_only": True}
     import_quietly()
     if quantize == "none":
-        return AutoModelForCausalLM.from_pretrained(folder, dtype=number, **known).to(device)
+        return _whole(folder, dtype=number).to(device)
     check_installed()
     how = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=number
     )
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype="auto", quantization_config=how, device_map={"": device}, **known
-    )
+    model = _whole(folder, dtype="auto", quantization_config=how, device_map={"": device})
     for weight in model.parameters():
         if weight.is_floating_point():
             weight.data = weight.data.to(number)
@@ -84,6 +82,24 @@ def load_causal(folder: str, number: torch.dtype, device: torch.device, quantize
             )
         keep_as_packed(layer)
         layer.weight.quant_state.dtype = torch.float32 if number == torch.float64 else number
+    return model
+
+
+def _whole(folder: str, **options: Any) -> Any:
+    """The causal language model in ``folder``. transformers would draw a weight that is not there at random."""
+    from transformers import AutoModelForCausalLM
+
+    model, found = AutoModelForCausalLM.from_pretrained(
+        folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True,
+        ignore_mismatched_sizes=True, **options,
+    )  # fmt: skip
+    lacking = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
+    if lacking:
+        raise TunesmithError(
+            f"{folder} does not hold {len(lacking)} weights that its config.json asks for, {lacking[0]} first: they "
+            "would be drawn at random.",
+            "fetch the model again, or put the config.json beside the weights that they were saved with",
+        )
     return model
 
 

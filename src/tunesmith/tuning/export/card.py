@@ -42,7 +42,8 @@ def card(facts: Facts, parity: Parity, title: str, use: str, *, library: str | N
 
 
 def _prompt(facts: Facts) -> str:
-    lines = ["## The prompt", "The model was tuned and measured with this system message, through its chat template:"]
+    where = "this system message" if facts.takes_system else "this text and an empty line before the user's message"
+    lines = ["## The prompt", f"The model was tuned and measured with {where}, through its chat template:"]
     quoted = "\n".join(f"    {line}" for line in facts.instructions.splitlines()) or "    (none)"
     shown = [f"{n} {what}" for n, what in zip(facts.shows, ("solved examples", "documents"), strict=True) if n]
     if shown:

@@ -6,7 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 from msgspec.structs import replace
 
@@ -35,7 +35,8 @@ def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
     """Refuse a target that would drop a part of the adapter, or put it on other weights than it learnt on.
 
     Raises:
-        TunesmithError: The adapter has DoRA, or learnt on quantised weights, and the target knows none of it.
+        TunesmithError: The adapter has DoRA, changes the output layer, or learnt on quantised weights, and the target
+            knows none of it.
     """
     if is_model(source.adapter) and (to in ("adapter", "vllm") or part == "adapter"):
         raise TunesmithError(
@@ -47,6 +48,8 @@ def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
     mend = "--to merged" if to == "vllm" else f"--to {to} --part merged"
     mend = f"hand on the merged model: `tunesmith export {source.facts.run} {mend}`"
     what = "vLLM" if to == "vllm" else "A GGUF adapter"
+    if to != "vllm" and "lm_head" in map(str, cast("list[object]", source.settings["target_modules"])):
+        raise TunesmithError(f"{what} has no place for what the output layer learnt.", mend)
     if source.settings.get("use_dora"):
         raise TunesmithError(f"{what} cannot hold what DoRA learns, the lengths of the weights' rows.", mend)
     if source.quantize != "none":

@@ -81,7 +81,7 @@ def same_ids(folder: Path, asked: Sequence[Asked]) -> bool:
         if any(template.spells_control(message.content) for message in row.messages):
             ids = template.prompt_ids(row.messages)
         else:
-            plain = [{"role": m.role, "content": m.content} for m in row.messages]
+            plain = [{"role": m.role, "content": m.content} for m in template.as_shown(row.messages)]
             ids = tokenizer.apply_chat_template(plain, add_generation_prompt=True, return_dict=False)
         if list(ids) != list(row.ids[: row.first]):
             return False

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
-from tunesmith.models.adapter_folder import is_model
+from tunesmith.models.adapter_folder import SETTINGS, is_model
 from tunesmith.models.engine import nf4
 from tunesmith.tuning.base import load_base
 from tunesmith.tuning.export.source import copy_tokenizer
@@ -32,10 +34,25 @@ def beside(base: Path, adapter: Path, quantize: str = "none", *, packed: bool = 
     import peft
 
     model = load_base(base, "float32", quantize) if packed else bare(base, quantize)
+    if not packed:
+        _untie(model, adapter)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
         return peft.PeftModel.from_pretrained(model, str(adapter)).eval()
+
+
+def _untie(model: Any, adapter: Path) -> None:
+    """Give the output layer weights of its own, where the adapter changes it and it is the embedding too: merged, the
+    tokens would be read by changed weights as well."""
+    output = model.get_output_embeddings()
+    name = next(name for name, layer in model.named_modules() if layer is output)
+    targets = json.loads((adapter / SETTINGS).read_bytes())["target_modules"]
+    if name.rpartition(".")[2] in targets and output.weight is model.get_input_embeddings().weight:
+        output.weight = torch.nn.Parameter(output.weight.detach().clone(), requires_grad=False)
+        model.config.tie_word_embeddings = False
+        model.all_tied_weights_keys = {}
 
 
 def merge(base: Path, adapter: Path, quantize: str = "none") -> Any:
@@ -66,8 +83,20 @@ def round_weights(model: Any, dtype: str) -> None:
 
 
 def write_model(model: Any, base: Path, folder: Path, dtype: str) -> None:
-    """Write ``model``, whose weights are rounded to ``dtype`` already, with the tokenizer in ``base``."""
-    model.to(getattr(torch, dtype)).save_pretrained(str(folder))
+    """Write ``model``, whose weights are rounded to ``dtype`` already, with the tokenizer in ``base``.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        model.to(getattr(torch, dtype)).save_pretrained(str(folder))
+    except SafetensorError as error:  # of what the system refused only its text is left
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
     _say_rope_twice(folder / "config.json", dtype)
     copy_tokenizer(base, folder)
     generation = base / "generation_config.json"

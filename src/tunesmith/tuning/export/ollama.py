@@ -45,15 +45,18 @@ def go_template(template: Template, prompts: Sequence[Sequence[Message]]) -> str
     Raises:
         TunesmithError: It is not so, or one of ``prompts`` would come out otherwise.
     """
+    cannot = TunesmithError(
+        "The chat template does not write each message by itself, so Ollama's language cannot say it here.",
+        "export `--to gguf`: llama.cpp reads the template as it is (`llama-server --jinja`)",
+    )
+    if not template.takes_system:
+        raise cannot
     parts: dict[str, tuple[str, str]] = {role: _around(template, role) for role in ROLES}
     begin = template.prompt_text([Message(role="user", content=MARK)]).partition(MARK + parts["user"][1])[2]
     for messages in prompts:
         text = "".join(parts[m.role][0] + m.content + parts[m.role][1] for m in messages) + begin
         if text != template.prompt_text(messages):
-            raise TunesmithError(
-                "The chat template does not write each message by itself, so Ollama's language cannot say it here.",
-                "export `--to gguf`: llama.cpp reads the template as it is (`llama-server --jinja`)",
-            )
+            raise cannot
     cases = "".join(
         f'{{{{ {"if" if not n else "else if"} eq .Role "{role}" }}}}{parts[role][0]}{{{{ .Content }}}}{parts[role][1]}'
         for n, role in enumerate(ROLES)

@@ -47,6 +47,8 @@ class Facts(Record, frozen=True, kw_only=True):
     validation_loss: float
     best_step: int
     instructions: str = ""
+    takes_system: bool = True
+    """Whether the chat template shows a system message; else the instructions stand before the user's message."""
     shows: tuple[int, int] = (0, 0)
     """Train examples and documents that retrieval puts into each prompt."""
     train_pairs: int | None = None

@@ -51,8 +51,9 @@ exec vllm serve "${{BASE:-{facts.base}}}" \\
 
 def request(facts: Facts, prompt: str) -> str:
     """A curl command that asks the adapter. Under the base model's name the bare base would answer."""
-    messages = [{"role": "user", "content": prompt}]
-    if facts.instructions:
+    first = [facts.instructions] if facts.instructions and not facts.takes_system else []
+    messages = [{"role": "user", "content": "\n\n".join([*first, prompt])}]
+    if facts.instructions and facts.takes_system:
         messages.insert(0, {"role": "system", "content": facts.instructions})
     body = {"model": facts.run, "messages": messages, "temperature": 0}
     text = shlex.quote(json.dumps(body, ensure_ascii=False))

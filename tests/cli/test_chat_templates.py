@@ -1,0 +1,62 @@
+"""Chat templates as models bring them: some have no place for a system message, some refuse more than that."""
+
+import json
+import re
+
+import pytest
+from tests.cli.driving import typed
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+from tunesmith.core.examples import Message
+from tunesmith.models.template import Template
+
+TURNS = """{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}\
+{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}\
+{{ '<|im_start|>' + m['role'] + '\n' + m['content'] | trim + '<|im_end|>\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+REFUSES = (
+    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}" + TURNS
+)
+"""As Gemma 1 and 2 have it."""
+DROPS = "{% if messages[0]['role'] == 'system' %}{% set messages = messages[1:] %}{% endif %}" + TURNS
+TINY = {"epochs": 0.2, "rank": 2, "dtype": "float32"}
+
+
+def desk_of(folder, template):
+    """A workspace that is split, whose tiny model has that chat template."""
+    model = build_tiny(folder / "model")
+    (model / "chat_template.jinja").write_text(template)
+    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"))
+    write_settings(folder / "desk", model={"base": str(model), "embedder": "ngrams"}, tuning=TINY)
+    Workspace(folder / "desk").split()
+    return folder / "desk"
+
+
+@pytest.mark.parametrize("template", [REFUSES, DROPS], ids=["refuses", "drops"])
+def test_instructions_stand_before_the_first_user_message_where_there_is_no_system_message(tmp_path, template):
+    desk = desk_of(tmp_path, template)
+    asked = (Message(role="system", content="File it."), Message(role="user", content="where is my parcel"))
+    text = Template.open(tmp_path / "model").prompt_text(asked)
+    assert text == "<|im_start|>user\nFile it.\n\nwhere is my parcel<|im_end|>\n<|im_start|>assistant\n"
+    tuned = typed("-C", desk, "tune", "--anyway", "--no-forgetting")
+    assert tuned.status == 0, tuned.err
+    assert typed("-C", desk, "baseline", "prompt", "few_shot").status == 0
+    assert typed("-C", desk, "evaluate", "tuned").status == 0
+    exported = typed("-C", desk, "export", "tuned", "--to", "vllm", tmp_path / "vllm")
+    assert exported.status == 0, exported.err
+    body = json.loads(re.search(r"-d '(.*)'", (tmp_path / "vllm/request.sh").read_text(), re.DOTALL)[1])
+    instructions = Workspace(desk).home.task.instructions
+    assert body["messages"] == [{"role": "user", "content": f"{instructions}\n\n..."}]
+    assert "before the user's message" in (tmp_path / "vllm/README.md").read_text()
+    refused = typed("-C", desk, "export", "tuned", "--to", "ollama", tmp_path / "ollama")
+    assert (refused.status, "Ollama's language cannot say it" in refused.err) == (2, True)
+
+
+def test_what_a_template_refuses_is_said_with_its_own_words(tmp_path):
+    desk = desk_of(tmp_path, "{{ raise_exception('No messages today') }}")
+    ended = typed("-C", desk, "tune", "--anyway")
+    assert ended.status == 2
+    assert "does not take messages by user: No messages today." in ended.err
+    assert "chat_template.jinja" in ended.err

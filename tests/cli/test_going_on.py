@@ -1,0 +1,73 @@
+"""`tune --resume` goes on with the run that was interrupted, or says which one that is and what to type for it."""
+
+import re
+import shlex
+
+import pytest
+from tests.cli.driving import typed
+from tests.models.tiny import build_tiny
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+
+TINY = {"epochs": 1, "rank": 2, "dtype": "float32"}
+
+
+@pytest.fixture
+def desk(tmp_path):
+    build_tiny(tmp_path / "tiny")
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"))
+    write_settings(tmp_path / "desk", model={"base": "../tiny", "embedder": "ngrams"}, tuning=TINY)
+    Workspace(tmp_path / "desk").split()
+    return tmp_path / "desk"
+
+
+def interrupted(desk, monkeypatch, *options):
+    """A run that Ctrl-C ended in its third step; its name."""
+    from tunesmith.tuning.gradients import Network
+
+    learn, count = Network.learn, iter(range(1, 1000))
+
+    def until_the_third(*args, **more):
+        if next(count) == 3:
+            raise KeyboardInterrupt
+        return learn(*args, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "learn", until_the_third)
+        assert typed("-C", desk, "tune", "--anyway", *options).status == 130
+    (checkpoint,) = (desk / ".tunesmith/runs").glob("*/checkpoint.safetensors")
+    return checkpoint.parent.name
+
+
+@pytest.mark.parametrize("name", [(), ("--name", "long night")], ids=["by its hash", "named"])
+def test_resume_without_the_flags_of_the_run_names_them_and_begins_nothing(desk, monkeypatch, name):
+    run = interrupted(desk, monkeypatch, "--epochs", "2", "--learning-rate", "0.001", *name)
+    refused = typed("-C", desk, "tune", "--anyway", "--resume")
+    assert refused.status == 2
+    assert "it has tuning.learning_rate 0.001, not 0.002, tuning.epochs 2.0, not 1.0" in refused.err
+    assert [folder.name for folder in (desk / ".tunesmith/runs").iterdir()] == [run]
+    mend = shlex.split(re.search(r"`tunesmith (tune [^`]*)`", refused.err)[1])
+    went_on = typed("-C", desk, *mend, "--anyway", "--no-forgetting", "--json")
+    assert went_on.status == 0, went_on.err
+    assert went_on.json["run"] == run
+    plain = typed("-C", desk, "tune", "--anyway", "--resume")
+    assert (plain.status, "There is no interrupted run" in plain.err) == (2, True)
+
+
+def test_a_setting_without_a_flag_is_named_for_the_settings(desk, monkeypatch):
+    run = interrupted(desk, monkeypatch)
+    write_settings(desk, tuning=TINY | {"patience": 5})
+    refused = typed("-C", desk, "tune", "--anyway", "--resume")
+    assert f"--resume --name {run}`, with tuning.patience 3 in tunesmith.yaml" in refused.err
+    named = typed("-C", desk, "tune", "--anyway", "--name", run)
+    assert "go on with it by its own settings (tuning.patience 3 in tunesmith.yaml)" in named.err
+    write_settings(desk, tuning=TINY)
+    assert typed("-C", desk, "tune", "--anyway", "--resume", "--no-forgetting").status == 0
+
+
+def test_resume_of_rows_that_changed_says_so(desk, monkeypatch):
+    interrupted(desk, monkeypatch)
+    Workspace(desk).split(seed=5, anyway=True)
+    refused = typed("-C", desk, "tune", "--anyway", "--resume")
+    assert (refused.status, "was begun on other rows or another model" in refused.err) == (2, True)
