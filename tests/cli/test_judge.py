@@ -490,15 +490,24 @@ def test_judges_and_raters_are_not_shown_what_a_model_thought_before_it_answered
             contenders={"constrained": False, "models": other},
         )  # fmt: skip
         reach(desk, server)
-        for verb in (("split", "--validation", "0.4"), ("baseline", "prompt", "prompt:big")):
+        rows = [("my tracking number shows nothing", "shipping"), ("the sum on my invoice is wrong", "billing")]
+        (tmp_path / "thought.jsonl").write_text(
+            "".join(json.dumps({"text": text, "topic": f"secret</think>{topic}"}) + "\n" for text, topic in rows)
+        )
+        for verb in (
+            ("add", tmp_path / "thought.jsonl", "--side", "test"), ("split", "--validation", "0.4"),
+            ("baseline", "prompt", "prompt:big"),
+        ):  # fmt: skip
             assert typed("-C", desk.home.root, *verb).status == 0
         first = next(e for e in Workspace(desk.home.root).home.examples())
         path = tmp_path / "l.jsonl"
         path.write_text(json.dumps({"example": first.id, "text": "secret 7</think> good", "label": "pass"}))
         assert calibrate(desk, path).status == 0
         report = run(desk, "prompt", "prompt:big", "--against", "prompt").json
+        assert run(desk, "prompt", "--on", "test").status == 0
         shown = [text for body in server.bodies if "Material" in (text := body["messages"][-1]["content"])]
     assert len(shown) > 20
+    assert all(any(text in material for material in shown) for text, _ in rows)
     assert not any("secret" in text for text in shown)
     (wins,) = report["run"]["wins"]
     assert wins["wins"] == report["run"]["examples"]

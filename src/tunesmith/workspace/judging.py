@@ -133,12 +133,13 @@ class Panel:
         return replace(frame, passed=grades.passed, reasons=grades.reasons, cached=answer.cached, usd=answer.usd)
 
     def _requests(self, items: Sequence[Judged | Pair]) -> dict[str, Request]:
-        return {
-            key_of(item): grade_request(self.judge, item)
-            if isinstance(item, Judged)
-            else compare_request(self.judge, item)
-            for item in items
-        }
+        return {key_of(item): self._request(item) for item in items}
+
+    def _request(self, item: Judged | Pair) -> Request:
+        """What the judge is asked. The reference is shown as answers are, without a trace."""
+        example = item.example
+        item = item._replace(example=replace(example, completion=self.home.task.final(example.completion)))
+        return grade_request(self.judge, item) if isinstance(item, Judged) else compare_request(self.judge, item)
 
     def _replies(
         self, requests: Mapping[str, Request], fault: Callable[[str], str | None], progress: Progress
