@@ -492,7 +492,7 @@ def test_judges_and_raters_are_not_shown_what_a_model_thought_before_it_answered
         reach(desk, server)
         rows = [("my tracking number shows nothing", "shipping"), ("the sum on my invoice is wrong", "billing")]
         (tmp_path / "thought.jsonl").write_text(
-            "".join(json.dumps({"text": text, "topic": f"secret</think>{topic}"}) + "\n" for text, topic in rows)
+            "".join(json.dumps({"prompt": text, "completion": f"secret</think>{topic}"}) + "\n" for text, topic in rows)
         )
         for verb in (
             ("add", tmp_path / "thought.jsonl", "--side", "test"), ("split", "--validation", "0.4"),

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 from tests.data.rows import DESK, INTENT, read_all, read_one, write
 
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -123,6 +124,15 @@ def test_a_plain_label_that_the_task_lacks_is_set_aside_with_the_near_one(tmp_pa
     assert bad.line == 3
     assert bad.problem == "label 'card_arival' is not in the task"
     assert "task.fields" in bad.mend and "'card_arrival'" in bad.mend
+
+
+def test_a_plain_label_may_stand_behind_a_trace(tmp_path):
+    task = replace(INTENT, trace_end="</think>")
+    said = ("a card</think>\n top_up ", "top_up", "top_up</think>card_arival")
+    path = write(tmp_path, "a.jsonl", *({"text": "Hi", "label": text} for text in said))
+    thought, plain, bad = read_all(path, task=task)
+    assert (thought.completion, plain.completion) == ("a card</think>\n top_up", "top_up")
+    assert bad.problem == "label 'card_arival' is not in the task"
 
 
 def test_several_labels_are_checked_one_by_one(tmp_path):

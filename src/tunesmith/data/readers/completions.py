@@ -86,7 +86,11 @@ def _plain(value: Any, task: Task) -> str:
         if field.nullable:
             return ""
         raise _empty()
-    return _known_labels(text, field) if field.type == "label" else text
+    if field.type != "label":
+        return text
+    trace, mark, said = text.rpartition(task.trace_end) if task.trace_end else ("", "", text)
+    space = said[: len(said) - len(said.lstrip())] if mark else ""
+    return f"{trace}{mark}{space}{_known_labels(said, field)}"
 
 
 def _known_labels(text: str, field: Field) -> str:
