@@ -23,7 +23,7 @@ from tunesmith.core.errors import TunesmithError
 __all__ = ["VERBS", "main", "run"]
 
 INTERRUPTED = 130
-STOPPED = ("Interrupted.", "run the same command again; it goes on where it was")
+STOPPED = ("Interrupted.", "run the same command again; what is saved is not done twice")
 VERBS = (
     "demo",
     "init",
