@@ -31,12 +31,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--retrieved", type=int, default=4, help="train examples shown in each of the tuned prompts")
     parser.add_argument("--epochs", type=float, default=1.0)
     parser.add_argument("--rate", type=float, default=1e-3, help="the highest learning rate")
+    parser.add_argument("--batch", type=int, default=8, help="examples a step")
     options = parser.parse_args(arguments)
     if not (options.data / "train.csv").exists():
         print(f"{options.data} holds no train.csv; name the folder with --data", file=sys.stderr)
         return 2
     began = time.monotonic()
-    tuning = {"retrieved_examples": options.retrieved, "epochs": options.epochs, "learning_rate": options.rate}
+    tuning = {
+        "retrieved_examples": options.retrieved, "epochs": options.epochs, "learning_rate": options.rate,
+        "batch_size": options.batch,
+    }  # fmt: skip
     prepare(options.folder, options.data, options.seed, options.per_intent, tuning | {"seed": options.seed})
     evaluation = walk(options.folder, options.sample, options.seed, options.only)
     print(f"{'contender':<18} accuracy  95 % interval       n  novel rows alone        s/answer")
