@@ -14,7 +14,6 @@ from tunesmith.contenders.searching import Way
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example
-from tunesmith.models.adapter_folder import adapter_hash
 
 __all__ = ["PASSAGES", "SEARCH", "Tuned", "retrieved"]
 
@@ -36,7 +35,6 @@ class Tuned:
     def __init__(self, record: Contender, context: Context) -> None:
         self.record = record
         same_index(record, context)
-        _ask_whole(record, context)
         counts, words = retrieved(record.settings), record.settings.get("chunk_words")
         self._finder = Finder(context.known, context.embedder, *counts, words, Way.of(record.settings))
         whole = record.settings.get("method") == "full"  # then the model that is asked is the tuned one itself
@@ -68,22 +66,3 @@ class Tuned:
 
     def prepare(self, example: Example) -> Request:
         return request_for(self.record, self._finder.messages(self.record.instructions, example), self._adapter)
-
-
-def _ask_whole(record: Contender, context: Context) -> None:
-    """See that the folder holds the very adapter, or model, that the record names: else another one would be measured.
-
-    Raises:
-        TunesmithError: It does not.
-    """
-    folder = context.root / (record.adapter or "")
-    try:
-        there = adapter_hash(folder)
-    except OSError:
-        there = None
-    if there != record.adapter_hash:
-        problem = "gone" if there is None else "not the one that it made"
-        raise TunesmithError(
-            f"The adapter of run {record.settings['run']} is {problem}.",
-            f"put {folder} back from a copy, or delete {folder.parent} and `tunesmith tune` again",
-        )

@@ -27,6 +27,7 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.core.task import Parsed
 from tunesmith.evaluation.judge.config import JudgeConfig
+from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder, model_hash, open_model
 from tunesmith.models.reply import Model, Reply
@@ -204,12 +205,31 @@ class Answering:
 
     def _model_of(self, record: Contender) -> Model:
         """The model that ``record`` asks: an adapter is asked on weights quantised as those it learnt on, and a model
-        that was tuned as a whole is asked itself."""
+        that was tuned as a whole is asked itself.
+
+        Raises:
+            TunesmithError: The adapter, or model, is not the very one that the record names.
+        """
+        if record.adapter_hash is not None:
+            self._ask_whole(record)
         if record.settings.get("method") == "full":
             return open_model(str(self.home.inside / (record.adapter or "")))
         if quantize := record.settings.get("quantize"):
             return open_model(self.home.settings.model.base, quantize=quantize)
         return self.opened(model_named(record.name))
+
+    def _ask_whole(self, record: Contender) -> None:
+        folder = self.home.inside / (record.adapter or "")
+        try:
+            there = adapter_hash(folder)
+        except OSError:
+            there = None
+        if there != record.adapter_hash:
+            problem = "gone" if there is None else "not the one that it made"
+            raise TunesmithError(
+                f"The adapter of run {record.settings['run']} is {problem}.",
+                f"put {folder} back from a copy, or delete {folder.parent} and `tunesmith tune` again",
+            )
 
     def _context_of(self, record: Contender) -> Context:
         constrained, model = record.constraint is not None, model_named(record.name)
