@@ -71,3 +71,10 @@ def test_resume_of_rows_that_changed_says_so(desk, monkeypatch):
     Workspace(desk).split(seed=5, anyway=True)
     refused = typed("-C", desk, "tune", "--anyway", "--resume")
     assert (refused.status, "was begun on other rows or another model" in refused.err) == (2, True)
+
+
+def test_a_run_goes_on_with_what_a_full_memory_asks_for(desk, monkeypatch):
+    run = interrupted(desk, monkeypatch)
+    write_settings(desk, tuning=TINY | {"pack_tokens": 64, "checkpointing": True})
+    went_on = typed("-C", desk, "tune", "--anyway", "--resume", "--no-forgetting", "--json")
+    assert (went_on.status, went_on.json["run"]) == (0, run)

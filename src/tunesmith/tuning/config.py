@@ -152,7 +152,7 @@ class LoraConfig(Config):
         stands in no hash: JSON leaves it out."""
         unset = {name for name in ADDED if getattr(self, name) == type(self).model_fields[name].default}
         unset -= set(IDLE["sft"]) if self.objective == "dpo" else set()
-        unset |= {"report_to", "checkpointing"} if info.mode == "json" else set()
+        unset |= set(SAME_RESULT) if info.mode == "json" else set()
         return {key: value for key, value in dump(self).items() if key not in unset}
 
 
