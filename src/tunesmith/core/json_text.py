@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["read_json"]
+__all__ = ["deeper_than", "read_json"]
 
 DEEPEST = 200
 """Objects and lists within one another. Far below what Python's stack takes, wherever it is asked from."""
@@ -32,7 +32,7 @@ def read_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = 
     """
     try:
         read = json.loads(text, object_pairs_hook=pairs)
-        deep = text.count("[") + text.count("{") > DEEPEST and _too_deep(read)
+        deep = text.count("[") + text.count("{") > DEEPEST and deeper_than(read, DEEPEST)
     except RecursionError:
         deep = True
     if deep:
@@ -45,9 +45,14 @@ def read_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = 
     return read
 
 
-def _too_deep(value: Any) -> bool:
+def deeper_than(value: Any, levels: int) -> bool:
+    """Whether more than so many objects and lists of ``value`` lie within one another. Uses no stack.
+
+    >>> deeper_than([{"a": 1}], 2), deeper_than([{"a": []}], 2)
+    (False, True)
+    """
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(levels):
         level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list)]
         if not level:
             return False

@@ -7,7 +7,7 @@ was and nothing is asked twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tunesmith.contenders import Context, Known, contender_kind, open_contender
 from tunesmith.contenders.config import OtherModel
-from tunesmith.contenders.kind import Asking, Cutting, Predicting, Sure
+from tunesmith.contenders.kind import Asking, Cutting, Predicting, Ready, Sure
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Answer, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -314,15 +314,19 @@ class Answering:
     def one_by_one(self, record: Contender, examples: Sequence[Example]) -> Iterator[float | None]:
         """Seconds of an answer to each of ``examples``, asked for alone and not saved; None where it failed."""
         ready = open_contender(record, self._context_of(record))
+        answered = self._alone(ready)
         for example in examples:
             began = time.perf_counter()
-            if isinstance(ready, Predicting):
-                ready.predict([example])
-                failed = False
-            else:
-                replies = self._model_of(record).answers([ready.prepare(example)])
-                failed = any(reply.finish_reason == "error" for _, reply in replies)
-            yield None if failed else time.perf_counter() - began
+            there = answered(example)
+            yield time.perf_counter() - began if there else None
+
+    def _alone(self, ready: Ready) -> Callable[[Example], bool]:
+        """Has one example answered, and says whether it was. What is proved and loaded once is not done for each."""
+        if isinstance(ready, Predicting):
+            predict = ready.predict
+            return lambda example: bool(predict([example]))
+        model, prepare = self._model_of(ready.record), ready.prepare
+        return lambda example: all(r.finish_reason != "error" for _, r in model.answers([prepare(example)]))
 
     def predicted(self, ready: Predicting, examples: Sequence[Example]) -> Iterator[Answer]:
         """Answers of a contender that asks no model, not saved."""

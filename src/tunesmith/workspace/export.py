@@ -172,17 +172,14 @@ def _contender(home: Home, run: Run) -> Contender:
         record = home.load(entry, Contender)
         if record.kind == "tuned" and record.adapter_hash == run.adapter_hash and record.constraint is None:
             return record
-    there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, _tuning(home)))
+    now = home.settings.tuning.model_dump(mode="json")
+    there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, now))
     flags, settings = to_type(settings_apart(there, here))
     raise TunesmithError(
         f"No contender asks the model of run {run.name}.",
         f"`tunesmith tune --name {shlex.quote(run.name)}{flags}`{f', with {settings},' if settings else ''} makes it "
         "the tuned one, without learning it again",
     )
-
-
-def _tuning(home: Home) -> dict[str, Any]:
-    return home.settings.tuning.model_dump(mode="json")
 
 
 def _split(home: Home, run: Run) -> Split:

@@ -6,13 +6,13 @@ import json
 import unicodedata
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tunesmith.core.json_text import read_json
+from tunesmith.core.json_text import deeper_than, read_json
 from tunesmith.core.statistics import FloatArray, Tally
 from tunesmith.core.statistics.tally import ratio
 from tunesmith.evaluation.metrics.registry import metric
@@ -106,18 +106,7 @@ def _tree(value: str | None) -> Tree | None:
         read = read_json(value)
     except ValueError:
         read = value
-    return _grown(value if _too_deep(read) else read)
-
-
-def _too_deep(value: Any) -> bool:
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [inner for one in level if isinstance(one, dict | list) for inner in _inside(one)]
-    return any(isinstance(one, dict | list) for one in level)
-
-
-def _inside(value: dict[str, Any] | list[Any]) -> Iterator[Any]:
-    return iter(value.values() if isinstance(value, dict) else value)
+    return _grown(value if deeper_than(read, DEEPEST) else read)
 
 
 def _grown(value: Any) -> Tree:
