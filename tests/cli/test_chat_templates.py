@@ -60,3 +60,16 @@ def test_what_a_template_refuses_is_said_with_its_own_words(tmp_path):
     assert ended.status == 2
     assert "does not take messages by user: No messages today." in ended.err
     assert "chat_template.jinja" in ended.err
+
+
+PARTS = "{% for m in messages %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endfor %}"
+"""As models that also see have it: a content that is a text is passed over, letter by letter."""
+
+
+@pytest.mark.parametrize("template", ["{{ 'You are Bob.' }}", PARTS], ids=["fixed", "parts"])
+def test_a_template_that_leaves_out_what_the_user_says_is_refused_before_time_is_spent(tmp_path, template):
+    desk = desk_of(tmp_path, template)
+    ended = typed("-C", desk, "tune", "--anyway")
+    assert ended.status == 2
+    assert "leaves out what the user says" in ended.err
+    assert typed("-C", desk, "baseline", "prompt").status == 2

@@ -47,3 +47,27 @@ def test_a_model_inside_the_workspace_moves_with_it(place):
     assert typed("-C", "moved", "evaluate", "tuned").status == 0
     exported = typed("-C", "moved", "export", "tuned", "--to", "merged", "--json")
     assert exported.status == 0, exported.err
+
+
+def test_other_models_and_the_judge_are_found_from_everywhere(place, monkeypatch):
+    (place / "mein modell").rename(place / "model")
+    typed("init", "desk", "--from", "examples.csv")
+    (place / "model").rename(place / "desk/model")
+    other = {"base": "model", "kinds": ["prompt"]}
+    write_settings(
+        place / "desk",
+        model={"base": "./model", "embedder": "ngrams"}, contenders={"models": {"other": other}},
+        judge={"model": "./model"}, bar={"metric": "accuracy", "value": 0.5},
+    )  # fmt: skip
+    assert typed("-C", "desk", "split").status == 0
+    monkeypatch.chdir("/")
+    prepared = typed("-C", place / "desk", "baseline", "constant", "prompt:other", "--json")
+    assert prepared.status == 0, prepared.err
+    assert typed("-C", place / "desk", "evaluate").status == 0
+    asked = typed("-C", place / "desk", "judge", "run", "prompt:other", "--dry-run")
+    assert asked.status == 0, asked.err
+    assert str(place) not in asked.out
+    assert typed("-C", place / "desk", "decide").status in (0, 1)
+    (place / "desk").rename(place / "moved")
+    stations = {s["name"]: s for s in typed("-C", place / "moved", "status", "--json").json["stations"]}
+    assert stations["decision"]["state"] == "done", stations["decision"]

@@ -98,3 +98,6 @@ def test_a_bold_rate_is_told_before_the_first_step_and_an_impossible_one_refused
     assert names([{"step": 0, "validation_loss": 2.0}], CONFIG, 10) == []
     with pytest.raises(TunesmithError, match=r"rate of 10 moves(.|\n)*--range-test"):
         check_rate(LoraConfig(learning_rate=10))
+    check_rate(LoraConfig(learning_rate=1e-3, weight_decay=0.1))
+    with pytest.raises(TunesmithError, match=r"weight_decay of 1e\+09 at a learning rate of 0.001(.|\n)*0.1 or lower"):
+        check_rate(LoraConfig(learning_rate=1e-3, weight_decay=1e9))

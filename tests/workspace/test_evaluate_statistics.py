@@ -223,6 +223,21 @@ def test_rough_intervals_of_all_that_the_bar_asks_for_are_warned_of(tmp_path):
     assert "macro" not in "".join(Workspace(tmp_path / "desk").evaluate().warnings)
 
 
+def test_a_bar_that_moved_is_warned_of_as_it_is_when_it_is_decided_by(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.8)
+    answered(desk, "prompt", lambda n: True)
+    typed("-C", desk.home.root, "evaluate", "--on", "test")
+    told = "contenders are held against the bar"
+    assert any(told in line for line in typed("-C", desk.home.root, "decide", "--json").json["because"])
+    write_settings(desk.home.root, bar={"metric": "accuracy", "value": 1.0})
+    decision = typed("-C", desk.home.root, "decide", "--json").json
+    assert not any(told in line for line in decision["because"])
+    assert told not in Path(decision["dossier"]).read_text("utf-8")
+    write_settings(desk.home.root, bar={"metric": "macro_f1", "value": 0.5})
+    again = typed("-C", desk.home.root, "decide", "--json").json
+    assert any("interval of macro F1 is approximate" in line for line in again["because"])
+
+
 def test_what_several_intervals_come_to_reaches_the_decision_and_the_dossier(tmp_path):
     desk = answered_desk(tmp_path, bar=0.8)
     answered(desk, "prompt", lambda n: True)

@@ -13,6 +13,8 @@ from tests.workspace.toy import write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.core.contenders import Contender
 from tunesmith.models import opening
+from tunesmith.tuning import suited
+from tunesmith.workspace import tuning_settings
 
 QUICK = {"epochs": 1, "rank": 2, "batch_size": 8, "dtype": "float32", "learning_rate": 2e-2}
 
@@ -28,7 +30,11 @@ def made(tmp_path_factory):
         if desk.exists():
             return desk
         Workspace.init(desk, source=write_csv(folder / "toy.csv"))
-        write_settings(desk, model={"base": str(base), "embedder": "ngrams"}, tuning=QUICK | tuning)
+        write_settings(
+            desk,
+            model={"base": str(base), "embedder": "ngrams"},
+            tuning={k: v for k, v in (QUICK | tuning).items() if v is not None},
+        )
         Workspace(desk).split()
         ended = typed("-C", desk, "tune", "--anyway", "--name", "first")
         assert ended.status == 0, ended.err
@@ -128,3 +134,24 @@ def test_a_model_tuned_as_a_whole_is_measured_and_handed_on(made, tmp_path):
     assert typed("-C", desk, "tune", "--anyway", "--name", "second").status == 0
     ended = typed("-C", desk, "--json", "export", "second", "--to", "merged", str(tmp_path / "second"))
     assert (ended.status, json.loads(ended.out)["parity"]["is_the_one"]) == (0, True)
+
+
+def test_what_nobody_set_goes_by_the_model_and_the_data_and_the_plan_says_so(made, monkeypatch):
+    desk = made("open", learning_rate=None, batch_size=None, epochs=None)
+    small = typed("-C", desk, "tune", "--plan", "--json").json
+    assert small["left_open"] == {"learning_rate": 2e-3, "batch_size": 8, "epochs": 3}
+    monkeypatch.setattr(suited, "MANY", small["plan"]["train_examples"])
+    monkeypatch.setattr(tuning_settings, "weights_in", lambda folder: 7_000_000_000)
+    large = typed("-C", desk, "tune", "--plan", "--json").json
+    assert large["left_open"] == {"learning_rate": 2e-4, "batch_size": 32, "epochs": 2}
+    assert large["plan"]["steps"] < small["plan"]["steps"]
+    said = typed("-C", desk, "tune", "--plan", "--epochs", "1").out
+    assert "by the model's size and the number of examples: learning_rate 0.0002, batch_size 32\n" in said
+    flagged = typed("-C", desk, "tune", "--plan", "--epochs", "1", "--batch-size", "8", "--learning-rate", "1e-3")
+    assert "by the model's size" not in flagged.out
+
+
+def test_all_weights_of_a_model_learn_at_a_rate_of_their_own_where_none_is_set(made):
+    desk = made("full-open", method="full", learning_rate=None)
+    run = Workspace(desk).adapter("first")
+    assert run.config["learning_rate"] == 2e-5

@@ -79,6 +79,8 @@ def test_a_trial_that_was_not_the_best_is_exported_by_what_its_error_says(search
     other = next(t for t in trials if t["run"] != ended.json["run"] and t["settings"]["rank"] != 2)
     refused = typed("-C", desk, "export", other["run"], tmp_path / "out")
     assert refused.status == 2
+    asked = typed("-C", desk, "evaluate", f"tuned:{other['run']}")
+    assert (asked.status, asked.err) == (2, refused.err)
     mend = shlex.split(re.search(r"`tunesmith (tune [^`]*)`", refused.err)[1])
     alpha = float(re.search(r"tuning.alpha ([\d.]+)", refused.err)[1])
     write_settings(desk, tuning=TUNING | {"alpha": alpha})

@@ -106,7 +106,7 @@ def tune(
         planned = workspace.plan(selection=selection, start=start, say=say, **changes)
         pairs = [*counted(planned.preferences), PLANNED] if planned.preferences else []
         early = [f"too early: {reason}" for reason in planned.too_early]
-        show(planned, "\n".join([*_told(planned.plan), *pairs, *early]))
+        show(planned, "\n".join([*_told(planned.plan), *_left_open(planned.left_open), *pairs, *early]))
         return
     if range_test:
         with progress("range test") as told:
@@ -237,6 +237,11 @@ def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forg
 def _beside(root: Path, file: Path | None) -> str | None:
     """A file named on the command line, as tunesmith.yaml would name it; where it can, without this machine's paths."""
     return None if file is None else os.path.relpath(file, root)
+
+
+def _left_open(settings: dict[str, float]) -> list[str]:
+    told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
+    return [f"by the model's size and the number of examples: {told}"] if told else []
 
 
 def _scored(run: Run) -> list[str]:

@@ -9,6 +9,7 @@ from pydantic import Field
 from tunesmith.core.choices import Way
 from tunesmith.core.config import Config
 from tunesmith.core.contenders import TooLong
+from tunesmith.models.located import NamesModel
 
 __all__ = [
     "BestConfig",
@@ -58,9 +59,9 @@ class BestConfig(Config):
     """Orders the rows, holds some back, and draws what the proposer is shown."""
 
 
-class OtherModel(Config):
+class OtherModel(NamesModel):
     base: str
-    """A pulled model, a local folder, a Hugging Face id, or a hosted model's name."""
+    """A pulled model, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted model's name."""
     base_url: str | None = None
     """Address of an OpenAI-compatible server; unset, the model runs on this machine."""
     api_key_env: str | None = None
@@ -71,11 +72,6 @@ class OtherModel(Config):
     """Price of a hosted model's output. With both prices, `budget.usd` caps what one command may cost."""
     kinds: tuple[Literal["prompt", "few_shot", "retrieval"], ...] = ("prompt", "few_shot")
     """Which contenders it becomes when `tunesmith baseline` names none."""
-
-    @property
-    def named(self) -> str:
-        """How records name it."""
-        return self.base
 
 
 class RetrievalConfig(Config):

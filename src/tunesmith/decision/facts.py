@@ -194,7 +194,9 @@ class Facts(Record, frozen=True, kw_only=True):
     test_looks: int = 0
     """How often the test set has been scored, this time counted."""
     evaluation_warnings: tuple[str, ...] = ()
-    """What makes the measured figures rougher, or kinder, than they look; each a sentence."""
+    """What makes the measured figures rougher, or kinder, than they look, whatever the bar; each a sentence."""
+    bar_warnings: tuple[str, ...] = ()
+    """The same of what is held against the bar."""
     most_items_lost: float | None = None
     """Largest share of the general items that a tuned contender may lose and still be shipped."""
     overrides: tuple[str, ...] = ()

@@ -184,6 +184,8 @@ def _cautions(case: Case) -> Iterator[Because]:
             )
     for text in facts.evaluation_warnings:
         yield Because(text, ("evaluation#warnings",))
+    for text in facts.bar_warnings:
+        yield Because(text, ("evaluation#contenders", of_bar()))
     if case.unmeasured:
         yield Because(
             f"{case.bar.metric} could not be measured of {listed([c.name for c in case.unmeasured])}.",

@@ -6,13 +6,14 @@ Only safetensors are accepted: a pickled checkpoint can run code when it is open
 from __future__ import annotations
 
 import json
+import math
 import struct
 from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["check_folder", "check_weights"]
+__all__ = ["check_folder", "check_weights", "weights_in"]
 
 INDEX = "model.safetensors.index.json"
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json")
@@ -45,8 +46,21 @@ def check_folder(folder: Path) -> Path:
     return folder
 
 
-def check_weights(file: Path) -> None:
+def weights_in(folder: Path) -> int:
+    """How many weights the model's safetensors hold, by their headers.
+
+    Raises:
+        TunesmithError: A file is missing or not whole.
+    """
+    sizes = (entry["shape"] for file in _weight_files(folder) for entry in check_weights(file).values())
+    return sum(math.prod(shape) for shape in sizes)
+
+
+def check_weights(file: Path) -> dict[str, Any]:
     """Compare a safetensors file's size with what its header announces (format: github.com/huggingface/safetensors).
+
+    Returns:
+        By the name of each tensor what the header says of it: its dtype, shape and place.
 
     Raises:
         TunesmithError: The file is cut short, too long, or no safetensors.
@@ -61,14 +75,15 @@ def check_weights(file: Path) -> None:
     try:
         if len(content) < length:
             raise ValueError("the header is cut short")
-        header = json.loads(content)
-        end = max((entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"), default=0)
+        header: dict[str, Any] = {n: entry for n, entry in json.loads(content).items() if n != "__metadata__"}
+        end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise TunesmithError(f"{file} has no readable safetensors header: {error}.", GET_WHOLE) from error
     if size != 8 + length + end:
         raise TunesmithError(
             f"{file} has {size:,} bytes where its header announces {8 + length + end:,}: it is not whole.", GET_WHOLE
         )
+    return header
 
 
 def _weight_files(folder: Path) -> list[Path]:

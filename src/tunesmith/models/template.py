@@ -57,6 +57,7 @@ class Template:
         self.known_ids: int | None = None
         """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
+        self._must_show_messages()
         self.takes_system = self._shows_system()
         """Whether a system message is shown as one; else its text stands before the first user message."""
         self.pad_id: int = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
@@ -241,6 +242,18 @@ class Template:
                 f"{', '.join(m['role'] for m in plain)}: {error}.",
                 "use a model whose template takes them, or put a chat_template.jinja that does beside its tokenizer",
             ) from error
+
+    def _must_show_messages(self) -> None:
+        """Some templates expect contents as lists of parts, and pass over a text without a word."""
+        self.takes_system = True
+        user = Message(role="user", content="shown")
+        if user.content not in self._render([user], generation=True):
+            raise TunesmithError(
+                f"The chat template of {self.tokenizer.name_or_path or 'the model'!r} leaves out what the user says, "
+                "so every prompt would look the same.",
+                "use a model whose template shows plain texts, or put a chat_template.jinja that does so beside its "
+                "tokenizer",
+            )
 
     def _shows_system(self) -> bool:
         """Some templates refuse a system message, and some leave it out without a word."""

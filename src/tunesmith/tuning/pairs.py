@@ -86,7 +86,8 @@ def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: 
         pairs = [pair for pair in pairs if pair.longest <= limit]
         if not pairs:
             raise NothingToMeasure(
-                f"All {len(rows)} {side} pairs are longer than {limit} tokens.", f"set tuning.max_length to {longest}"
+                f"All {len(rows)} {side} pairs are longer than {limit} tokens.",
+                f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to cut",
             )
     pairs = [Pair(*(Encoded(e.ids[:limit], e.weights[:limit]) for e in pair)) for pair in pairs]
     same = [n for n, pair in enumerate(pairs) if pair.chosen == pair.rejected]
@@ -94,7 +95,7 @@ def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: 
         raise TunesmithError(
             f"{len(same)} {side} pairs, cut to {limit} tokens, hold nothing that tells their sides apart: "
             f"{_named(same, rows)}.",
-            "raise tuning.max_length, or set tuning.too_long to skip",
+            "raise tuning.max_length if the model's context allows it, or set tuning.too_long to skip",
         )
     return EncodedPairs(pairs, len(long))
 

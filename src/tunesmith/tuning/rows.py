@@ -75,7 +75,8 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
         examples = [example for example in examples if len(example.ids) <= limit]
         if not examples:
             raise NothingToMeasure(
-                f"All {len(rows)} {side} rows are longer than {limit} tokens.", f"set tuning.max_length to {longest}"
+                f"All {len(rows)} {side} rows are longer than {limit} tokens.",
+                f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to cut",
             )
     examples = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
     # the first token is never learnt: there is nothing before it to tell it from
@@ -83,7 +84,8 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
     if empty:
         raise TunesmithError(
             f"{len(empty)} {side} rows hold no token to learn: {_named(empty, rows)}.",
-            "their prompts fill tuning.max_length: raise it, or set tuning.too_long to skip",
+            f"their prompts fill the {limit} tokens there are: raise tuning.max_length if the model's context allows "
+            "it, or set tuning.too_long to skip",
         )
     return EncodedRows(examples, len(long))
 

@@ -37,10 +37,10 @@ FAR_BEYOND = 10.0
 
 
 def check_rate(config: LoraConfig) -> None:
-    """Refuse a learning rate that cannot work.
+    """Refuse a learning rate or a weight decay that cannot work.
 
     Raises:
-        TunesmithError: It is above 1.
+        TunesmithError: The rate is above 1, or a step's decay takes all of a weight away.
     """
     rate = config.learning_rate
     if rate > HIGHEST_RATE:
@@ -48,6 +48,12 @@ def check_rate(config: LoraConfig) -> None:
             f"A learning rate of {rate:g} moves every weight of the adapter by about {rate:g} a step: training would "
             "diverge.",
             f"set {rate_setting(config)} between {_usual(config)}{_or_found(config)}",
+        )
+    if rate * config.weight_decay >= 1:  # AdamW's decay is a share of the weight: the rate times the decay
+        raise TunesmithError(
+            f"A tuning.weight_decay of {config.weight_decay:g} at a learning rate of {rate:g} takes "
+            f"{rate * config.weight_decay:g} times each weight away in a step: nothing would be learnt.",
+            "set tuning.weight_decay to 0.1 or lower",
         )
 
 

@@ -22,7 +22,7 @@ from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.choices import unsearched
 from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
-from tunesmith.workspace.evaluate import Evaluation, newest
+from tunesmith.workspace.evaluate import Evaluation, newest, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import looks_at_test
@@ -100,7 +100,7 @@ def decision_changed(home: Home, made: Derived) -> str:
 def _told_inputs(home: Home) -> dict[str, str]:
     """What a decision and its dossier tell of beside the records."""
     settings, split = home.settings, home.latest("split", "split", Split)
-    models = {name: model.model_dump(mode="json") for name, model in settings.contenders.models.items()}
+    models = {name: model.as_written() for name, model in settings.contenders.models.items()}
     looks = looks_at_test(home, split[0]) if split else []
     return {
         LOOKS: digest([[e.at, e.detail] for e in looks]),
@@ -149,6 +149,7 @@ def _facts(home: Home) -> Facts:
         if name not in OF_THE_NEWEST_RUN or tuned is None or c.run == tuned
     )
     reached, reach_because = _reach(home, answering)
+    warned, of_the_bar = warnings_now(home, split, evaluation)
     found = sources(home, runs)
     if checked is None:
         found.pop("check", None)
@@ -167,7 +168,8 @@ def _facts(home: Home) -> Facts:
         stale=tuple(out_of_date(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
-        evaluation_warnings=evaluation.warnings,
+        evaluation_warnings=warned,
+        bar_warnings=of_the_bar,
         most_items_lost=home.settings.forgetting.most_items_lost,
         overrides=overrides(home),
         documents=len(home.documents()),

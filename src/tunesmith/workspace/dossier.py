@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from tunesmith import __version__
@@ -33,7 +34,7 @@ from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.dossier_beside import curve_part, handed_parts, judge_part
 from tunesmith.workspace.dossier_rounds import failures, iterations
-from tunesmith.workspace.evaluate import Evaluation
+from tunesmith.workspace.evaluate import Evaluation, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
@@ -92,7 +93,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         rated=rated(home, evaluation),
         curve=curve_part(home, decision),
         handed_on=handed_parts(home, evaluation),
-        cautions=evaluation.warnings,
+        cautions=tuple(chain.from_iterable(warnings_now(home, split, evaluation))),
         asked=home.settings.decision.model_dump(mode="json"),
         reproduce=_reproduce(home, split, run),
         version=__version__,

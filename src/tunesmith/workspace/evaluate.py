@@ -30,7 +30,17 @@ from tunesmith.workspace.prepared import named_contenders, prepared
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
 from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures, ways
 
-__all__ = ["RESAMPLING", "Evaluation", "certified", "evaluate", "newest", "novel_rows", "resampling", "rows_of"]
+__all__ = [
+    "RESAMPLING",
+    "Evaluation",
+    "certified",
+    "evaluate",
+    "newest",
+    "novel_rows",
+    "resampling",
+    "rows_of",
+    "warnings_now",
+]
 
 RESAMPLING = "resampling"
 
@@ -48,6 +58,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     seed: int = 0
     warnings: tuple[str, ...] = ()
     """What makes these figures rougher, or kinder, than they look; each a sentence."""
+    about_bar: tuple[str, ...] = ()
+    """Those of the warnings that depend on the bar, as it was then."""
     repeats: dict[str, Repeated] = {}
     """By contender, where it was asked again: how much its answers change by themselves."""
     signatures: dict[str, str] = {}
@@ -116,10 +128,11 @@ def evaluate(
             n: repeated(answering, records[n], examples, answers[n], repeat, seed=seed, progress=progress)
             for n in named if repeat
         }  # fmt: skip
+        about_bar = tuple(_cautions(home, examples, scores))
         warnings = (
             *_sampled(split, on, len(examples), sample, seed),
             *(chased(home, split, scores) if on == "test" else ()),
-            *_cautions(home, examples, scores),
+            *about_bar,
             *below_noise(comparisons, again),
         )
         made = Evaluation(
@@ -132,6 +145,7 @@ def evaluate(
             sample=sample,
             seed=seed,
             warnings=warnings,
+            about_bar=about_bar,
             repeats=again,
             signatures=signatures(home, {m for scored in scores.values() for m in scored.metrics}),
             better=ways(home, measured),
@@ -245,6 +259,16 @@ def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, Cont
     bar = home.settings.bar
     asked = {bar.metric: bar.value, **bar.also} if bar else {watched_metric(home): None}
     return cautions(home.task, examples, measured, asked, by=home.settings.decision.met_by)
+
+
+def warnings_now(home: Home, split: Split, made: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What an evaluation on ``split`` warns of whatever the bar, and what is to be said of the bar as it is now."""
+    kept = tuple(warning for warning in made.warnings if warning not in made.about_bar)
+    try:
+        examples = rows_of(home, split, made.side, made.sample, made.seed)
+    except TunesmithError:  # all of its rows were removed since
+        return kept, made.about_bar
+    return kept, tuple(w for w in _cautions(home, examples, made.contenders) if w not in kept)
 
 
 def _in_order(records: Mapping[str, Contender]) -> list[str]:

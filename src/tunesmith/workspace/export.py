@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import re
-import shlex
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -32,6 +31,7 @@ from tunesmith.models.pull import HUB_ID
 from tunesmith.workspace.adapters import base_of, find_run, runs, whole
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.prepared import no_contender
 
 if TYPE_CHECKING:
     from tunesmith.tuning.export.handing import Part, Target
@@ -165,21 +165,12 @@ def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:
 
 
 def _contender(home: Home, run: Run) -> Contender:
-    """The frozen way in which the run's model is asked. A trial of a search that was not the best has none."""
-    from tunesmith.tuning.going_on import settings_apart, to_type
-
+    """The frozen way in which the run's model is asked."""
     for entry in reversed(home.index("contender")):
         record = home.load(entry, Contender)
         if record.kind == "tuned" and record.adapter_hash == run.adapter_hash and record.constraint is None:
             return record
-    now = home.settings.tuning.model_dump(mode="json")
-    there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, now))
-    flags, settings = to_type(settings_apart(there, here))
-    raise TunesmithError(
-        f"No contender asks the model of run {run.name}.",
-        f"`tunesmith tune --name {shlex.quote(run.name)}{flags}`{f', with {settings},' if settings else ''} makes it "
-        "the tuned one, without learning it again",
-    )
+    raise no_contender(home, run)
 
 
 def _split(home: Home, run: Run) -> Split:

@@ -55,7 +55,7 @@ def judge_standing(home: Home) -> JudgeStanding | None:
         judge = Panel(home).judge
     except TunesmithError as error:  # its model is not here, or nothing is left to judge by
         before = calibration or pairs
-        model = before.judge.model if before else home.settings.judge.model or home.settings.model.named
+        model = before.judge.model if before else home.settings.judge.named or home.settings.model.named
         gate = Gate(may=False, because=(error.problem,))
         return JudgeStanding(model=model, gates={OVERALL: gate}, changed=error.problem)
     config = home.settings.judge

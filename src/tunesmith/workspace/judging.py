@@ -62,7 +62,7 @@ class Panel:
         self.home, self.config = home, home.settings.judge
         own = self.config.model is not None or self.config.base_url is not None
         self._server = self.config if own else home.settings.model
-        self.name = self.config.model or home.settings.model.named
+        self.name = self.config.named or home.settings.model.named
         self._place = self.config.model or home.settings.model.base
         where = model_hash(self._place, base_url=self._server.base_url)
         self.judge: Judge = judge_for(home.task, self.config, self.name, where)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,15 +16,14 @@ from tunesmith.core.examples import Example, Rejected
 from tunesmith.core.splits import Split
 from tunesmith.data.mixture import read_mixture
 from tunesmith.data.readers.options import Say
-from tunesmith.tuning import LoraConfig, MixtureConfig
+from tunesmith.tuning import MixtureConfig
 from tunesmith.workspace.add import keep_rejected
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.settings import changed
 
 if TYPE_CHECKING:
     from tunesmith.tuning.mixture import GeneralRows
 
-__all__ = ["Mixture", "general_rows", "tuning_config"]
+__all__ = ["Mixture", "general_rows"]
 
 TOLD = 10
 """Rejected rows that are told one by one."""
@@ -34,27 +33,6 @@ class Mixture(NamedTuple):
     rows: GeneralRows
     hash: str
     """Of what the rows say."""
-
-
-def tuning_config(home: Home, changes: Mapping[str, Any]) -> LoraConfig:
-    """The `tuning` settings with a command's flags over them; ``mixture`` may change its path, its share, or both.
-
-    Raises:
-        TunesmithError: A value is out of its range, or a share is given and nothing to take it of.
-    """
-    asked = changes.get("mixture") or {}
-    if isinstance(asked, str | Path):
-        asked = {"path": str(asked)}
-    mixture = {key: value for key, value in asked.items() if value is not None}
-    there = home.settings.tuning.mixture
-    if mixture and there is None and "path" not in mixture:
-        raise TunesmithError(
-            "A share of general examples is asked for, and no file to draw them from.",
-            "name it with `tunesmith tune --mixture FILE --mixture-share 0.1`, or as tuning.mixture.path in "
-            "tunesmith.yaml",
-        )
-    whole = ((there.model_dump() if there else {}) | mixture) or None
-    return changed(LoraConfig, home.settings.tuning, {**changes, "mixture": whole})
 
 
 def general_rows(home: Home, split: Split, config: MixtureConfig, say: Say) -> Mixture:

@@ -125,7 +125,7 @@ def opinion_inputs(home: Home) -> dict[str, str]:
     inputs = {}
     run, calibration = home.index("judged", "judge"), home.index("calibration", "judge")
     if run:
-        settings = digest(home.settings.judge.model_dump(mode="json"))
+        settings = digest(home.settings.judge.as_written())
         inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
         pairs = home.index("calibration", "pairs")
         inputs |= {"judge of pairs": pairs[-1].hash} if pairs else {}

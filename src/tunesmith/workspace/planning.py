@@ -13,13 +13,14 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import base_folder
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.learning import learning_pairs, learning_rows
-from tunesmith.workspace.mixture import general_rows, tuning_config
+from tunesmith.workspace.mixture import general_rows
 from tunesmith.workspace.preferring import plan_pairs, preferring
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.too_early import too_early
 
 if TYPE_CHECKING:
     from tunesmith.tuning.range_test import RangeTest
+from tunesmith.workspace.tuning_settings import left_open, tuning_config
 
 __all__ = ["PlanReport", "plan", "range_test"]
 
@@ -32,6 +33,8 @@ class PlanReport(Record, frozen=True, kw_only=True):
     """Of the pairs, where those are learnt."""
     too_early: tuple[str, ...] = ()
     """Why `tune` would refuse now."""
+    left_open: dict[str, float] = {}
+    """Settings under `tuning` that nobody set: they go by the model's size and the number of examples."""
 
 
 def plan(
@@ -41,16 +44,16 @@ def plan(
     from tunesmith.core.codec import complete
     from tunesmith.tuning.plan import make_plan
 
-    config, _ = preferring(home, tuning_config(home, changes), start, changes, selection)
-    answering = Answering(home)
+    config, _ = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
+    answering, unset = Answering(home), left_open(home, changes, config)
     if config.objective == "dpo":
         made, counts = plan_pairs(base_folder(home), config, *learning_pairs(home, answering, config))
-        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)))
+        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)), left_open=unset)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, validation = learning_rows(home, answering, config, chosen)
     mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
     made = make_plan(base_folder(home), train, validation, config, general=mixture.rows if mixture else None)
-    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)))
+    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)), left_open=unset)
 
 
 def range_test(
@@ -59,7 +62,7 @@ def range_test(
     """Which learning rate suits the base model, the train side and what is mixed in; nothing is kept."""
     from tunesmith.tuning.range_test import range_test as ramp
 
-    config = tuning_config(home, changes)
+    config = tuning_config(home, changes, selection)
     if config.objective == "dpo":
         raise TunesmithError(
             "The range test learns completions, so it finds no learning rate for preferences.",

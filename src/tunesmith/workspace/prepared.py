@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 from tunesmith.core.contenders import Contender
@@ -13,7 +14,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
 
-__all__ = ["OF_THE_NEWEST_RUN", "named_contenders", "prepared"]
+__all__ = ["OF_THE_NEWEST_RUN", "named_contenders", "no_contender", "prepared"]
 
 OF_THE_NEWEST_RUN = frozenset({"tuned", "tuned+schema"})
 """Names that mean another model after each tuning run."""
@@ -88,6 +89,22 @@ def _of_run(home: Home, answering: Answering, run: str) -> Contender:
     for entry in home.index("contender", "tuned"):
         record = home.load(entry, Contender)
         runs[record.settings["run"]] = record
-    if run not in runs:
-        raise UnknownName.among("tuning run", run, runs)
-    return runs[run]
+    if run in runs:
+        return runs[run]
+    if found := home.latest("run", run, Run):
+        raise no_contender(home, found[0])
+    raise UnknownName.among("tuning run", run, runs)
+
+
+def no_contender(home: Home, run: Run) -> TunesmithError:
+    """Nothing asks the run's model, which is so of a trial of a search that was not the best; with what to type."""
+    from tunesmith.tuning.going_on import settings_apart, to_type
+
+    now = home.settings.tuning.model_dump(mode="json")
+    there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, now))
+    flags, settings = to_type(settings_apart(there, here))
+    return TunesmithError(
+        f"No contender asks the model of run {run.name}.",
+        f"`tunesmith tune --name {shlex.quote(run.name)}{flags}`{f', with {settings},' if settings else ''} makes it "
+        "the tuned one, without learning it again",
+    )

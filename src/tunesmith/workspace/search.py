@@ -30,11 +30,11 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
-from tunesmith.workspace.mixture import tuning_config
 from tunesmith.workspace.too_early import refuse_too_early
 
 if TYPE_CHECKING:
     from tunesmith.tuning.rows import Sides
+from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["Budget", "Found", "read_budget", "search", "search_of"]
 
@@ -94,7 +94,7 @@ def search(
 
     check_installed()
     reasons = refuse_too_early(home, anyway)
-    config = tuning_config(home, changes)
+    config = tuning_config(home, changes, selection)
     _ask_searchable(config)
     with home.alone("tune"):
         answering = Answering(home)

@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import Field as Setting
-from pydantic import PrivateAttr
 
 from tunesmith.contenders.config import ContendersConfig
 from tunesmith.core.config import Config, read_config
@@ -22,6 +21,7 @@ from tunesmith.evaluation.config import EvaluationConfig
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.rating.config import RatingConfig
 from tunesmith.models.catalogue import known_models
+from tunesmith.models.located import NamesModel
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.tuning.config import LoraConfig, SearchConfig
 from tunesmith.tuning.forgetting.config import ForgettingConfig
@@ -83,7 +83,7 @@ class TaskConfig(Config):
     """What a judge and people look at in texts."""
 
 
-class ModelConfig(Config):
+class ModelConfig(NamesModel):
     base: str = "smollm2-135m"
     """A pulled model, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted model's name."""
     embedder: str = "minilm"
@@ -96,18 +96,6 @@ class ModelConfig(Config):
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Setting(None, ge=0)
     """Price of a hosted model's output."""
-    _written: str | None = PrivateAttr(None)
-
-    @property
-    def named(self) -> str:
-        """``base`` as people wrote it, which is how records name it on every machine."""
-        return self._written or self.base
-
-    def placed(self, path: str) -> ModelConfig:
-        """The same with ``base`` as the whole path of the folder."""
-        found = self.model_copy(update={"base": path})
-        found._written = self.named
-        return found
 
 
 class TeacherConfig(Config):
@@ -210,14 +198,15 @@ def model_named_from(folder: Path, base_model: str) -> str:
 
 
 def _located(settings: Settings, root: Path) -> Settings:
-    """The base model, where it is a folder seen from ``root``, by its whole path: wherever the command is typed."""
-    model = settings.model
-    if model.base_url or model.base in known_models() or model.base.startswith("~"):
-        return settings
-    there = root / model.base
-    if not there.is_dir():
-        return settings
-    return settings.model_copy(update={"model": model.placed(str(there))})
+    """Models that are folders seen from ``root``, by their whole paths: wherever the command is typed."""
+    others = {name: model.seen_from(root) for name, model in settings.contenders.models.items()}
+    return settings.model_copy(
+        update={
+            "model": settings.model.seen_from(root),
+            "judge": settings.judge.seen_from(root),
+            "contenders": settings.contenders.model_copy(update={"models": others}),
+        }
+    )
 
 
 def changed(kind: type[C], settings: C, changes: Mapping[str, Any]) -> C:

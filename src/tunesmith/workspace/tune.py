@@ -18,13 +18,13 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
-from tunesmith.workspace.mixture import tuning_config
 from tunesmith.workspace.preferring import preferring
 from tunesmith.workspace.settings import changed
 from tunesmith.workspace.too_early import refuse_too_early
 
 if TYPE_CHECKING:
     from tunesmith.tuning.cluster.ray_cluster import RayCluster
+from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["assist", "assists", "tune"]
 
@@ -73,7 +73,7 @@ def tune(
 
     _ask_name(name)
     reasons = refuse_too_early(home, anyway)
-    config, began = preferring(home, tuning_config(home, changes), start, changes, selection)
+    config, began = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
     cluster = _cluster(home, config, on, workers)
     processes = ALONE if cluster else Processes.launched()
     with home.alone("tune"), processes.leading():

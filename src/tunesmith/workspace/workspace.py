@@ -54,6 +54,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Workspace"]
 
+Names = str | Sequence[str]
+
+
+def several(names: Names) -> Sequence[str]:
+    """A text is one name, not the names of its letters."""
+    return (names,) if isinstance(names, str) else names
+
 
 class Workspace:
     """A folder with a `tunesmith.yaml`: one task, its data, its contenders and its decision.
@@ -177,17 +184,17 @@ class Workspace:
 
         return erase(self.home, examples, by=named(by), reason=reason)
 
-    def check(self, only: Sequence[str] | None = None) -> CheckReport:
+    def check(self, only: Names | None = None) -> CheckReport:
         """Look for faults in the examples."""
         from tunesmith.workspace.check import check
 
-        return check(self.home, only)
+        return check(self.home, None if only is None else several(only))
 
-    def mend(self, only: Sequence[str] | None = None, *, apply: bool = False) -> MendReport:
+    def mend(self, only: Names | None = None, *, apply: bool = False) -> MendReport:
         """Say what can be put right by rule; with ``apply``, put it right."""
         from tunesmith.workspace.mend import mend
 
-        return mend(self.home, only, apply=apply)
+        return mend(self.home, None if only is None else several(only), apply=apply)
 
     def undo_mend(self, batch: str) -> MendReport:
         """Take back what a mend changed."""
@@ -238,21 +245,19 @@ class Workspace:
 
         return select(self.home, count, **options)
 
-    def baseline(
-        self, kinds: Sequence[str] = (), *, trust_code: bool = False, progress: Progress = quiet
-    ) -> BaselineReport:
+    def baseline(self, kinds: Names = (), *, trust_code: bool = False, progress: Progress = quiet) -> BaselineReport:
         """Prepare untuned contenders and let them answer on validation."""
         from tunesmith.workspace.baseline import baseline
 
-        return baseline(self.home, kinds, trust_code=trust_code, progress=progress)
+        return baseline(self.home, several(kinds), trust_code=trust_code, progress=progress)
 
-    def best(self, names: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> BestReport:
+    def best(self, names: Names = (), *, progress: Progress = quiet, **options: Any) -> BestReport:
         """Search for the best instructions and shown examples, on validation; the winners stand for their contenders.
 
         Options: calls, proposer, plan, trust_code, say."""
         from tunesmith.workspace.best import best
 
-        return best(self.home, names, progress=progress, **options)
+        return best(self.home, several(names), progress=progress, **options)
 
     def curve(self, *, progress: Progress = quiet, **options: Any) -> CurveReport:
         """Would more examples help? Options: contender, metric, draws, seed."""
@@ -340,7 +345,7 @@ class Workspace:
 
     def evaluate(
         self,
-        contenders: Sequence[str] = (),
+        contenders: Names = (),
         *,
         on: Side = "validation",
         sample: int | None = None,
@@ -353,7 +358,7 @@ class Workspace:
         from tunesmith.workspace.evaluate import evaluate
 
         return evaluate(
-            self.home, contenders, on=on, sample=sample, seed=seed, repeat=repeat, trust_code=trust_code,
+            self.home, several(contenders), on=on, sample=sample, seed=seed, repeat=repeat, trust_code=trust_code,
             progress=progress,
         )  # fmt: skip
 
@@ -370,15 +375,16 @@ class Workspace:
         return rounds(self.home, on=on)
 
     def cross_validate(
-        self, contenders: Sequence[str] = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
+        self, contenders: Names = (), *, folds: int = 5, repeats: int = 3, seed: int = 0,
         trust_code: bool = False, progress: Progress = quiet,
     ) -> CrossValidation:  # fmt: skip
         """Score untuned contenders on all rows that are not test, each held out of what they learn from."""
         from tunesmith.workspace.cross_validation import cross_validate
 
         return cross_validate(
-            self.home, contenders, folds=folds, repeats=repeats, seed=seed, trust_code=trust_code, progress=progress
-        )
+            self.home, several(contenders), folds=folds, repeats=repeats, seed=seed, trust_code=trust_code,
+            progress=progress,
+        )  # fmt: skip
 
     def plan_evaluation(self, difference: float) -> EvaluationPlan:
         """How many test examples show a difference, and whether there are so many."""
@@ -395,12 +401,12 @@ class Workspace:
 
         return calibrate(self.home, labels=Path(labels) if labels else None, progress=progress, **options)
 
-    def judge(self, contenders: Sequence[str] = (), *, progress: Progress = quiet, **options: Any) -> JudgeReport:
+    def judge(self, contenders: Names = (), *, progress: Progress = quiet, **options: Any) -> JudgeReport:
         """Have the judge grade contenders' answers. Options: on, sample, seed, against, labels, bar, criterion,
         dry_run, before."""
         from tunesmith.workspace.judge_run import judge_run
 
-        return judge_run(self.home, contenders, progress=progress, **options)
+        return judge_run(self.home, several(contenders), progress=progress, **options)
 
     def rate(self, rater: str | None = None) -> RateDesk:
         """Blind comparisons of answers, as one rater (default: the login name) sees them."""

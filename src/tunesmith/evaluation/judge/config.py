@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
-from tunesmith.core.config import Config
+from tunesmith.models.located import NamesModel
 
 __all__ = ["JudgeConfig"]
 
 
-class JudgeConfig(Config):
+class JudgeConfig(NamesModel):
+    MODEL: ClassVar[str] = "model"
     model: str | None = None
-    """The model that grades: a pulled one, a local folder, a Hugging Face id, or a hosted model's name. Default:
-    `model.base`."""
+    """The model that grades: a pulled one, a local folder (relative to tunesmith.yaml), a Hugging Face id, or a hosted
+    model's name. Default: `model.base`."""
     base_url: str | None = None
     """Address of the OpenAI-compatible server that it answers at; unset, it runs on this machine."""
     api_key_env: str | None = None

@@ -57,7 +57,7 @@ def pick(logits_RV: Tensor, rows: Sequence[Picks]) -> list[int]:
         if row.guide is not None and (row.sampler is not None or not row.guide.allows(tokens[at])):
             mask_V = row.guide.mask(len(logits_V)).to(logits_V.device)
             logits_V = logits_V.masked_fill(~mask_V, float("-inf"))
-        tokens[at] = row.sampler.draw(logits_V) if row.sampler is not None else int(logits_V.argmax())
+        tokens[at] = row.sampler.draw(logits_V) if row.sampler is not None else _likeliest(logits_V[None])[0]
     return tokens
 
 
