@@ -42,6 +42,20 @@ def test_many_examples_are_learnt_in_larger_steps_and_fewer_passes(examples, bat
     assert (found.batch_size, found.epochs) == (batch, epochs)
 
 
+@pytest.mark.parametrize(
+    ("examples", "epochs"), [(480, 3.0), (300, 4.8), (200, 7.2), (144, 10.0), (20, 10.0), (1, 10.0)]
+)
+def test_few_examples_are_passed_over_more_often(examples, epochs):
+    found = suited(LoraConfig(), [], SMALL, examples)
+    assert (found.batch_size, found.epochs) == (8, epochs)
+    assert suited(LoraConfig(), ["epochs"], SMALL, examples).epochs == 3.0
+
+
+def test_larger_steps_that_somebody_set_take_more_passes():
+    assert suited(LoraConfig(batch_size=16), ["batch_size"], SMALL, 480).epochs == 6.0
+    assert suited(LoraConfig(batch_size=1), ["batch_size"], SMALL, 480).epochs == 3.0
+
+
 def test_what_somebody_set_stays_whatever_the_size():
     asked = LoraConfig(learning_rate=2e-3, batch_size=8, epochs=3.0)
     kept = suited(asked, ["learning_rate", "batch_size", "epochs"], SEVEN, MANY)

@@ -66,7 +66,7 @@ def range_test(
     if config.objective == "dpo":
         raise TunesmithError(
             "The range test learns completions, so it finds no learning rate for preferences.",
-            "leave it out: tuning.dpo_learning_rate begins at 1e-4, and the run warns where that is too high",
+            "leave it out: tuning.dpo_learning_rate begins low, and the run warns where it is too high",
         )
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")

@@ -13,6 +13,7 @@ from tunesmith.core.store.erasing import ERASED
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["OF_THE_NEWEST_RUN", "named_contenders", "no_contender", "prepared"]
 
@@ -100,7 +101,7 @@ def no_contender(home: Home, run: Run) -> TunesmithError:
     """Nothing asks the run's model, which is so of a trial of a search that was not the best; with what to type."""
     from tunesmith.tuning.going_on import settings_apart, to_type
 
-    now = home.settings.tuning.model_dump(mode="json")
+    now = tuning_config(home, {}).model_dump(mode="json")
     there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, now))
     flags, settings = to_type(settings_apart(there, here))
     return TunesmithError(
