@@ -15,8 +15,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+from transformers import AutoModelForCausalLM
+
 from benchmarks.banking77 import tunesmith
 from benchmarks.decisions import restaurant8k
+from tunesmith.core.contenders import Decoding, Request
+from tunesmith.core.examples import Message
+from tunesmith.models.opening import model_folder, open_model
+from tunesmith.models.template import Template
 
 SETTINGS: dict[str, tuple[object, ...]] = {
     "rate 1e-3, 3 epochs": (),
@@ -29,14 +36,14 @@ SETTINGS: dict[str, tuple[object, ...]] = {
 }
 """The first is the usual one; each other one is that with one thing changed."""
 MODEL = "smollm2-135m"
-PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 48, 160, 32
+PROMPT_TOKENS, ANSWER_TOKENS, AT_ONCE = 48, 400, 64
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks forgetting", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with restaurant8k in it")
     parser.add_argument("--folder", type=Path, default=Path("forgetting"), help="for the workspace; goes on there")
-    parser.add_argument("--rows", type=int, default=600, help="general prompts that the model writes")
+    parser.add_argument("--rows", type=int, default=1500, help="general prompts that the model writes")
     parser.add_argument("--only", nargs="*", default=list(SETTINGS), choices=list(SETTINGS))
     options = parser.parse_args(arguments)
     desk, general = options.folder / "desk", options.folder / "general.jsonl"
@@ -71,48 +78,40 @@ def measured(desk: Path, general: Path, setting: str) -> str:
 def write_general(path: Path, count: int) -> None:
     """Prompts and answers of the base model, sampled; those that came to no end are left out."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    from tunesmith.core.examples import Message
-    from tunesmith.models.opening import model_folder
-    from tunesmith.models.template import Template
-
-    template = Template.open(model_folder(MODEL))
-    model: Any = AutoModelForCausalLM.from_pretrained(model_folder(MODEL), dtype=torch.float32).eval()
+    engine: Any = open_model(MODEL)
+    plain = AutoModelForCausalLM.from_pretrained(model_folder(MODEL), dtype=torch.float32).eval()
     torch.manual_seed(0)
-    mark = "\ue000"
-    opening = template.prompt_text([Message(role="user", content=mark)]).partition(mark)[0]
-    opened = template.tokenizer(opening, add_special_tokens=False)["input_ids"]
-    prompts: dict[str, None] = {}
+    asked: dict[str, None] = {}
     for _ in range(0, count, AT_ONCE):
-        for text in sampled(model, template, [opened] * AT_ONCE, PROMPT_TOKENS):
-            if text and len(text.split()) > 2:
-                prompts[text] = None
-    rows, asked = [], list(prompts)
-    for start in range(0, len(asked), AT_ONCE):
-        part = asked[start : start + AT_ONCE]
-        ids = [template.prompt_ids([Message(role="user", content=text)]) for text in part]
-        for prompt, answer in zip(part, sampled(model, template, ids, ANSWER_TOKENS), strict=True):
-            if answer:
-                rows.append(json.dumps({"prompt": prompt, "completion": answer}, ensure_ascii=False))
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        asked |= dict.fromkeys(text for text in prompts(plain, engine.template) if len(text.split()) > 2)
+    decoding = Decoding(max_tokens=ANSWER_TOKENS, temperature=1.0, top_p=0.9)
+    requests = [
+        Request(messages=(Message(role="user", content=text),), decoding=replace(decoding, seed=seed))
+        for seed, text in enumerate(asked)
+    ]
+    rows = {at: reply.text.strip() for at, reply in engine.answers(requests) if reply.finish_reason == "stop"}
+    told = [
+        json.dumps({"prompt": text, "completion": rows[at]}, ensure_ascii=False)
+        for at, text in enumerate(asked) if rows.get(at)
+    ]  # fmt: skip
+    path.write_text("\n".join(told) + "\n", encoding="utf-8")
 
 
-def sampled(model: Any, template: Any, prompts: list[list[int]], longest: int) -> list[str]:
-    """What the model says after each prompt, drawn; empty where it came to no end."""
+def prompts(plain: Any, template: Template) -> list[str]:
+    """What the model goes on with where the template opens a user's turn; empty where it came to no end."""
     import torch
 
-    width = max(map(len, prompts))
-    ids = torch.tensor([[template.pad_id] * (width - len(p)) + p for p in prompts])
-    mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts])
-    ends = sorted(template.end_ids)
+    mark = "\ue000"
+    opening = template.prompt_text([Message(role="user", content=mark)]).partition(mark)[0]
+    ids = torch.tensor([template.tokenizer(opening, add_special_tokens=False)["input_ids"]] * AT_ONCE)
     with torch.inference_mode():
-        said = model.generate(
-            ids, attention_mask=mask, do_sample=True, top_p=0.9, max_new_tokens=longest, eos_token_id=ends,
-            pad_token_id=template.pad_id,
-        )[:, width:].tolist()  # fmt: skip
-    ended = [next((n for n, token in enumerate(row) if token in template.end_ids), None) for row in said]
-    return [template.decode(row[:end]).strip() if end else "" for row, end in zip(said, ended, strict=True)]
+        said = plain.generate(
+            ids, attention_mask=torch.ones_like(ids), do_sample=True, top_p=0.9, max_new_tokens=PROMPT_TOKENS,
+            eos_token_id=sorted(template.end_ids), pad_token_id=template.pad_id,
+        )[:, ids.shape[1] :].tolist()  # fmt: skip
+    ends = [next((n for n, token in enumerate(row) if token in template.end_ids), 0) for row in said]
+    return [template.decode(row[:end]).strip() for row, end in zip(said, ends, strict=True)]
 
 
 if __name__ == "__main__":

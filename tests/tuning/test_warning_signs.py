@@ -82,6 +82,28 @@ def test_nothing_is_said_of_a_few_steps():
     assert warning_signs([], CONFIG, 10) == []
 
 
+def mixed(general):
+    """A healthy log whose looks tell of general rows too."""
+    log = curve(noisy(FALLING), [2.0, 1.5, 1.2, 1.0])
+    looks = [line for line in log if "validation_loss" in line]
+    for look, loss in zip(looks, general, strict=True):
+        look["general_validation_loss"] = loss
+    return log
+
+
+def test_general_rows_that_are_learnt_by_heart_are_warned_of():
+    # a mixture of 72 rows, each seen 27 times: what it was to hold was lost the more (docs/experiments.md)
+    (found,) = warning_signs(mixed([1.409, 1.611, 2.445, 2.725]), CONFIG, 60)
+    assert found.name == "rising_general"
+    assert "from 1.409 to 2.725" in found.problem
+    assert "tuning.mixture" in found.mend
+
+
+@pytest.mark.parametrize("general", [[1.4, 1.3, 1.25, 1.24], [1.4, 1.42, 1.43, 1.44], [1.4, 1.6, 1.4, 1.35]])
+def test_general_rows_that_hold_are_not(general):
+    assert names(mixed(general)) == []
+
+
 def test_validation_that_rises_after_it_fell_is_what_early_stopping_is_for():
     assert names(curve(noisy(FALLING), [2.0, 1.0, 1.2, 1.4])) == []
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from tunesmith.workspace import Workspace
 
 PLANNED = "each pair counts as two examples above"
+OFTEN = 4
+"""Times that a general row may be learnt before that is said."""
 
 
 @app.command()
@@ -296,9 +298,11 @@ def _general(counts: dict[str, int]) -> list[str]:
         "too long": counts["too_long"],
     }
     out = ", ".join(f"{count} {reason}" for reason, count in left.items() if count)
+    times = counts["examples"] / max(counts["rows"], 1)
+    often = f", each some {times:.0f} times: so few are learnt by heart" if times > OFTEN else ""
     return [
         f"mixed in: {counts['examples']} general examples among {counts['all_examples']} ({share:.0%}), from "
-        f"{counts['rows']} rows",
+        f"{counts['rows']} rows{often}",
         f"general rows: {counts['read']} read, {counts['held_out']} held out" + (f"; left out: {out}" if out else ""),
     ]
 

@@ -28,6 +28,8 @@ FALLEN_SHARE = 0.01
 RISEN, RISEN_STEPS, RISEN_ERRORS = 1.3, 8, 3
 """The loss has risen when the mean of five steps, less so many of its standard errors, lies this many times above the
 start; looked at from this step on. A few hard rows in small batches make a mean jump, and its error with it."""
+GENERAL_RISEN = 1.05
+"""The loss of held-out general rows has risen when it lies so many times above its start."""
 SPIKE, SPIKES, SPIKE_FROM, SPIKE_WINDOW = 10.0, 3, 10, 50
 """A gradient is a spike at so many times the median of the 10 to 50 steps before it; so many of them are told."""
 CLIPPED_SHARE, CLIPPED_STEPS = 0.95, 50
@@ -127,6 +129,20 @@ def rising_validation(log: Log, config: LoraConfig, steps: int) -> TuningWarning
     )
 
 
+def rising_general(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+    """At two looks in a row the loss of general rows that are held out lies above its start."""
+    looks = column(log, "general_validation_loss")
+    if len(looks) < 3 or min(looks[-2:]) <= GENERAL_RISEN * looks[0]:
+        return None
+    return warned(
+        log,
+        "rising_general",
+        f"the loss of general rows that are held out rose from {looks[0]:.3f} to {looks[-1]:.3f}: those that are mixed "
+        "in are learnt by heart, and the model forgets the more",
+        "name many more rows in tuning.mixture.path, lower tuning.mixture.share, or leave the mixture out",
+    )
+
+
 def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
     """Several gradients far above the median of those before them, or nearly all far beyond ``max_grad_norm``."""
     norms = column(log, "gradient_norm")
@@ -155,7 +171,9 @@ def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarni
 
 
 Rule = Callable[[Log, LoraConfig, int], TuningWarning | None]
-RULES: tuple[Rule, ...] = (unusual_rate, rate_too_high, flat_loss, rising_validation, exploding_gradients)
+RULES: tuple[Rule, ...] = (
+    unusual_rate, rate_too_high, flat_loss, rising_validation, rising_general, exploding_gradients,
+)  # fmt: skip
 
 
 def _usual(config: LoraConfig) -> str:
