@@ -54,7 +54,8 @@ def test_a_row_too_long_is_cut_at_its_end_and_counted(template):
 
 def test_a_row_whose_completion_is_all_cut_off_is_refused(template):
     with pytest.raises(
-        TunesmithError, match=r"1 train rows hold no token to learn: row 2(.|\n)*To mend it: .*raise it"
+        TunesmithError,
+        match=r"1 train rows hold no token to learn: row 2(.|\n)*To mend it: .*raise tuning.max_length",
     ):
         encode_rows(template, [SHORT, LONG], "train", 50, "cut")
 

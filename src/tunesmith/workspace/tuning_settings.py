@@ -43,7 +43,8 @@ def tuning_config(home: Home, changes: Mapping[str, Any], selection: str | None 
         )
     whole = ((there.model_dump() if there else {}) | mixture) or None
     config = changed(LoraConfig, home.settings.tuning, {**changes, "mixture": whole})
-    return suited(config, _given(home, changes), _weights(home), _examples(home, selection))
+    learnt = _examples(home, selection if config.objective == "sft" else None)
+    return suited(config, _given(home, changes), _weights(home), learnt)
 
 
 def left_open(home: Home, changes: Mapping[str, Any], config: LoraConfig) -> dict[str, float]:
