@@ -43,12 +43,28 @@ def test_many_examples_are_learnt_in_larger_steps_and_fewer_passes(examples, bat
 
 
 @pytest.mark.parametrize(
-    ("examples", "epochs"), [(480, 3.0), (300, 4.8), (200, 7.2), (144, 10.0), (20, 10.0), (1, 10.0)]
+    ("examples", "batch", "epochs"),
+    [
+        (480, 8, 3.0),
+        (479, 7, 3.0),
+        (300, 5, 3.0),
+        (120, 2, 3.0),
+        (100, 2, 3.6),
+        (36, 2, 10.0),
+        (20, 2, 10.0),
+        (1, 2, 10.0),
+    ],
 )
-def test_few_examples_are_passed_over_more_often(examples, epochs):
+def test_few_examples_are_learnt_in_smaller_steps_and_then_in_more_passes(examples, batch, epochs):
     found = suited(LoraConfig(), [], SMALL, examples)
-    assert (found.batch_size, found.epochs) == (8, epochs)
-    assert suited(LoraConfig(), ["epochs"], SMALL, examples).epochs == 3.0
+    assert (found.batch_size, found.epochs) == (batch, epochs)
+    kept = suited(LoraConfig(), ["epochs", "batch_size"], SMALL, examples)
+    assert (kept.batch_size, kept.epochs) == (8, 3.0)
+
+
+def test_fewer_passes_that_somebody_set_take_smaller_steps():
+    assert suited(LoraConfig(epochs=1.0), ["epochs"], SMALL, 480).batch_size == 2
+    assert suited(LoraConfig(epochs=1.0), ["epochs"], SMALL, 480).epochs == 1.0
 
 
 def test_larger_steps_that_somebody_set_take_more_passes():

@@ -26,8 +26,9 @@ MANY = 4000
 """Train examples from which a run takes larger steps and fewer passes."""
 WHERE_MANY = {"batch_size": 32, "epochs": 2.0}
 """On 9,572 examples the validation loss was lowest at the end of two passes (docs/benchmarks.md, 2026-11-26)."""
-STEPS, MOST_EPOCHS = 180, 10.0
-"""Few examples are passed over so often that there are as many steps, and not more often than that."""
+STEPS, LEAST_BATCH, MOST_EPOCHS = 180, 2, 10.0
+"""Of few examples there are so many steps: first by smaller ones, then by more passes (docs/experiments.md, 2026-11-26:
+smaller steps learn as much in less time)."""
 
 
 def suited(config: LoraConfig, given: Collection[str], weights: int | None, examples: int | None) -> LoraConfig:
@@ -43,23 +44,27 @@ def suited(config: LoraConfig, given: Collection[str], weights: int | None, exam
     (0.0002, 32, 2.0)
     >>> suited(LoraConfig(), [], 135_000_000, 500) == LoraConfig()
     True
-    >>> suited(LoraConfig(), [], 135_000_000, 200).epochs
-    7.2
+    >>> few = suited(LoraConfig(), [], 135_000_000, 100)
+    >>> few.batch_size, few.epochs
+    (2, 3.6)
     """
     found: dict[str, Any] = {}
     if weights is not None:
         found["learning_rate"] = _rate(FULL_RATES if config.method == "full" else ADAPTER_RATES, weights)
         found["dpo_learning_rate"] = _rate(PREFERENCE_RATES, weights)
     if examples and config.objective == "sft":
-        batch = config.batch_size if "batch_size" in given else LoraConfig.model_fields["batch_size"].default
-        found |= WHERE_MANY if examples >= MANY else {"epochs": _passes(examples, batch, config.epochs)}
+        found |= WHERE_MANY if examples >= MANY else _where_few(config, given, examples)
     changes = {name: value for name, value in found.items() if value is not None and name not in given}
     return config.model_copy(update=changes)
 
 
-def _passes(examples: int, batch: int, least: float) -> float:
-    """To a tenth."""
-    return max(least, min(MOST_EPOCHS, math.ceil(10 * STEPS * batch / examples) / 10))
+def _where_few(config: LoraConfig, given: Collection[str], examples: int) -> dict[str, Any]:
+    """Steps no larger than those configured, passes no fewer, to a tenth."""
+    batch = config.batch_size
+    if "batch_size" not in given:
+        batch = min(batch, max(LEAST_BATCH, math.floor(config.epochs * examples / STEPS)))
+    passes = min(MOST_EPOCHS, math.ceil(10 * STEPS * batch / examples) / 10)
+    return {"batch_size": batch, "epochs": max(config.epochs, passes)}
 
 
 def _rate(rates: tuple[tuple[float, float | None], ...], weights: int) -> float | None:
