@@ -17,7 +17,8 @@ FAR_NATS = 30.0
 """Log-probabilities that have moved by so much, on average, leave little of the start model."""
 LATE = 5
 """Steps whose mean says what the last ones show."""
-USUAL_RATE = 1e-3
+USUAL_RATE = 2e-4
+"""Twice what suits a small model; at 3e-4 one came to say nothing right (docs/experiments.md, 2026-11-26)."""
 
 
 def preference_signs(log: Log, config: LoraConfig) -> list[TuningWarning]:
@@ -61,8 +62,8 @@ def unusual_dpo_rate(log: Log, config: LoraConfig) -> TuningWarning | None:
     return warned(
         log,
         "unusual_dpo_rate",
-        f"the learning rate {config.learning_rate:g} is more than ten times what suits DPO",
-        "interrupt with Ctrl-C and set tuning.dpo_learning_rate between 1e-5 and 3e-4",
+        f"the learning rate {config.learning_rate:g} is more than twice what suits DPO",
+        "interrupt with Ctrl-C and set tuning.dpo_learning_rate between 1e-5 and 1e-4",
     )
 
 

@@ -177,7 +177,7 @@ RULES: tuple[Rule, ...] = (
 
 
 def _usual(config: LoraConfig) -> str:
-    return "1e-5 and 3e-4" if config.objective == "dpo" else "1e-4 and 3e-3"
+    return "1e-5 and 1e-4" if config.objective == "dpo" else "1e-4 and 3e-3"
 
 
 def _or_found(config: LoraConfig) -> str:
