@@ -20,6 +20,7 @@ from transformers import AutoModelForCausalLM
 
 from benchmarks.banking77 import tunesmith
 from benchmarks.decisions import restaurant8k
+from benchmarks.defaults import all_correct
 from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder, open_model
@@ -65,9 +66,8 @@ def measured(desk: Path, general: Path, setting: str) -> str:
     began = time.monotonic()
     run = tunesmith("-C", desk, "tune", "--anyway", "--no-forgetting", *flags)["run"]
     minutes = (time.monotonic() - began) / 60
-    scored = tunesmith("-C", desk, "evaluate", "tuned")["contenders"]["tuned"]["metrics"]["all_correct"]
+    told = [all_correct(desk, "tuned")]
     losses = {loss["name"]: loss for loss in tunesmith("-C", desk, "forgetting", run)["losses"]}
-    told = [f"{scored['value']:.3f} [{scored['low']:.3f}, {scored['high']:.3f}]"]
     for name in ("items", "text:general"):
         loss = losses[name]
         star = "*" if loss["verdict"] == "forgot" else " "

@@ -57,6 +57,7 @@ class Template:
         self.known_ids: int | None = None
         """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""
         self.hash = digest([tokenizer.chat_template, tokenizer.get_added_vocab(), len(tokenizer)])
+        self.takes_system = True
         self._must_show_messages()
         self.takes_system = self._shows_system()
         """Whether a system message is shown as one; else its text stands before the first user message."""
@@ -245,7 +246,6 @@ class Template:
 
     def _must_show_messages(self) -> None:
         """Some templates expect contents as lists of parts, and pass over a text without a word."""
-        self.takes_system = True
         user = Message(role="user", content="shown")
         if user.content not in self._render([user], generation=True):
             raise TunesmithError(
@@ -257,7 +257,6 @@ class Template:
 
     def _shows_system(self) -> bool:
         """Some templates refuse a system message, and some leave it out without a word."""
-        self.takes_system = True
         system, user = Message(role="system", content="shown"), Message(role="user", content="q")
         try:
             return system.content in self._render([system, user], generation=True)

@@ -17,10 +17,10 @@ from tunesmith.workspace.mixture import general_rows
 from tunesmith.workspace.preferring import plan_pairs, preferring
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.too_early import too_early
+from tunesmith.workspace.tuning_settings import left_open, tuning_config
 
 if TYPE_CHECKING:
     from tunesmith.tuning.range_test import RangeTest
-from tunesmith.workspace.tuning_settings import left_open, tuning_config
 
 __all__ = ["PlanReport", "plan", "range_test"]
 

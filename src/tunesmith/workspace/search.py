@@ -31,10 +31,10 @@ from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.too_early import refuse_too_early
+from tunesmith.workspace.tuning_settings import tuning_config
 
 if TYPE_CHECKING:
     from tunesmith.tuning.rows import Sides
-from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["Budget", "Found", "read_budget", "search", "search_of"]
 

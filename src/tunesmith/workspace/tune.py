@@ -21,10 +21,10 @@ from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.preferring import preferring
 from tunesmith.workspace.settings import changed
 from tunesmith.workspace.too_early import refuse_too_early
+from tunesmith.workspace.tuning_settings import tuning_config
 
 if TYPE_CHECKING:
     from tunesmith.tuning.cluster.ray_cluster import RayCluster
-from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["assist", "assists", "tune"]
 
