@@ -1,6 +1,7 @@
 """Where answers fail: what is found, what is not, and how it is sorted and named."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,17 @@ def test_with_nothing_to_find_one_analysis_in_twenty_finds_something_also_where_
         tags += [tag(f"above {cut:.2f}", base >= cut) for cut in np.linspace(0.2, 0.8, 13)]
         hits += any(s.found for s in sliced(labelled(fails, 150), tags))
     assert hits / times < 0.08  # 5 %, and 2.4 standard errors
+
+
+def test_a_slice_is_shown_only_where_its_interval_says_so_too():
+    """Scores that are no rates, of five examples: the permutations say 0.044, the interval reaches across zero."""
+    random, few = np.random.default_rng(19), np.arange(16) < 5
+    scores = random.random(16) ** 3
+    scores[few] *= random.uniform(0.1, 0.6)
+    (one,) = sliced(replace(labelled(set(), 16), scores=scores, rate=False), [tag("few", few)])
+    assert one.q_value < 0.05
+    assert one.low < 0 < one.high
+    assert (one.found, one.worse) == (False, False)
 
 
 def test_a_slice_too_small_says_so_and_does_not_cost_the_others_anything():

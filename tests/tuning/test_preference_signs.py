@@ -6,7 +6,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.preference_signs import preference_signs
 from tunesmith.tuning.warning_signs import warning_signs
 
-CONFIG = LoraConfig(objective="dpo", learning_rate=1e-4, dpo_beta=0.1)
+CONFIG = LoraConfig(objective="dpo", learning_rate=3e-5, dpo_beta=0.1)
 
 
 def log(chosen: float, rejected: float, steps: int = 8) -> list[dict[str, float]]:
@@ -49,7 +49,7 @@ def test_the_mends_of_the_other_warnings_name_the_setting_of_preferences():
     rising = [{"step": 0, "validation_loss": 0.69}, {"step": 1, "train_loss": 0.7, "validation_loss": 0.8}]
     rising.append({"step": 2, "train_loss": 0.7, "validation_loss": 0.9})
     (warning,) = warning_signs(rising, CONFIG, 10)
-    assert warning.mend.startswith("set tuning.dpo_learning_rate to 3.33333e-05")
+    assert warning.mend.startswith("set tuning.dpo_learning_rate to 1e-05;")
     flat = [{"step": n, "train_loss": 0.69, "gradient_norm": 0.1} for n in range(40)]
     (warning,) = [w for w in warning_signs(flat, CONFIG, 60) if w.name == "flat_loss"]
-    assert "--range-test" not in warning.mend and "tuning.dpo_learning_rate to 0.0003" in warning.mend
+    assert "--range-test" not in warning.mend and "tuning.dpo_learning_rate to 6e-05" in warning.mend

@@ -33,7 +33,7 @@ def test_all_weights_learn_at_a_tenth_of_an_adapters_rate_or_less():
 
 def test_preferences_have_a_rate_of_their_own():
     small, large = (suited(LoraConfig(objective="dpo"), [], weights, 50) for weights in (SMALL, SEVEN))
-    assert (small.dpo_learning_rate, large.dpo_learning_rate) == (1e-4, 5e-6)
+    assert (small.dpo_learning_rate, large.dpo_learning_rate) == (3e-5, 5e-6)
 
 
 @pytest.mark.parametrize(("examples", "batch", "epochs"), [(MANY - 1, 8, 3.0), (MANY, 32, 2.0)])

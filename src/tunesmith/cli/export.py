@@ -33,10 +33,15 @@ def export(
         str, typer.Option(help="Of merged weights: auto (as the base model's files), float32, bfloat16, float16, q8_0.")
     ] = "auto",
     prompts: Annotated[int, typer.Option(min=1, help="Held-out prompts that parity is tested on.")] = 8,
+    vllm: Annotated[
+        str | None, typer.Option(help="vLLM's command, in its own environment: serves the export, which is compared.")
+    ] = None,
 ) -> None:
     """Hand a tuned model on, loaded again and compared first. Exits with 1, leaving nothing, if parity fails."""
     with progress("exporting") as told:
-        made = open_workspace().export(run, to=to, path=path, part=part, dtype=dtype, prompts=prompts, progress=told)
+        made = open_workspace().export(
+            run, to=to, path=path, part=part, dtype=dtype, prompts=prompts, vllm=vllm, progress=told
+        )
     if made.path is None:
         lines = ["not exported: what was written does not say what was measured", *_differing(made.parity)]
     else:

@@ -56,7 +56,8 @@ class Slice(Record, frozen=True, kw_only=True):
     q_value: float | None = None
     """The p-value corrected for the number of slices (Benjamini and Hochberg)."""
     found: bool = False
-    """Whether the difference is shown: among slices that are found, one in twenty is expected to be chance."""
+    """Whether the difference is shown, by its corrected p and its interval: among slices that are found, one in twenty
+    is expected to be chance."""
     untold: str | None = None
     """Why nothing can be told of the difference; None where it was tested."""
 
@@ -74,7 +75,7 @@ class SliceChange(Record, frozen=True, kw_only=True):
     compared: Comparison
     q_value: float
     found: bool
-    """Whether the difference is shown, corrected for the number of slices."""
+    """Whether the difference is shown, by p corrected for the number of slices and by its interval."""
 
 
 class Versus(Record, frozen=True, kw_only=True):

@@ -41,7 +41,10 @@ class MixtureConfig(Config):
 
 
 class LoraConfig(Config):
-    """How an adapter, or with `method: full` all of the base model, is trained."""
+    """How an adapter, or with `method: full` all of the base model, is trained.
+
+    The dated runs behind each default: docs/tuning.md, *Where the defaults come from*.
+    """
 
     model_config = ConfigDict(allow_inf_nan=False)  # but for limits, where it means none
 
@@ -133,8 +136,8 @@ class LoraConfig(Config):
     dpo_beta: float = Field(0.1, gt=0)
     """How firmly DPO holds to the model it began with: the lower, the further a pair may move it. 0.01 to 0.5 is
     usual."""
-    dpo_learning_rate: float = Field(1e-4, gt=0)
-    """Takes the place of learning_rate where the objective is dpo, which needs a far smaller one. Unset, 1e-4, and from
+    dpo_learning_rate: float = Field(3e-5, gt=0)
+    """Takes the place of learning_rate where the objective is dpo, which needs a far smaller one. Unset, 3e-5, and from
     a billion weights on 5e-6, as published."""
     dpo_label_smoothing: float = Field(0.0, ge=0, lt=0.5)
     """Share of the pairs that is believed to be the wrong way round."""

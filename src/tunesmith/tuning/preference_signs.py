@@ -17,8 +17,9 @@ FAR_NATS = 30.0
 """Log-probabilities that have moved by so much, on average, leave little of the start model."""
 LATE = 5
 """Steps whose mean says what the last ones show."""
-USUAL_RATE = 2e-4
-"""Twice what suits a small model; at 3e-4 one came to say nothing right (docs/experiments.md, 2026-11-26)."""
+USUAL_RATE = 6e-5
+"""Twice what suits a small model: at 1e-4 one lost a fifth of its right answers, at 3e-4 all of them
+(docs/experiments.md, 2026-11-27)."""
 
 
 def preference_signs(log: Log, config: LoraConfig) -> list[TuningWarning]:
@@ -63,7 +64,7 @@ def unusual_dpo_rate(log: Log, config: LoraConfig) -> TuningWarning | None:
         log,
         "unusual_dpo_rate",
         f"the learning rate {config.learning_rate:g} is more than twice what suits DPO",
-        "interrupt with Ctrl-C and set tuning.dpo_learning_rate between 1e-5 and 1e-4",
+        "interrupt with Ctrl-C and set tuning.dpo_learning_rate between 1e-5 and 5e-5",
     )
 
 

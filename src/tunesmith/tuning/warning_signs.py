@@ -110,7 +110,7 @@ def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
         "flat_loss",
         f"over {len(losses)} steps the loss has not fallen beyond its noise: {fmean(first):.3f} at first, "
         f"{fmean(last):.3f} of late",
-        f"if the loss is high, set {rate_setting(config)} to {config.learning_rate * 3:g}{_or_found(config)}; if it is "
+        f"if the loss is high, set {rate_setting(config)} to {_higher(config):g}{_or_found(config)}; if it is "
         "near 0, the base model knows the answers already",
     )
 
@@ -177,7 +177,12 @@ RULES: tuple[Rule, ...] = (
 
 
 def _usual(config: LoraConfig) -> str:
-    return "1e-5 and 1e-4" if config.objective == "dpo" else "1e-4 and 3e-3"
+    return "1e-5 and 5e-5" if config.objective == "dpo" else "1e-4 and 3e-3"
+
+
+def _higher(config: LoraConfig) -> float:
+    """A rate to try next. Three times what suits preferences is already too much."""
+    return config.learning_rate * (2 if config.objective == "dpo" else 3)
 
 
 def _or_found(config: LoraConfig) -> str:

@@ -71,6 +71,7 @@ def export(
     part: Part = "merged",
     dtype: str = "auto",
     prompts: int = 8,
+    vllm: str | None = None,
     progress: Progress = quiet,
 ) -> Export:
     """Write the model of ``run`` for another program, load it again as that program does, and compare.
@@ -83,12 +84,14 @@ def export(
         part: For gguf and ollama: the merged model, or the adapter beside its base.
         dtype: Number format of merged weights; auto is that of the base model's files.
         prompts: Held-out prompts that are compared: of validation, never of test.
+        vllm: vLLM's command, which then serves an export for it and is compared.
         progress: Told what is being done.
 
     Raises:
         TunesmithError: Run, adapter or base model is not there or not the same any more, or the target is taken.
         UnknownName: There is no such target.
     """
+    from tunesmith.tuning.export import vllm_server
     from tunesmith.tuning.export.handing import hand_on, number_format
 
     entry = find_run(home, run)
@@ -98,6 +101,9 @@ def export(
         raise TunesmithError(
             "--to merged holds the adapter in the base model's weights.", "leave out --part, or `--to adapter`"
         )
+    if vllm is not None and to != "vllm":
+        raise TunesmithError(f"vLLM does not load an export made with --to {to}.", "leave out --vllm, or `--to vllm`")
+    vllm_command = vllm_server.command(vllm) if vllm is not None else None
     of_a_gguf = part if to in ("gguf", "ollama") else ""
     name = f"{entry.name}-{to}-adapter" if of_a_gguf == "adapter" else f"{entry.name}-{to}"
     target = path or home.root / "exports" / name
@@ -111,7 +117,7 @@ def export(
             done = iter(range(1, 100))
             parity = hand_on(
                 source, to, made, asked, part=part, dtype=number, others=_others(home, entry),
-                say=lambda text: progress(next(done), 3, text),
+                vllm_command=vllm_command, say=lambda text: progress(next(done), 3, text),
             )  # fmt: skip
             result = Export(
                 run=entry.name, to=to, part=of_a_gguf, path=None, parity=parity,
@@ -201,7 +207,7 @@ def _asked(home: Home, run: Run, record: Contender, split: Split, base: Path, pr
         ids = template.prompt_ids(messages)
         whole_ids = (*ids, *template.completion_ids(example.completion))
         row = Asked(messages, whole_ids, len(ids))
-        if len(whole_ids) <= longest and row not in found:
+        if len(whole_ids) < longest and row not in found:  # vLLM wants a place for an answer
             found.append(row)
     if not found:
         raise TunesmithError(

@@ -479,7 +479,10 @@ class Workspace:
         progress: Progress = quiet,
         **options: Any,
     ) -> Export:
-        """Hand a run's model on to another program, proved to say the same there. Options: part, dtype, prompts."""
+        """Hand a run's model on to another program, proved to say the same there.
+
+        Options: part, dtype, prompts, vllm.
+        """
         from tunesmith.workspace.export import export
 
         return export(self.home, run, to=to, path=Path(path) if path else None, progress=progress, **options)

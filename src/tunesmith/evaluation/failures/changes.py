@@ -13,7 +13,7 @@ from tunesmith.core.failures import SliceChange, Versus
 from tunesmith.core.statistics import benjamini_hochberg
 from tunesmith.evaluation.comparison import compare
 from tunesmith.evaluation.failures.outcomes import BoolArray, Outcomes
-from tunesmith.evaluation.failures.slices import FEWEST, LEVEL
+from tunesmith.evaluation.failures.slices import FEWEST, is_shown
 from tunesmith.evaluation.failures.slicing import Tagged
 
 __all__ = ["changes", "changing"]
@@ -73,7 +73,9 @@ def changes(one: Outcomes, other: Outcomes, tags: Sequence[Tagged], names: tuple
             tested.append((tag, compared))
     q_values = benjamini_hochberg([compared.p_value for _, compared in tested])
     slices = [
-        SliceChange(by=tag.by, value=tag.value, compared=compared, q_value=q, found=q <= LEVEL)
+        SliceChange(
+            by=tag.by, value=tag.value, compared=compared, q_value=q, found=is_shown(q, compared.low, compared.high)
+        )
         for (tag, compared), q in zip(tested, q_values, strict=True)
     ]
     return Versus(

@@ -28,7 +28,7 @@ from tunesmith.core.statistics import (
 from tunesmith.evaluation.failures.outcomes import BoolArray, Outcomes
 from tunesmith.evaluation.failures.slicing import Tagged
 
-__all__ = ["FEWEST", "LEVEL", "sliced", "untold"]
+__all__ = ["FEWEST", "is_shown", "sliced", "untold"]
 
 FEWEST = 5
 """Examples that a slice, and the rest, must have at least."""
@@ -52,9 +52,21 @@ def sliced(outcomes: Outcomes, tags: Sequence[Tagged]) -> list[Slice]:
         one = _described(tag, values, parts[k], groups, rate=outcomes.rate, untold=why[k])
         if k in corrected:
             p, q = corrected[k]
-            one = replace(one, p_value=p, q_value=q, found=q <= LEVEL)
+            one = replace(one, p_value=p, q_value=q, found=is_shown(q, one.low, one.high))
         found.append(one)
     return sorted(found, key=_order)
+
+
+def is_shown(q: float, low: float | None, high: float | None) -> bool:
+    """Whether a difference with this corrected p and this interval is shown: by both.
+
+    Scores that are no rates are tested by permutation, and their intervals are of another method; near the level the
+    two can disagree.
+
+    >>> is_shown(0.04, -0.3, -0.1), is_shown(0.04, -0.3, 0.01), is_shown(0.06, -0.3, -0.1)
+    (True, False, False)
+    """
+    return q <= LEVEL and low is not None and high is not None and not low <= 0 <= high
 
 
 def untold(values: FloatArray, part: BoolArray, groups: IntArray, *, rate: bool) -> str | None:

@@ -15,7 +15,7 @@ from tunesmith.core.files import write_whole
 from tunesmith.models.adapter_folder import is_model
 from tunesmith.models.parity import Figures, Parity, difference, judge
 from tunesmith.models.template import Template
-from tunesmith.tuning.export import gguf, llama_cpp, loaders, merged, ollama, vllm
+from tunesmith.tuning.export import gguf, llama_cpp, loaders, merged, ollama, vllm, vllm_server
 from tunesmith.tuning.export.card import card
 from tunesmith.tuning.export.measuring import Measured, measure
 from tunesmith.tuning.export.peft_folder import write_adapter
@@ -28,7 +28,7 @@ Part = Literal["merged", "adapter"]
 ROUNDED_ELSEWHERE = 2.0
 """So many times as much as the base model may the tuned one lose by rounding: its activations are others. On
 SmolLM2-135M it lost 0.3 times as much as q8_0, and 0.7 times as float16."""
-CANNOT_RUN = {"vllm": "vLLM needs an environment of its own", "ollama": "Ollama is a server of its own"}
+CANNOT_RUN = {"vllm": "name its command by --vllm, and it serves the export", "ollama": "Ollama is a server of its own"}
 
 
 def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
@@ -107,6 +107,7 @@ def hand_on(
     part: Part = "merged",
     dtype: str = "float32",
     others: Mapping[str, Path] | None = None,
+    vllm_command: Path | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> Parity:
     """Fill ``folder`` with the export of ``source``, its card and its parity.
@@ -118,17 +119,18 @@ def hand_on(
         part: Whether a GGUF holds the merged model or the adapter alone.
         dtype: Number format of merged weights.
         others: Adapters of other runs on the same base.
+        vllm_command: vLLM, which then serves an export for it and is compared.
         say: Told what is being done.
 
     Raises:
-        TunesmithError: The target cannot hold the adapter.
+        TunesmithError: The target cannot hold the adapter, or vLLM does not serve it.
     """
     _refuse_what_cannot_hold(source, to, part)
     say("measuring the run's model")
     measured = measure(source, others or {}, asked)
     say("writing and loading again")
     folder.mkdir(parents=True)
-    written = _WRITERS[to](source, folder, asked, part, dtype, measured)
+    written = _WRITERS[to](source, folder, asked, part, dtype, measured, vllm_command)
     say("comparing")
     whole = is_model(source.adapter)
     judged = [
@@ -201,7 +203,9 @@ model, tokenizer = AutoModelForCausalLM.from_pretrained("."), AutoTokenizer.from
     return _Written((_Read("transformers", figures, loaders.same_ids(folder, asked)),), use, rounding)
 
 
-def _gguf(source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured) -> _Written:
+def _gguf(
+    source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured, *_: Any
+) -> _Written:
     model_file, adapter_file = folder / "model.gguf", folder / "adapter.gguf"
     rounding = None
     if part == "adapter":
@@ -246,7 +250,7 @@ def _through_llama_cpp(
 
 
 def _ollama(
-    source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured
+    source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured, *_: Any
 ) -> _Written:
     template, context = Template.open(source.base), _context(source.base)
     own = "adapter.gguf" if part == "adapter" else None
@@ -259,7 +263,10 @@ def _ollama(
     return written._replace(not_run=written.not_run | {"ollama": CANNOT_RUN["ollama"]}, use=use)
 
 
-def _vllm(source: Source, folder: Path, asked: Sequence[Asked], *_: Any) -> _Written:
+def _vllm(
+    source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured,
+    vllm_command: Path | None,
+) -> _Written:  # fmt: skip
     rank = int(str(source.settings["r"]))
     command = vllm.serve(source.facts, rank, _context(source.base))
     written = _adapter(source, folder / "adapter", asked)
@@ -273,7 +280,25 @@ def _vllm(source: Source, folder: Path, asked: Sequence[Asked], *_: Any) -> _Wri
         f"`./serve.sh`, with `BASE` in the environment naming the base model's folder or id:\n\n```sh\n{command}```\n\n"
     )
     use += f"and, as `request.sh` does:\n\n```sh\n{example}\n```"
-    return written._replace(not_run={"vllm": CANNOT_RUN["vllm"]}, use=use)
+    if vllm_command is None:
+        return written._replace(not_run={"vllm": CANNOT_RUN["vllm"]}, use=use)
+    read = _through_vllm(source, folder, asked, measured, vllm_command)
+    return written._replace(reads=(*written.reads, read), use=use)
+
+
+def _through_vllm(
+    source: Source, folder: Path, asked: Sequence[Asked], measured: Measured, vllm_command: Path
+) -> _Read:
+    """The export as vLLM serves it. Its noise is measured on the bare base model, which the same server answers for.
+
+    vLLM computes in two bytes a number, which costs more than rounding the weights to them.
+    """
+    template = Template.open(source.base)
+    with vllm_server.served(folder, source.base, vllm_command) as server:
+        base = server.log_probabilities(source.facts.base, asked)
+        figures = server.log_probabilities(source.facts.run, asked)
+        same = server.same_ids(source.facts.run, template, asked)
+    return _Read(vllm_server.NAME, figures, same, rounding=ROUNDED_ELSEWHERE * difference(base, measured.base))
 
 
 _WRITERS: dict[str, Callable[..., _Written]] = {

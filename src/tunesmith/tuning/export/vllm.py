@@ -37,8 +37,9 @@ def serve(facts: Facts, rank: int, context: int) -> str:
     base = shlex.quote(facts.base)
     return f"""#!/bin/sh
 # Serves the base model as {base} and the adapter as {facts.run}. BASE: whole path or Hugging Face id of the base model.
+# VLLM: the vllm command, where it is not on the PATH.
 cd "$(dirname "$0")" || exit 1
-exec vllm serve "${{BASE:-{facts.base}}}" \\
+exec "${{VLLM:-vllm}}" serve "${{BASE:-{facts.base}}}" \\
   --served-model-name {base} \\
   --enable-lora \\
   --lora-modules {shlex.quote(f"{facts.run}=./adapter")} \\

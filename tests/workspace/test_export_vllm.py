@@ -1,0 +1,94 @@
+"""Exports for vLLM, served by the command that the user names, and compared as they are served."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.cli.driving import typed
+from tests.models.tiny import build_tiny
+from tests.workspace import vllm_stand_in
+from tests.workspace.toy import write_csv, write_settings
+
+from tunesmith import Workspace
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    """A workspace with two runs on one base model."""
+    folder = tmp_path_factory.mktemp("vllm")
+    base = build_tiny(folder / "tiny")
+    Workspace.init(folder / "desk", source=write_csv(folder / "toy.csv"))
+    tuning = {"epochs": 3, "rank": 2, "batch_size": 8, "dtype": "float32", "learning_rate": 0.02}
+    write_settings(folder / "desk", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning)
+    workspace = Workspace(folder / "desk")
+    workspace.split()
+    workspace.tune(name="first", anyway=True)
+    workspace.tune(name="second", anyway=True, seed=3)
+    return folder / "desk"
+
+
+@pytest.fixture
+def vllm(tmp_path):
+    command = tmp_path / "vllm"
+    command.write_text(f'#!/bin/sh\nexec {sys.executable} {Path(vllm_stand_in.__file__)} "$@"\n', "utf-8")
+    command.chmod(0o755)
+    return command
+
+
+def exported(desk, tmp_path, *options):
+    return typed("-C", desk, "export", "first", "--to", "vllm", tmp_path / "out", *options, "--json")
+
+
+def nothing_runs():
+    return not [p for p in psutil.Process().children(recursive=True) if "serve" in p.cmdline()]
+
+
+def test_what_vllm_serves_is_held_against_the_run_s_model(desk, tmp_path, vllm):
+    ended = exported(desk, tmp_path, "--vllm", vllm)
+    assert ended.status == 0, ended.err
+    parity = ended.json["parity"]
+    assert (parity["loader"], list(parity["also"]), parity["not_run"]) == ("vLLM", ["PEFT"], {})
+    assert (parity["same_token_ids"], parity["applied"], parity["is_the_one"]) == (True, True, True)
+    assert 0 < parity["difference"] <= parity["limit"] < parity["from_base"]
+    assert parity["rounding"] > 0
+    assert "vLLM" in (tmp_path / "out" / "README.md").read_text("utf-8")
+    assert nothing_runs()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"), [("base", "the adapter is not applied"), ("template", "give other token ids")]
+)
+def test_what_vllm_serves_otherwise_is_not_handed_on(desk, tmp_path, vllm, monkeypatch, wrong, why):
+    monkeypatch.setenv("WRONG", wrong)
+    ended = exported(desk, tmp_path, "--vllm", vllm)
+    assert (ended.status, ended.json["path"], ended.json["parity"]["loader"]) == (1, None, "vLLM")
+    assert why in " ".join(ended.json["parity"]["because"])
+    assert not (tmp_path / "out").exists()
+    assert nothing_runs()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"), [("dies", "ValueError: Free memory on device"), ("refuses", "LoRA rank is too large")]
+)
+def test_a_server_that_does_not_serve_is_told_in_its_own_words(desk, tmp_path, vllm, monkeypatch, wrong, words):
+    monkeypatch.setenv("WRONG", wrong)
+    ended = exported(desk, tmp_path, "--vllm", vllm)
+    assert (ended.status, words in ended.err, "leave out --vllm" in ended.err) == (3, True, True)
+    assert not (tmp_path / "out").exists()
+    assert nothing_runs()
+
+
+def test_a_command_that_is_not_there_is_refused_before_anything_is_written(desk, tmp_path):
+    ended = exported(desk, tmp_path, "--vllm", tmp_path / "no-vllm")
+    assert (ended.status, "no command" in ended.err, "DIR/bin/vllm" in ended.err) == (2, True, True)
+    ended = typed("-C", desk, "export", "first", "--to", "merged", tmp_path / "out", "--vllm", "sh")
+    assert (ended.status, "--to vllm" in ended.err) == (2, True)
+
+
+def test_without_its_command_the_export_says_how_to_try_it(desk, tmp_path):
+    parity = exported(desk, tmp_path).json["parity"]
+    assert parity["loader"] == "PEFT"
+    assert parity["not_run"]["vllm"] == "name its command by --vllm, and it serves the export"
