@@ -10,12 +10,9 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-
-import torch
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
 
 WRONG = os.environ.get("WRONG", "")
 
@@ -39,6 +36,19 @@ def main() -> None:
         print("(EngineCore pid=7) ERROR [core.py:866] ValueError: Free memory on device is less than desired.")
         print("RuntimeError: Engine core initialization failed. See root cause above.")
         sys.exit(1)
+    answer = refuse if WRONG == "refuses" else answers(options)
+    HTTPServer((options.host, options.port), handler(answer)).serve_forever()
+
+
+def refuse(path: str, body: dict) -> tuple[int, dict]:
+    return 400, {"error": {"message": "LoRA rank is too large"}}
+
+
+def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dict]]:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
     name, _, adapter = options.lora_modules.partition("=")
     base = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.bfloat16)
     tuned = PeftModel.from_pretrained(
@@ -65,18 +75,21 @@ def main() -> None:
         told = [{str(token): {"logprob": float(logs[at, token])}} for at, token in enumerate(ids[1:])]
         return {"choices": [{"prompt_logprobs": [None, *told]}]}
 
+    def answer(path: str, body: dict) -> tuple[int, dict]:
+        if body["model"] not in models:
+            return 404, {}
+        return 200, {"/tokenize": tokenize, "/v1/completions": complete}[path](body)
+
+    return answer
+
+
+def handler(answer: Callable[[str, dict], tuple[int, dict]]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.tell(200 if self.path == "/health" else 404, {})
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if WRONG == "refuses":
-                self.tell(400, {"error": {"message": "LoRA rank is too large"}})
-            elif body["model"] not in models:
-                self.tell(404, {})
-            else:
-                self.tell(200, {"/tokenize": tokenize, "/v1/completions": complete}[self.path](body))
+            self.tell(*answer(self.path, json.loads(self.rfile.read(int(self.headers["Content-Length"])))))
 
         def tell(self, status: int, body: dict) -> None:
             said = json.dumps(body).encode()
@@ -85,7 +98,7 @@ def main() -> None:
             self.end_headers()
             self.wfile.write(said)
 
-    HTTPServer((options.host, options.port), Handler).serve_forever()
+    return Handler
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Parity(Record, frozen=True, kw_only=True):
     """Each way the floor was measured; the largest counts."""
     rounding: float | None = None
     """Nats that rounding to the export's number format may cost: what the same model loses when its weights are rounded
-    in memory or, through llama.cpp, twice what the bare base model loses. None where nothing is rounded."""
+    in memory or, through llama.cpp and vLLM, twice what the bare base model loses. None where nothing is rounded."""
     limit: float
     """Nats: ``MARGIN`` times the floor, and the rounding."""
     difference: float

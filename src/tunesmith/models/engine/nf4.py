@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.models.engine.unmapped import unmapped
 
 __all__ = [
     "BLOCK",
@@ -89,10 +90,11 @@ def _whole(folder: str, **options: Any) -> Any:
     """The causal language model in ``folder``. transformers would draw a weight that is not there at random."""
     from transformers import AutoModelForCausalLM
 
-    model, found = AutoModelForCausalLM.from_pretrained(
-        folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True,
-        ignore_mismatched_sizes=True, **options,
-    )  # fmt: skip
+    with unmapped():
+        model, found = AutoModelForCausalLM.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False, local_files_only=True, output_loading_info=True,
+            ignore_mismatched_sizes=True, **options,
+        )  # fmt: skip
     lacking = sorted({*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])})
     if lacking:
         raise TunesmithError(

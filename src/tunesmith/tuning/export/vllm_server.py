@@ -20,6 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,8 +37,11 @@ STARTS_S = 3600.0
 """Large models are read for minutes; one that dies is seen at once."""
 ANSWERS_S = 600.0
 STOPS_S = 30.0
-LEFT_FREE = 0.9
+TAKEN = 0.9
 """Share of the GPU's free memory that the server may take: where less is free than it asks for, vLLM does not begin."""
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+"""The server is on this machine, whatever proxy the environment names."""
 
 
 def command(name: str) -> Path:
@@ -86,14 +90,14 @@ class Served(NamedTuple):
         headers = {"Content-Type": "application/json"}
         request = urllib.request.Request(self.address + path, json.dumps(body).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=ANSWERS_S) as answer:
+            with _DIRECT.open(request, timeout=ANSWERS_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             said = error.read(2000).decode("utf-8", "replace")
             raise ServiceError(
                 f"vLLM answers {path} with status {error.code}: {said}", "mend what it names, or leave out --vllm"
             ) from error
-        except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
+        except (OSError, HTTPException) as error:
             raise ServiceError(
                 f"vLLM's server went away while it was asked: {error}.", "start again, or leave out --vllm"
             ) from error
@@ -112,11 +116,17 @@ def served(folder: Path, base: Path, vllm: Path) -> Iterator[Served]:
         ServiceError: The server does not start; its own words are in the message.
     """
     port = _free_port()
-    script = [str(folder / "serve.sh"), "--host", "127.0.0.1", "--port", str(port), "--enforce-eager", *_memory()]
+    flags = ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager", *_memory()]
     own = {"BASE": str(base.absolute()), "VLLM": str(vllm), "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+    inherited = {name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"}  # it would ask for it
     with tempfile.TemporaryFile() as log:
         server = subprocess.Popen(
-            script, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=os.environ | own, start_new_session=True
+            ["/bin/sh", folder / "serve.sh", *flags],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            env=inherited | own,
+            start_new_session=True,
         )
         try:
             address = f"http://127.0.0.1:{port}"
@@ -132,7 +142,7 @@ def _memory() -> list[str]:
         return []
     torch.cuda.empty_cache()
     free, whole = torch.cuda.mem_get_info()
-    return ["--gpu-memory-utilization", f"{LEFT_FREE * free / whole:.3f}"]
+    return ["--gpu-memory-utilization", f"{TAKEN * free / whole:.3f}"]
 
 
 def _free_port() -> int:
@@ -151,7 +161,7 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Any, vllm: Path) -
                 f"mend what it names (`{shlex.quote(str(vllm))} serve --help`), or leave out --vllm: then only PEFT "
                 f"loads the export again",
             )
-        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=5):
+        with suppress(OSError, HTTPException), _DIRECT.open(f"{address}/health", timeout=5):
             return
         time.sleep(0.2)
     raise ServiceError(f"vLLM has not begun to serve after {STARTS_S / 60:.0f} minutes.", "leave out --vllm")
