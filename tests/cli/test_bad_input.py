@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,8 +36,6 @@ def template(tmp_path_factory):
 
 @pytest.fixture
 def desk(template, tmp_path):
-    import shutil
-
     return shutil.copytree(template, tmp_path / "desk")
 
 
@@ -219,19 +218,39 @@ def test_ctrl_c_while_reading_adds_nothing_and_the_same_command_works_afterwards
     assert count(desk) == 60_060
 
 
+TUNE = ("tune", "--anyway", "--no-forgetting", "--name")
+
+
 @pytest.fixture
 def tuning(desk):
     """A tuning run in a process of its own that has learnt some steps, and its folder."""
-    assert tunesmith("-C", desk, "check").status in (0, 1)
-    assert tunesmith("-C", desk, "split").status == 0
+    ready(desk)
     folder = desk / ".tunesmith" / "runs" / "long"
-    process = start("-C", desk, "tune", "--anyway", "--name", "long")
+    process = start("-C", desk, *TUNE, "long")
     deadline = time.monotonic() + 120
     while not steps(folder) and time.monotonic() < deadline:
         time.sleep(0.02)
     yield process, folder
     process.kill()
     process.communicate()
+
+
+def ready(desk):
+    assert typed("-C", desk, "check").status in (0, 1)
+    assert typed("-C", desk, "split").status == 0
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(template, tmp_path_factory):
+    """What a run that nobody interrupts ends with: the content of its adapter's files."""
+    desk = shutil.copytree(template, tmp_path_factory.mktemp("uninterrupted") / "desk")
+    ready(desk)
+    assert tunesmith("-C", desk, *TUNE, "whole").status == 0
+    return contents(desk / ".tunesmith" / "runs" / "whole" / "adapter")
+
+
+def contents(folder):
+    return {file.name: file.read_bytes() for file in folder.iterdir()}
 
 
 def steps(folder):
@@ -243,28 +262,24 @@ def steps(folder):
 
 
 def test_a_second_process_waits_its_turn_in_tuning(desk, tuning):
-    other = tunesmith("-C", desk, "tune", "--anyway", "--name", "other")
+    other = typed("-C", desk, *TUNE, "other")
     assert other.status == 2
     assert "Another process" in one_message(other)
 
 
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)], ids=["Ctrl-C", "kill -9"])
-def test_an_interrupted_run_goes_on_where_it_was(desk, tuning, how, status):
+def test_an_interrupted_run_goes_on_where_it_was(desk, tuning, uninterrupted, how, status):
     process, folder = tuning
     process.send_signal(how)
     _, err = process.communicate(timeout=120)
     assert (process.returncode, "Traceback" in err) == (status, False), err
     learnt = steps(folder)
     assert learnt and not (folder / "result.json").exists()
-    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--resume", "--json")
+    ended = tunesmith("-C", desk, *TUNE, "long", "--resume", "--json")
     assert ended.status == 0, ended.err
     assert steps(folder) == list(range(1, ended.json["steps"] + 1))
     assert len(learnt) < ended.json["steps"]
-    assert tunesmith("-C", desk, "tune", "--anyway", "--name", "whole").status == 0
-    whole = folder.parent / "whole" / "adapter"
-    assert {f.name: f.read_bytes() for f in whole.iterdir()} == {
-        f.name: f.read_bytes() for f in (folder / "adapter").iterdir()
-    }
+    assert contents(folder / "adapter") == uninterrupted
 
 
 def test_an_interrupted_run_is_finished_with_what_it_has(desk, tuning):
@@ -272,9 +287,9 @@ def test_an_interrupted_run_is_finished_with_what_it_has(desk, tuning):
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=120)
     learnt = steps(folder)
-    refused = tunesmith("-C", desk, "tune", "--anyway", "--name", "other", "--finish")
+    refused = typed("-C", desk, *TUNE, "other", "--finish")
     assert (refused.status, "no interrupted run to finish in other" in one_message(refused)) == (2, True)
-    ended = tunesmith("-C", desk, "tune", "--anyway", "--name", "long", "--finish", "--json")
+    ended = typed("-C", desk, *TUNE, "long", "--finish", "--json")
     assert ended.status == 0, ended.err
     assert (ended.json["steps"], ended.json["stopped_early"]) == (len(learnt), True)
     assert ended.json["best_step"] <= len(learnt)
@@ -291,7 +306,7 @@ def test_ctrl_c_at_any_moment_of_the_start_ends_quietly(desk):
 
 
 def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
-    assert tunesmith("-C", desk, "split").status == 0
+    assert typed("-C", desk, "split").status == 0
     home = Workspace(desk).home
     process, deadline = start("-C", desk, "baseline", "prompt", "retrieval"), time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
@@ -302,7 +317,7 @@ def test_ctrl_c_while_contenders_answer_keeps_the_answers_that_are_there(desk):
     _, err = process.communicate(timeout=60)
     assert process.returncode in (130, 0)  # 0: this machine was faster than the interrupt
     assert "Traceback" not in err
-    ended = tunesmith("-C", desk, "baseline", "prompt", "retrieval", "--json")
+    ended = typed("-C", desk, "baseline", "prompt", "retrieval", "--json")
     assert ended.status == 0, ended.err
     assert {c.get("failed", 0) for c in ended.json["contenders"].values()} == {0}
 

@@ -78,13 +78,14 @@ def predict_peak(
 
 
 def heaviest(steps: Sequence[Step], looks: Sequence[Batch]) -> Load:
-    """The steps among ``steps`` that can take most memory: by tokens computed at once, and by scores of attention."""
+    """The steps among ``steps`` that can take most memory: by tokens computed at once, by scores of attention, and by
+    the tokens that are learnt, for whose logits room is kept."""
     found: list[Step] = []
     for worst in heaviest_of(step.batches for step in steps):
         trimmed = Step(*(None if batch is None else _trimmed(batch) for batch in steps[worst]))
         if trimmed not in found:
             found.append(trimmed)
-    return Load(found, [_trimmed(batch) for batch in looks])
+    return Load(found, [_trimmed(batch, repeated=True) for batch in looks])
 
 
 def heaviest_of(steps: Iterable[Sequence[Batch]]) -> list[int]:
@@ -96,10 +97,10 @@ def heaviest_of(steps: Iterable[Sequence[Batch]]) -> list[int]:
     return list(dict.fromkeys(max(range(len(sizes)), key=lambda n: sizes[n][by]) for by in range(len(SIZES))))
 
 
-def _trimmed(batch: Batch) -> Batch:
-    """The prefix and its largest packs; one of them again at the end, for from the second on the prefix's gradients are
-    there."""
-    if len(batch.packs) == 1:
+def _trimmed(batch: Batch, *, repeated: bool = False) -> Batch:
+    """The prefix and its largest packs; of several, or where all is computed again later (``repeated``), one once more
+    at the end: then the prefix's gradients are there, and the room for the most logits."""
+    if len(batch.packs) == 1 and not repeated:
         return batch
     largest: list[Any] = []
     for pack in (_largest(batch, size) for size in SIZES):
@@ -131,7 +132,11 @@ def _padded(prefix: list[int], pack: list[Encoded]) -> list[int]:
     return [len(part) * max(part) * (len(prefix) + max(part)) for part in together]
 
 
-SIZES = (_tokens, _scores, _scores_at_once)
+def _learnt(_: list[int], pack: list[Encoded]) -> int:
+    return sum(weight > 0 for segment in pack for weight in segment.weights)
+
+
+SIZES = (_tokens, _scores, _scores_at_once, _learnt)
 
 
 def _counted(
