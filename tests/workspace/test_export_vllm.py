@@ -71,7 +71,12 @@ def test_what_vllm_serves_otherwise_is_not_handed_on(desk, tmp_path, vllm, monke
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"), [("dies", "ValueError: Free memory on device"), ("refuses", "LoRA rank is too large")]
+    ("wrong", "words"),
+    [
+        ("dies", "ValueError: Free memory on device"),
+        ("refuses", "LoRA rank is too large"),
+        ("mute", "does not say how likely"),
+    ],
 )
 def test_a_server_that_does_not_serve_is_told_in_its_own_words(desk, tmp_path, vllm, monkeypatch, wrong, words):
     monkeypatch.setenv("WRONG", wrong)

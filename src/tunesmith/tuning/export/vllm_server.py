@@ -69,8 +69,15 @@ class Served(NamedTuple):
         found = []
         for row in asked:
             body = {"model": model, "prompt": list(row.ids), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
-            told = self._ask("/v1/completions", body)["choices"][0]["prompt_logprobs"]
-            found.append([told[at][str(row.ids[at])]["logprob"] for at in range(row.first, len(row.ids))])
+            answer = self._ask("/v1/completions", body)
+            try:
+                told = answer["choices"][0]["prompt_logprobs"]
+                found.append([float(told[at][str(row.ids[at])]["logprob"]) for at in range(row.first, len(row.ids))])
+            except (KeyError, IndexError, TypeError, ValueError) as error:
+                raise ServiceError(
+                    f"vLLM's answer does not say how likely it finds the prompt's tokens: {str(answer)[:300]}",
+                    "use a vLLM that knows prompt_logprobs (0.20.2 was tried), or leave out --vllm",
+                ) from error
         return found
 
     def same_ids(self, model: str, template: Template, asked: Sequence[Asked]) -> bool:
