@@ -1,10 +1,10 @@
 """The defaults of tuning beside their neighbours: one setting changed at a time, on some hundred examples.
 
 300 rows of restaurant8k (Coope et al. 2020, arXiv:2005.08866) are learnt, 170 others watched: the lowest validation
-loss that a run saw, and the share of those rows that its model answers right. The defaults run with
-three seeds, which says how much of a difference is chance; then 100 of the rows alone, with more passes or smaller
-steps. What the defaults made goes on with pairs at several rates of DPO: the right answer is preferred to one in which
-a span was lost or is a word too long.
+loss that a run saw, and the share of those rows that its model answers right. The defaults run with three seeds, which
+says how much of a difference is chance; then 100 of the rows alone, with more passes or smaller steps. What the
+defaults made goes on with pairs at several rates of DPO: the right answer is preferred to one in which a span was lost
+or is a word too long.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ def test_what_vllm_serves_otherwise_is_not_handed_on(desk, tmp_path, vllm, monke
         ("dies", "ValueError: Free memory on device"),
         ("refuses", "LoRA rank is too large"),
         ("mute", "does not say how likely"),
+        ("leaves", "gave no whole answer to /v1/completions"),
     ],
 )
 def test_a_server_that_does_not_serve_is_told_in_its_own_words(desk, tmp_path, vllm, monkeypatch, wrong, words):

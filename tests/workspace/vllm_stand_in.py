@@ -1,7 +1,8 @@
 """What `vllm serve` does with the flags that an export hands to it, by transformers and PEFT: run as a program.
 
 vLLM itself needs a GPU. This server takes its flags as strictly, computes in bfloat16 as it does, and goes wrong where
-WRONG in the environment says so: `base` (the adapter is loaded and not applied), `template`, `refuses`, `mute`, `dies`.
+WRONG in the environment says so: `base` (the adapter is loaded and not applied), `template`, `refuses`, `mute`, `dies`
+(before it serves), `leaves` (when it is asked).
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def main() -> None:
         print("(EngineCore pid=7) ERROR [core.py:866] ValueError: Free memory on device is less than desired.")
         print("RuntimeError: Engine core initialization failed. See root cause above.")
         sys.exit(1)
-    answer = {"refuses": refuse, "mute": say_nothing}.get(WRONG) or answers(options)
+    answer = {"refuses": refuse, "mute": say_nothing, "leaves": leave}.get(WRONG) or answers(options)
     HTTPServer((options.host, options.port), handler(answer)).serve_forever()
 
 
@@ -46,6 +47,10 @@ def refuse(path: str, body: dict) -> tuple[int, dict]:
 
 def say_nothing(path: str, body: dict) -> tuple[int, dict]:
     return 200, {"choices": [{"text": "", "prompt_logprobs": None}]}
+
+
+def leave(path: str, body: dict) -> tuple[int, dict]:
+    os._exit(1)
 
 
 def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dict]]:

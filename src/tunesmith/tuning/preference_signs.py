@@ -19,7 +19,7 @@ LATE = 5
 """Steps whose mean says what the last ones show."""
 USUAL_RATE = 6e-5
 """Twice what suits a small model: at 1e-4 one lost a fifth of its right answers, at 3e-4 all of them
-(docs/experiments.md, 2026-11-27)."""
+(docs/experiments.md, 2026-11-26 and 27)."""
 
 
 def preference_signs(log: Log, config: LoraConfig) -> list[TuningWarning]:

@@ -104,9 +104,9 @@ class Served(NamedTuple):
             raise ServiceError(
                 f"vLLM answers {path} with status {error.code}: {said}", "mend what it names, or leave out --vllm"
             ) from error
-        except (OSError, HTTPException) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise ServiceError(
-                f"vLLM's server went away while it was asked: {error}.", "start again, or leave out --vllm"
+                f"vLLM's server gave no whole answer to {path}: {error}.", "start again, or leave out --vllm"
             ) from error
 
 
