@@ -44,6 +44,21 @@ def test_what_an_earlier_chunk_left_in_the_room_for_logits_changes_nothing(monke
     assert len(set(places)) == 1  # eight rows at once, from the first chunk on
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_losses_are_the_same_however_many_logits_are_exponentiated_at_one_time(monkeypatch, dtype):
+    torch.manual_seed(0)
+    hidden, output = torch.randn(23, 8).to(dtype).requires_grad_(True), torch.randn(50, 8).to(dtype)
+    target, weight = torch.randint(0, 50, (23,)), torch.rand(23)
+    found = []
+    for at_once in (1, 200, 10_000):  # a row, four, all
+        monkeypatch.setattr(fused, "SHARES_AT_ONCE", at_once)
+        losses = fused.token_losses(hidden, output, target, weight)
+        found.append((losses.detach(), torch.autograd.grad(losses.sum(), hidden)[0]))
+    for losses, gradient in found[1:]:
+        assert torch.equal(losses, found[0][0])
+        assert torch.equal(gradient, found[0][1])
+
+
 def test_the_room_for_logits_grows_where_more_is_asked_for():
     room, like = fused.LogitsRoom(), torch.empty(0)
     assert [tuple(room.of(*size, like).shape) for size in ((2, 5), (4, 5), (3, 5), (3, 7))] == [

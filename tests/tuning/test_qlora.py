@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -183,3 +185,19 @@ def test_the_plan_counts_the_packed_weights(base):
 
 def test_network_without_quantisation_is_as_it_was(base):
     assert choose_way(network(base, dtype="float32")) == "segments"
+
+
+def test_bitsandbytes_is_loaded_for_a_packed_model_and_for_no_other(base):
+    asks = f"""
+import sys
+import subprocess
+import sys
+from pathlib import Path
+from tunesmith.tuning.beginning import begin_network
+from tunesmith.tuning.config import LoraConfig
+print(begin_network(Path({str(base)!r}), LoraConfig(rank=2), checkpointing=False).way, "bitsandbytes" in sys.modules)
+packed = begin_network(Path({str(base)!r}), LoraConfig(rank=2, quantize="nf4"), checkpointing=False)
+print(packed.way, any(type(layer).__name__ == "Linear4bit" for layer in packed.model.modules()))
+"""
+    said = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines() == ["segments False", "segments True"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -13,6 +18,8 @@ from tests.workspace import vllm_stand_in
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.tuning.export.source import Facts
+from tunesmith.tuning.export.vllm import serve
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +50,12 @@ def exported(desk, tmp_path, *options):
 
 
 def nothing_runs():
-    return not [p for p in psutil.Process().children(recursive=True) if "serve" in p.cmdline()]
+    return not [p for p in psutil.Process().children(recursive=True) if serves(p)]
+
+
+def serves(process):
+    with suppress(psutil.Error):
+        return "serve" in process.cmdline()
 
 
 def test_what_vllm_serves_is_held_against_the_run_s_model(desk, tmp_path, vllm):
@@ -73,9 +85,11 @@ def test_what_vllm_serves_otherwise_is_not_handed_on(desk, tmp_path, vllm, monke
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ("dies", "ValueError: Free memory on device"),
+        ("dies", "ValueError: Free memory is less than desired.\n"),
         ("refuses", "LoRA rank is too large"),
         ("mute", "does not say how likely"),
+        ("infinite", "does not say how likely"),
+        ("junk", "does not say which tokens"),
         ("leaves", "gave no whole answer to /v1/completions"),
     ],
 )
@@ -85,6 +99,67 @@ def test_a_server_that_does_not_serve_is_told_in_its_own_words(desk, tmp_path, v
     assert (ended.status, words in ended.err, "leave out --vllm" in ended.err) == (3, True, True)
     assert not (tmp_path / "out").exists()
     assert nothing_runs()
+
+
+@pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGHUP], [signal.SIGKILL]])
+def test_the_server_ends_however_the_export_is_ended(desk, tmp_path, vllm, monkeypatch, signals):
+    monkeypatch.setenv("WRONG", "stays")
+    line = ["tunesmith", "-C", desk, "export", "first", "--to", "vllm", tmp_path / "out", "--vllm", vllm]
+    command = f"""
+import sys
+from tunesmith.cli.main import main
+from tunesmith.core import bound_process
+bound_process.STOPS_S, sys.argv = 1.0, {list(map(str, line))}
+main()
+"""
+    export = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        servers = until(lambda: [p for p in psutil.Process(export.pid).children(recursive=True) if serves(p)], 2)
+        for number in signals:
+            export.send_signal(number)
+            time.sleep(0.2)
+        assert export.wait(60) in (130, -signal.SIGKILL)
+    finally:
+        export.kill()
+        export.wait()
+    _, alive = psutil.wait_procs(servers, 10)
+    assert not alive
+    monkeypatch.delenv("WRONG")
+    assert exported(desk, tmp_path, "--vllm", vllm).status == 0
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def until(found, least: int) -> list:
+    """What ``found`` answers with once it is ``least`` long."""
+    for _ in range(600):
+        if len(answer := found()) >= least:
+            return answer
+        time.sleep(0.1)
+    raise TimeoutError
+
+
+def test_the_script_takes_no_orders_from_the_base_model_s_name(tmp_path):
+    facts = Facts(
+        run="first", task="t", base='tiny $(touch ordered) "q"', base_hash="", adapter_hash="", validation_loss=1.0,
+        best_step=1,
+    )  # fmt: skip
+    script = tmp_path / "serve.sh"
+    script.write_text(serve(facts, 8, 512), "utf-8")
+    echo = {"VLLM": "echo", "PATH": os.environ["PATH"]}
+    said = subprocess.run(["/bin/sh", script], env=echo, capture_output=True, text=True, check=True).stdout
+    assert said.startswith(f"serve {facts.base} --served-model-name {facts.base} ")
+    named = subprocess.run(
+        ["/bin/sh", script], env=echo | {"BASE": "other"}, capture_output=True, text=True, check=True
+    )
+    assert named.stdout.startswith(f"serve other --served-model-name {facts.base} ")
+    assert [path.name for path in tmp_path.iterdir()] == ["serve.sh"]
+
+
+@pytest.mark.parametrize(("name", "why"), [("", "no command"), (".", "is a folder"), ("vllm-2", "may not be executed")])
+def test_what_is_no_command_is_told_from_one_that_is_not_there(desk, tmp_path, name, why):
+    (tmp_path / "vllm-2").write_text("no program", "utf-8")
+    ended = exported(desk, tmp_path, "--vllm", tmp_path / name if name else "")
+    assert (ended.status, why in ended.err, "DIR/bin/vllm" in ended.err) == (2, True, True)
 
 
 def test_a_command_that_is_not_there_is_refused_before_anything_is_written(desk, tmp_path):

@@ -1,8 +1,9 @@
 """What `vllm serve` does with the flags that an export hands to it, by transformers and PEFT: run as a program.
 
 vLLM itself needs a GPU. This server takes its flags as strictly, computes in bfloat16 as it does, and goes wrong where
-WRONG in the environment says so: `base` (the adapter is loaded and not applied), `template`, `refuses`, `mute`, `dies`
-(before it serves), `leaves` (when it is asked).
+WRONG in the environment says so: `base` (the adapter is loaded and not applied), `template`, `refuses`, `mute`,
+`infinite` and `junk` (in what it tells), `dies` (before it serves), `leaves` (when it is asked), `stays` (it never
+serves, and does not heed a polite signal, nor does the process that it starts).
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -33,8 +37,12 @@ def main() -> None:
     parser.add_argument("--enforce-eager", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     options = parser.parse_args()
+    if WRONG == "stays":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "serve"])
+        time.sleep(600)
     if WRONG == "dies":
-        print("(EngineCore pid=7) ERROR [core.py:866] ValueError: Free memory on device is less than desired.")
+        print("\x1b[31m(EngineCore pid=7) ERROR [core.py:866] ValueError: Free memory is less than desired.\x1b[0m")
         print("RuntimeError: Engine core initialization failed. See root cause above.")
         sys.exit(1)
     answer = {"refuses": refuse, "mute": say_nothing, "leaves": leave}.get(WRONG) or answers(options)
@@ -74,7 +82,7 @@ def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dic
         ids = tokenizer.apply_chat_template(
             body["messages"], chat_template=template, add_generation_prompt=True, return_dict=False
         )
-        return {"tokens": list(ids)}
+        return {"nothing": 1} if WRONG == "junk" else {"tokens": list(ids)}
 
     def complete(body: dict) -> dict:
         ids = body["prompt"]
@@ -82,6 +90,8 @@ def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dic
         with torch.inference_mode():
             logs = models[body["model"]](input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
         told = [{str(token): {"logprob": float(logs[at, token])}} for at, token in enumerate(ids[1:])]
+        if WRONG == "infinite":
+            told[-1][str(ids[-1])]["logprob"] = float("-inf")
         return {"choices": [{"prompt_logprobs": [None, *told]}]}
 
     def answer(path: str, body: dict) -> tuple[int, dict]:

@@ -61,6 +61,8 @@ VERBS = (
 def main() -> NoReturn:
     """The console script."""
     signal.signal(signal.SIGTERM, _terminated)  # a polite kill ends like Ctrl-C: nothing half-written
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # `nohup` ignores it
+        signal.signal(signal.SIGHUP, _terminated)  # the terminal was closed
     status = run(sys.argv[1:])
     for late in (signal.SIGINT, signal.SIGTERM):  # all is done: what comes now must not change how it ended
         signal.signal(late, signal.SIG_IGN)

@@ -17,7 +17,7 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.loading import context_of, fastest_device, fastest_dtype
-from tunesmith.models.engine.nf4 import load_causal, weight_of
+from tunesmith.models.engine.nf4 import load_causal, weight_of, without_bitsandbytes
 from tunesmith.models.folder import check_folder
 from tunesmith.tuning.config import LoraConfig
 
@@ -66,20 +66,20 @@ def add_adapter(base: Any, config: LoraConfig) -> Any:
     Raises:
         TunesmithError: No linear layer has one of the names in ``config.targets``.
     """
-    import peft
-
-    lora = peft.LoraConfig(
-        r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, task_type="CAUSAL_LM",
-        target_modules=sorted(config.targets) if config.targets else "all-linear",
-        use_rslora=config.rslora, use_dora=config.dora,
-    )  # fmt: skip
     known = {name.rpartition(".")[2] for name, layer in base.named_modules() if isinstance(layer, torch.nn.Linear)}
     if unknown := sorted(set(config.targets or ()) - known):
         raise TunesmithError(
             f"The model has no linear layer named {unknown[0]!r}.",
             f"choose tuning.targets among {', '.join(sorted(known))}",
         )
-    with torch.random.fork_rng(), warnings.catch_warnings():
+    with without_bitsandbytes(), torch.random.fork_rng(), warnings.catch_warnings():
+        import peft
+
+        lora = peft.LoraConfig(
+            r=config.rank, lora_alpha=config.alpha, lora_dropout=config.dropout, task_type="CAUSAL_LM",
+            target_modules=sorted(config.targets) if config.targets else "all-linear",
+            use_rslora=config.rslora, use_dora=config.dora,
+        )  # fmt: skip
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")  # exports give such a layer its own
         torch.manual_seed(config.seed)

@@ -6,6 +6,7 @@ are frozen, so only the adapter and the activations get gradients. A layer with 
 
 from __future__ import annotations
 
+import sys
 from types import MethodType
 from typing import Any
 
@@ -18,14 +19,14 @@ from tunesmith.models.engine.nf4 import unpacked, weight_of
 __all__ = ["LogitsRoom", "fuse", "token_losses", "unfuse"]
 
 LOGITS_AT_ONCE = 2**24
-"""Logits that exist at one time: 64 MB in float32. Fewer, and the output layer is read too often."""
+"""Logits that exist at one time: 32 MB in bfloat16. Fewer, and the output layer is read too often."""
+SHARES_AT_ONCE = 2**20
+"""Of these, what is exponentiated at one time: 4 MB in float32, which a processor's cache holds."""
 
 
 def fuse(model: nn.Module) -> None:
     """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
-    from peft.tuners import lora
-
-    adapted = (lora.Linear, getattr(lora, "Linear4bit", lora.Linear))  # the second only where there is bitsandbytes
+    adapted = _adapted()
     for module in model.modules():
         if "forward" in vars(module):  # someone else's, such as a hook of accelerate
             continue
@@ -35,6 +36,14 @@ def fuse(model: nn.Module) -> None:
             module.forward = MethodType(_gated, module)
         elif type(module).__name__.endswith("RMSNorm") and _is_rms_norm(module):
             module.forward = MethodType(_rms_norm, module)
+
+
+def _adapted() -> tuple[type, ...]:
+    """PEFT's linear layers, as far as it and bitsandbytes are loaded: without them no model has any."""
+    lora = sys.modules.get("peft.tuners.lora")
+    if lora is None:
+        return ()
+    return (lora.Linear, lora.Linear4bit) if "bitsandbytes" in sys.modules else (lora.Linear,)
 
 
 def unfuse(model: nn.Module) -> None:
@@ -212,23 +221,11 @@ class _TokenLosses(torch.autograd.Function):
         rows = max(1, LOGITS_AT_ONCE // len(output_VD))
         for start in range(0, len(target_N), rows):
             part = slice(start, start + rows)
-            target_N1, weight_N1 = target_N[part, None], weight_N[part, None]
-            size = len(target_N1), len(output_VD)
-            # one and the same where the formats are
-            rough_NV, logits_NV = room.of(*size, output_VD), room.of(*size, weight_N)
-            torch.mm(hidden_ND[part], output_VD.t(), out=rough_NV)
-            if logits_NV.dtype != rough_NV.dtype:
-                logits_NV.copy_(rough_NV)
-            wanted_N1, highest_N1 = logits_NV.gather(1, target_N1), logits_NV.amax(1, keepdim=True)
-            share_NV = torch.softmax(logits_NV, 1, out=logits_NV)  # in place: fresh memory costs more than the sums
-            # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
-            losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
+            logits_NV = room.of(len(target_N[part]), len(output_VD), output_VD)
+            torch.mm(hidden_ND[part], output_VD.t(), out=logits_NV)
+            _to_losses(logits_NV, target_N[part], weight_N[part], losses_N[part], room)
             if d_ND is not None:
-                share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0))
-                share_NV.mul_(weight_N1)
-                if share_NV.dtype != rough_NV.dtype:
-                    rough_NV.copy_(share_NV)
-                torch.mm(rough_NV, output_VD, out=d_ND[part])
+                torch.mm(logits_NV, output_VD, out=d_ND[part])
         context.save_for_backward(d_ND)
         return losses_N
 
@@ -236,3 +233,20 @@ class _TokenLosses(torch.autograd.Function):
     def backward(context: Any, d_N: Tensor) -> tuple[Tensor, None, None, None, None]:
         (d_ND,) = context.saved_tensors
         return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None, None
+
+
+def _to_losses(logits_NV: Tensor, target_N: Tensor, weight_N: Tensor, losses_N: Tensor, room: LogitsRoom) -> None:
+    """Write the losses into ``losses_N``, and their gradients in the place of the logits."""
+    rows = max(1, SHARES_AT_ONCE // logits_NV.shape[1]) if logits_NV.device.type == "cpu" else len(target_N)
+    for start in range(0, len(target_N), rows):
+        part = slice(start, start + rows)
+        rough_NV, target_N1, weight_N1 = logits_NV[part], target_N[part, None], weight_N[part, None]
+        same = rough_NV.dtype == weight_N.dtype
+        share_NV = rough_NV if same else room.of(len(rough_NV), rough_NV.shape[1], weight_N).copy_(rough_NV)
+        wanted_N1, highest_N1 = share_NV.gather(1, target_N1), share_NV.amax(1, keepdim=True)
+        torch.softmax(share_NV, 1, out=share_NV)  # in place: fresh memory costs more than the sums
+        # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
+        losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
+        share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0)).mul_(weight_N1)
+        if not same:
+            rough_NV.copy_(share_NV)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -243,27 +243,44 @@ def choose_way(network: Network) -> Way:
     for way in WAYS[:-1]:
         try:
             network.switch(way)
-            found = _measured(network, batch)
+            distance = _distance(_measured(network, batch), expected)
         except Exception:  # an architecture can refuse in any way; the next one is tried, and the last always works
             continue
-        if float((found - expected).norm() / expected.norm()) <= TOLERANCE.get(network.causal.dtype, 0.1):
+        if distance <= TOLERANCE.get(network.causal.dtype, 0.1):
             return way
     network.switch("plain")
     return "plain"
 
 
-def _measured(network: Network, batch: Batch) -> Tensor:
-    """Loss and all gradients as one vector, the network left as it was; dropout off, for it would differ each time."""
+class _Measured(NamedTuple):
+    """What one way finds on one batch. The gradients count as a direction: together they have length 1."""
+
+    loss: float
+    gradients: list[Tensor]
+    size: float
+
+
+def _measured(network: Network, batch: Batch) -> _Measured:
+    """Loss and all gradients, the network left as it was; dropout off, for it would differ each time."""
     parameters = [p for p in network.model.parameters() if p.requires_grad]
     network.model.eval()
     try:
         loss = network._sum(batch, 1 / batch.weight, _go_on) / batch.weight
-        size = sum(float(p.grad.double().norm()) ** 2 for p in parameters if p.grad is not None) ** 0.5 or 1.0
-        parts = [p.grad.double().flatten() / size for p in parameters if p.grad is not None]
-        return torch.cat([torch.tensor([loss], dtype=torch.float64, device=network.device), *parts])
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        return _Measured(loss, gradients, sum(float(g.double().norm()) ** 2 for g in gradients) ** 0.5 or 1.0)
     finally:
         for parameter in parameters:
             parameter.grad = None
+
+
+def _distance(found: _Measured, expected: _Measured) -> float:
+    """Of all numbers taken as one vector, by its length; one gradient after another, for memory's sake."""
+    square, whole = (found.loss - expected.loss) ** 2, expected.loss**2
+    for one, other in zip(found.gradients, expected.gradients, strict=True):
+        wanted = other.double() / expected.size
+        square += float((one.double() / found.size - wanted).norm()) ** 2
+        whole += float(wanted.norm()) ** 2
+    return float((square / whole) ** 0.5)
 
 
 def _made_up(vocabulary: int) -> Batch:

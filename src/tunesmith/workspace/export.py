@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["Export", "export"]
 
 TARGETS = ("adapter", "merged", "gguf", "ollama", "vllm")
+UNFINISHED = ".unfinished"
+"""How the name of a folder ends that an export is made in."""
 OTHERS = 4
 """Adapters of other runs that an export is told apart from: the newest."""
 
@@ -111,9 +114,8 @@ def export(
     with home.alone("export"), _written(target):
         source, asked = _source(home, entry, prompts)
         number = number_format(source, to, part, dtype)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as temporary:
-            made = Path(temporary) / "made"
+        with _room(target) as temporary:
+            made = temporary / "made"
             done = iter(range(1, 100))
             parity = hand_on(
                 source, to, made, asked, part=part, dtype=number, others=_others(home, entry),
@@ -135,6 +137,26 @@ def export(
         result = msgspec.structs.replace(result, path=str(target.resolve()), files=files, bytes=size)
         home.save("export", entry.name, result, {"run": entry.adapter_hash, "model": entry.inputs["model"]})
     return result
+
+
+@contextmanager
+def _room(target: Path) -> Iterator[Path]:
+    """A folder beside ``target`` that is gone after the block, as are those of exports that were killed."""
+    begun = not target.parent.exists()
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for killed in target.parent.glob(f".{glob.escape(target.name)}.*{UNFINISHED}"):
+            shutil.rmtree(killed, ignore_errors=True)
+        room = tempfile.TemporaryDirectory(UNFINISHED, f".{target.name}.", target.parent)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+    try:
+        with room as folder:
+            yield Path(folder)
+    finally:
+        if begun:
+            with suppress(OSError):  # the export is there
+                target.parent.rmdir()
 
 
 @contextmanager

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,6 +33,7 @@ __all__ = [
     "unpack",
     "unpacked",
     "weight_of",
+    "without_bitsandbytes",
 ]
 
 BLOCK, SCALES = 64, 256
@@ -63,10 +66,10 @@ def load_causal(folder: str, number: torch.dtype, device: torch.device, quantize
     """
     from transformers import BitsAndBytesConfig
 
-    import_quietly()
     if quantize == "none":
         return _whole(folder, dtype=number).to(device)
     check_installed()
+    import_quietly()
     how = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=number
     )
@@ -147,10 +150,7 @@ def _packed(model: nn.Module) -> list[tuple[str, Any]]:
 
 
 def import_quietly() -> None:
-    """Import bitsandbytes, where it is, without what it says of kernels on the hub, and without asking for them there.
-
-    transformers and PEFT import it wherever it is installed.
-    """
+    """Import bitsandbytes, where it is, without what it says of kernels on the hub and without asking for them there."""
     if "bitsandbytes" in sys.modules or find_spec("bitsandbytes") is None:
         return
     logger, hub = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
@@ -164,3 +164,29 @@ def import_quietly() -> None:
         del sys.modules["kernels"]
         if hub is not None:
             sys.modules["kernels"] = hub
+
+
+@contextmanager
+def without_bitsandbytes() -> Iterator[None]:
+    """Within the block, PEFT takes bitsandbytes for not installed unless a packed model has loaded it.
+
+    PEFT would load it for any adapter, wherever it is installed: some 50 MB and 0.9 s.
+    """
+    if "bitsandbytes" in sys.modules:
+        yield
+        return
+    sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["bitsandbytes"]
+        for library, question in _ASKED:  # they remember the answer
+            forget = getattr(getattr(sys.modules.get(library), question, None), "cache_clear", lambda: None)
+            forget()
+
+
+_ASKED = (
+    ("peft.import_utils", "is_bnb_available"),
+    ("peft.import_utils", "is_bnb_4bit_available"),
+    ("transformers.utils.import_utils", "is_bitsandbytes_available"),
+)

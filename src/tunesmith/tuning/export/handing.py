@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -128,7 +129,7 @@ def hand_on(
     _refuse_what_cannot_hold(source, to, part)
     say("measuring the run's model")
     measured = measure(source, others or {}, asked)
-    say("writing and loading again")
+    say("writing and loading again" + (", once vLLM serves it" if vllm_command is not None else ""))
     folder.mkdir(parents=True)
     written = _WRITERS[to](source, folder, asked, part, dtype, measured, vllm_command)
     say("comparing")
@@ -259,7 +260,8 @@ def _ollama(
         bare = merged.bare(source.base)
         gguf.write_gguf(bare, source.base, folder / "model.gguf", dtype, source.facts.base)
     written = _gguf(source, folder, asked, part, dtype, measured)
-    use = f"`ollama create {source.facts.run} -f Modelfile && ollama run {source.facts.run}`"
+    name = shlex.quote(source.facts.run)
+    use = f"`ollama create {name} -f Modelfile && ollama run {name}`"
     return written._replace(not_run=written.not_run | {"ollama": CANNOT_RUN["ollama"]}, use=use)
 
 

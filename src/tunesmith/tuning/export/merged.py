@@ -31,13 +31,13 @@ def bare(base: Path, quantize: str = "none") -> Any:
 
 def beside(base: Path, adapter: Path, quantize: str = "none", *, packed: bool = False) -> Any:
     """The base model in float32 and the adapter beside its weights, by PEFT. ``packed``: quantised weights stay so."""
-    import peft
-
     model = load_base(base, "float32", quantize) if packed else bare(base, quantize)
     if not packed:
         _untie(model, adapter)
 
-    with warnings.catch_warnings():
+    with nf4.without_bitsandbytes(), warnings.catch_warnings():
+        import peft
+
         warnings.simplefilter("ignore", FutureWarning)  # peft 0.21 reads a property that transformers 5.23 deprecates
         warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`")
         return peft.PeftModel.from_pretrained(model, str(adapter)).eval()

@@ -36,10 +36,11 @@ def serve(facts: Facts, rank: int, context: int) -> str:
     """A shell script that serves base model and adapter from its own folder."""
     base = shlex.quote(facts.base)
     return f"""#!/bin/sh
-# Serves the base model as {base} and the adapter as {facts.run}. BASE: whole path or Hugging Face id of the base model.
-# VLLM: the vllm command, where it is not on the PATH.
+# Serves the base model and the adapter, each by its name. BASE: whole path or Hugging Face id of the base model.
+# VLLM: whole path of the vllm command, where it is not on the PATH.
 cd "$(dirname "$0")" || exit 1
-exec "${{VLLM:-vllm}}" serve "${{BASE:-{facts.base}}}" \\
+[ -n "$BASE" ] || BASE={base}
+exec "${{VLLM:-vllm}}" serve "$BASE" \\
   --served-model-name {base} \\
   --enable-lora \\
   --lora-modules {shlex.quote(f"{facts.run}=./adapter")} \\

@@ -7,11 +7,11 @@ with its flags, over HTTP. The server listens on this machine alone, and is stop
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from tunesmith.core.bound_process import bound_process
 from tunesmith.core.errors import ServiceError, TunesmithError
 from tunesmith.models.template import Template
 from tunesmith.tuning.export.source import Asked
@@ -36,7 +37,6 @@ NAME = "vLLM"
 STARTS_S = 3600.0
 """Large models are read for minutes; one that dies is seen at once."""
 ANSWERS_S = 600.0
-STOPS_S = 30.0
 TAKEN = 0.9
 """Share of the GPU's free memory that the server may take: where less is free than it asks for, vLLM does not begin."""
 
@@ -52,9 +52,14 @@ def command(name: str) -> Path:
     """
     found = shutil.which(name)
     if found is None:
+        named = Path(name)
+        what = f"There is no command {name} that could serve the export."
+        if name and named.is_dir():
+            what = f"{name} is a folder, not the vllm command."
+        elif named.is_file():
+            what = f"{name} may not be executed."
         raise TunesmithError(
-            f"There is no command {name} that could serve the export.",
-            "name the vllm command of the environment that holds vLLM: `--vllm DIR/bin/vllm`",
+            what, "name the vllm command of the environment that holds vLLM, without flags: `--vllm DIR/bin/vllm`"
         )
     return Path(found).absolute()
 
@@ -70,14 +75,12 @@ class Served(NamedTuple):
         for row in asked:
             body = {"model": model, "prompt": list(row.ids), "max_tokens": 1, "temperature": 0, "prompt_logprobs": 0}
             answer = self._ask("/v1/completions", body)
-            try:
+            with _understood("how likely it finds the prompt's tokens", answer):
                 told = answer["choices"][0]["prompt_logprobs"]
-                found.append([float(told[at][str(row.ids[at])]["logprob"]) for at in range(row.first, len(row.ids))])
-            except (KeyError, IndexError, TypeError, ValueError) as error:
-                raise ServiceError(
-                    f"vLLM's answer does not say how likely it finds the prompt's tokens: {str(answer)[:300]}",
-                    "use a vLLM that knows prompt_logprobs (0.20.2 was tried), or leave out --vllm",
-                ) from error
+                figures = [float(told[at][str(row.ids[at])]["logprob"]) for at in range(row.first, len(row.ids))]
+                if not all(map(math.isfinite, figures)):
+                    raise ValueError
+            found.append(figures)
         return found
 
     def same_ids(self, model: str, template: Template, asked: Sequence[Asked]) -> bool:
@@ -89,7 +92,10 @@ class Served(NamedTuple):
             if any(template.spells_control(message.content) for message in row.messages):
                 continue
             messages = [{"role": m.role, "content": m.content} for m in template.as_shown(row.messages)]
-            if self._ask("/tokenize", {"model": model, "messages": messages})["tokens"] != list(row.ids[: row.first]):
+            answer = self._ask("/tokenize", {"model": model, "messages": messages})
+            with _understood("which tokens the messages become", answer):
+                ids = list(answer["tokens"])
+            if ids != list(row.ids[: row.first]):
                 return False
         return True
 
@@ -100,7 +106,7 @@ class Served(NamedTuple):
             with _DIRECT.open(request, timeout=ANSWERS_S) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
-            said = error.read(2000).decode("utf-8", "replace")
+            said = error.read(500).decode("utf-8", "replace")
             raise ServiceError(
                 f"vLLM answers {path} with status {error.code}: {said}", "mend what it names, or leave out --vllm"
             ) from error
@@ -108,6 +114,18 @@ class Served(NamedTuple):
             raise ServiceError(
                 f"vLLM's server gave no whole answer to {path}: {error}.", "start again, or leave out --vllm"
             ) from error
+
+
+@contextmanager
+def _understood(what: str, answer: Any) -> Iterator[None]:
+    """Within the block, an ``answer`` is read that should say ``what``."""
+    try:
+        yield
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise ServiceError(
+            f"vLLM's answer does not say {what}: {str(answer)[:300]}",
+            "use a vLLM whose server knows prompt_logprobs and /tokenize (0.20.2 was tried), or leave out --vllm",
+        ) from error
 
 
 @contextmanager
@@ -126,21 +144,13 @@ def served(folder: Path, base: Path, vllm: Path) -> Iterator[Served]:
     flags = ["--host", "127.0.0.1", "--port", str(port), "--enforce-eager", *_memory()]
     own = {"BASE": str(base.absolute()), "VLLM": str(vllm), "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
     inherited = {name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"}  # it would ask for it
-    with tempfile.TemporaryFile() as log:
-        server = subprocess.Popen(
-            ["/bin/sh", folder / "serve.sh", *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env=inherited | own,
-            start_new_session=True,
-        )
-        try:
-            address = f"http://127.0.0.1:{port}"
-            _wait(server, address, log, vllm)
-            yield Served(address)
-        finally:
-            _stop(server)
+    with (
+        tempfile.TemporaryFile() as log,
+        bound_process(["/bin/sh", folder / "serve.sh", *flags], inherited | own, log) as server,
+    ):
+        address = f"http://127.0.0.1:{port}"
+        _wait(server, address, log, vllm)
+        yield Served(address)
 
 
 def _memory() -> list[str]:
@@ -177,17 +187,8 @@ def _wait(server: subprocess.Popen[bytes], address: str, log: Any, vllm: Path) -
 def _last_words(log: Any) -> str:
     """The error that a server's output ends with; where one process tells of another's, what that one said."""
     log.seek(0)
-    lines = log.read().decode("utf-8", "replace").splitlines()
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", log.read().decode("utf-8", "replace")).splitlines()
     errors = [found[0] for line in lines if (found := re.search(r"\b\w*(?:Error|Exception|error): .+", line))]
     causes = [error for error in errors if "root cause" not in error]
     said = [line.strip() for line in lines if line.strip()]
     return (causes or errors or said or ["it ended without a word"])[-1][:500]
-
-
-def _stop(server: subprocess.Popen[bytes]) -> None:
-    """End the server with the processes that it started."""
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        with suppress(ProcessLookupError):
-            os.killpg(server.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            server.wait(STOPS_S)
