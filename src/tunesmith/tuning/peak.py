@@ -207,7 +207,8 @@ def _without_content(about: Any, config: LoraConfig, dtype: torch.dtype) -> Any:
     """The model that learns, as a run of ``config`` begins with it."""
     from transformers import AutoModelForCausalLM
 
-    import_quietly()
+    if config.quantize == "nf4":
+        import_quietly()
     model = AutoModelForCausalLM.from_config(about, dtype=dtype, trust_remote_code=False)
     if config.method == "full":
         return model.requires_grad_(True)
