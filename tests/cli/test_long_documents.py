@@ -131,3 +131,11 @@ def test_a_long_document_is_quoted_in_passages(desk, tmp_path):
     assert counts(found) == (2, 2, 0)  # the two long messages; the handbook alone would have filled the context
     record = json.loads((desk / ".tunesmith" / "contender" / f"{found['contender']}.json").read_text())
     assert record["settings"]["chunk_words"] == 40
+
+
+def test_check_names_what_the_model_takes_and_not_what_is_set(desk):
+    checked = typed("-C", desk, "check", "--only", "truncated", "--json")
+    assert (checked.status, checked.json["ready"]) == (1, False)
+    found = [finding for finding in checked.json["findings"] if finding["check"] == "truncated"]
+    assert len(found) == 2  # the long ones; tuning.max_length is 2,048
+    assert all("the model takes 512" in finding["problem"] for finding in found)

@@ -303,7 +303,12 @@ def test_long_examples_and_those_without_supervised_tokens_are_errors():
     findings = found("truncated", rows, PLAIN, count_tokens=lambda row: counts[row.id], max_tokens=100)
     assert [f.examples for f in findings] == [(rows[1].id,), (rows[2].id,)]
     assert severities(findings) == ["error", "error"]
-    assert "101 tokens, and the model takes 100" in findings[0].problem
+    assert "101 tokens, and tuning.max_length allows 100" in findings[0].problem
+    assert "max_length" in findings[0].mend
+    given = {"count_tokens": lambda row: counts[row.id], "max_tokens": 200, "context": 60}
+    (longest, _) = found("truncated", rows, PLAIN, **given)
+    assert "101 tokens, and the model takes 60" in longest.problem
+    assert "max_length" not in longest.mend
     assert found("truncated", rows, PLAIN) == []
 
 

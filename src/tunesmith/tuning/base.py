@@ -6,17 +6,16 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import torch
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.models.context import context_in
 from tunesmith.models.engine.dora import row_lengths
-from tunesmith.models.engine.loading import context_of, fastest_device, fastest_dtype
+from tunesmith.models.engine.loading import fastest_device, fastest_dtype
 from tunesmith.models.engine.nf4 import load_causal, weight_of, without_bitsandbytes
 from tunesmith.models.folder import check_folder
 from tunesmith.tuning.config import LoraConfig
@@ -104,18 +103,7 @@ def longest_example(folder: Path, config: LoraConfig) -> int:
     Raises:
         TunesmithError: The folder holds no model, or one of a kind that is not known.
     """
-    from transformers import AutoConfig
-
-    check_folder(folder)
-    try:
-        about = AutoConfig.from_pretrained(str(folder), trust_remote_code=False, local_files_only=True)
-    except (OSError, ValueError) as error:
-        raise TunesmithError(
-            f"The config.json in {folder} names no model that transformers {version('transformers')} knows: "
-            f"{str(error).splitlines()[0]}",
-            "use another model, or a newer transformers (`pip install --upgrade transformers`) if this one is newer",
-        ) from error
-    return min(config.max_length, context_of(SimpleNamespace(config=about)))
+    return min(config.max_length, context_in(folder))
 
 
 def pack_tokens(config: LoraConfig, device: torch.device | None = None) -> int:

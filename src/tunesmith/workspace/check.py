@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from tunesmith.contenders.kind import head, turns
 from tunesmith.core.codec import digest
@@ -17,6 +17,7 @@ from tunesmith.data.checks import CountTokens, Material, look
 from tunesmith.data.config import ChecksConfig
 from tunesmith.data.readiness import Readiness, readiness
 from tunesmith.data.texts import read_texts
+from tunesmith.models.context import context_in
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
@@ -56,14 +57,14 @@ def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
         if not examples:
             raise TunesmithError("There are no examples to check.", "add some with `tunesmith add FILE`")
         snapshot = home.snapshot(examples)
-        count_tokens, uncounted = _counter(home)
-        found = look(material(home, examples, count_tokens), only)
+        counting = _counting_tokens(home)
+        found = look(material(home, examples, counting.counted, counting.context), only)
         report = CheckReport(
             snapshot=snapshot.hash,
             examples=len(examples),
             findings=tuple(found.findings),
             ready=not any(f.severity == "error" for f in found.findings),
-            unmeasured=(*uncounted, *found.unmeasured),
+            unmeasured=(*counting.unmeasured, *found.unmeasured),
             only=tuple(only or ()),
             readiness=readiness(found.findings, len(examples)),
         )
@@ -72,8 +73,14 @@ def check(home: Home, only: Sequence[str] | None = None) -> CheckReport:
     return report
 
 
-def material(home: Home, examples: Sequence[Example], count_tokens: CountTokens | None = None) -> Material:
-    """What the checks look at. The embedder is opened by the first check that asks for it."""
+def material(
+    home: Home, examples: Sequence[Example], count_tokens: CountTokens | None = None, context: int | None = None
+) -> Material:
+    """What the checks look at. The embedder is opened by the first check that asks for it.
+
+    Args:
+        context: Most tokens that the model takes; None where that is not known.
+    """
     config = home.settings.checks
     split = home.latest("split", "split", Split)
     return Material(
@@ -82,6 +89,7 @@ def material(home: Home, examples: Sequence[Example], count_tokens: CountTokens 
         config=config,
         count_tokens=count_tokens,
         max_tokens=home.settings.tuning.max_length,
+        context=context,
         open_embedder=partial(open_embedder, home.settings.model.embedder),
         train=frozenset(split[0].train) if split else None,
         production=read_texts(home.root / config.production_prompts) if config.production_prompts else (),
@@ -114,19 +122,27 @@ def examples_hash(examples: Sequence[Example]) -> str:
     return digest(sorted(e.id for e in examples))
 
 
-def _counter(home: Home) -> tuple[CountTokens | None, tuple[str, ...]]:
-    """Counts an example's tokens as tuning will see them; None where there is no tokenizer to count with."""
+class _Tokens(NamedTuple):
+    """Counts an example's tokens as tuning will see them; None, and why, where there is no tokenizer to count with."""
+
+    counted: CountTokens | None
+    context: int | None = None
+    unmeasured: tuple[str, ...] = ()
+
+
+def _counting_tokens(home: Home) -> _Tokens:
     if home.settings.model.base_url:
-        return None, ("truncated: a hosted model's tokens cannot be counted here",)
+        return _Tokens(None, unmeasured=("truncated: a hosted model's tokens cannot be counted here",))
     try:
-        template = Template.open(model_folder(home.settings.model.base))
+        folder = model_folder(home.settings.model.base)
+        template, context = Template.open(folder), context_in(folder)
     except TunesmithError as error:
-        return None, (f"truncated: {error.problem} ({error.mend})",)
+        return _Tokens(None, unmeasured=(f"truncated: {error.problem} ({error.mend})",))
     except ImportError:
-        return None, ("truncated: the tokenizer needs `pip install 'tunesmith[local]'`",)
+        return _Tokens(None, unmeasured=("truncated: the tokenizer needs `pip install 'tunesmith[local]'`",))
 
     def count(example: Example) -> tuple[int, int]:
         encoded = template.encode(head(home.task.instructions, example) + turns(example), example.completion)
         return len(encoded.ids), encoded.supervised
 
-    return count, ()
+    return _Tokens(count, context)

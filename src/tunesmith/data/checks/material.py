@@ -47,7 +47,9 @@ class Material:
     config: ChecksConfig = field(default_factory=ChecksConfig)
     count_tokens: CountTokens | None = None
     max_tokens: int | None = None
-    """Tokens the model takes in one example; with ``count_tokens`` it lets the check "truncated" speak."""
+    """Tokens that tuning allows in one example; with ``count_tokens`` it lets the check "truncated" speak."""
+    context: int | None = None
+    """Tokens that the model itself takes."""
 
     open_embedder: Callable[[], Embedder] | None = None
     """Opens what turns texts into vectors; called by the first check that asks for vectors."""

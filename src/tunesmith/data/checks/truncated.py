@@ -20,9 +20,12 @@ def truncated(material: Material) -> Iterator[Finding]:
         return
     for example in material.examples:
         tokens, supervised = material.count_tokens(example)
-        problem = ""
-        if material.max_tokens is not None and tokens > material.max_tokens:
-            problem = f"{tokens:,} tokens, and the model takes {material.max_tokens:,}: it would be cut"
+        problem, mend = "", "shorten the prompt, take the row out of the file, or tune a model that takes more tokens"
+        if material.context is not None and tokens > material.context:
+            problem = f"{tokens:,} tokens, and the model takes {material.context:,}"
+        elif material.max_tokens is not None and tokens > material.max_tokens:
+            problem = f"{tokens:,} tokens, and tuning.max_length allows {material.max_tokens:,}"
+            mend = "set tuning.max_length higher, shorten the prompt, or take the row out of the file"
         elif supervised == 0 and example.completion.strip():  # a blank one is empty_completion's
             problem = "no token of it is learnt, there is nothing to learn from"
         if problem:
@@ -30,6 +33,6 @@ def truncated(material: Material) -> Iterator[Finding]:
                 check="truncated",
                 severity="error",
                 problem=f"{named(example)}: {problem}.",
-                mend="shorten the prompt, take the row out of the file, or tune a model that takes more tokens",
+                mend=mend,
                 examples=(example.id,),
             )

@@ -19,10 +19,11 @@ import torch
 
 from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.progress import Progress, quiet
+from tunesmith.models.context import context_of
 from tunesmith.models.engine.adapters import Adapter, AdapterShelf
 from tunesmith.models.engine.batch import Batch, Limits
 from tunesmith.models.engine.guides import Guides
-from tunesmith.models.engine.loading import context_of, load_model
+from tunesmith.models.engine.loading import load_model
 from tunesmith.models.engine.memory import PrefixShelf
 from tunesmith.models.engine.prefixes import SHORTEST, Together, share
 from tunesmith.models.engine.rows import Group, Row
@@ -62,7 +63,7 @@ class Engine:
         self.name = folder.name
         self.template = Template.open(folder)
         self.model = load_model(folder, dtype, device, quantize)
-        self.context = context_of(self.model)
+        self.context = context_of(self.model.config)
         """Most tokens of prompt and completion together."""
         self.adapters = AdapterShelf(self.model, self.name)
         self._limits = Limits(rows=max(1, batch_size), tokens=batch_tokens, chunk=2048)

@@ -13,7 +13,7 @@ from tunesmith.models.engine.attention import Part, Pass
 from tunesmith.models.engine.forward import compute_prefix, run
 from tunesmith.models.engine.memory import Slots
 
-__all__ = ["context_of", "fastest_device", "fastest_dtype", "load_model"]
+__all__ = ["fastest_device", "fastest_dtype", "load_model"]
 
 CHECKED_TOKENS = 24
 TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-6}
@@ -67,16 +67,6 @@ def fastest_dtype(device: torch.device) -> torch.dtype:
     flags = Path("/proc/cpuinfo")
     known = flags.read_text("utf-8", errors="ignore").split() if flags.exists() else []
     return torch.bfloat16 if {"avx512_bf16", "amx_bf16"} & set(known) else torch.float32
-
-
-def context_of(model: Any) -> int:
-    """Most tokens of prompt and completion together. A sliding window counts as the end: the engine does not slide."""
-    config = model.config.get_text_config()
-    limits = [config.max_position_embeddings]
-    slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
-    if slides and getattr(config, "use_sliding_window", True) and getattr(config, "sliding_window", None):
-        limits.append(config.sliding_window)
-    return int(min(limits))
 
 
 def _dtype(name: str) -> torch.dtype:

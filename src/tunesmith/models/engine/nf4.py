@@ -150,7 +150,7 @@ def _packed(model: nn.Module) -> list[tuple[str, Any]]:
 
 
 def import_quietly() -> None:
-    """Import bitsandbytes, where it is, without what it says of kernels on the hub and without asking for them there."""
+    """Import bitsandbytes, where it is, without what it says of kernels on the hub, nor asking for them there."""
     if "bitsandbytes" in sys.modules or find_spec("bitsandbytes") is None:
         return
     logger, hub = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
