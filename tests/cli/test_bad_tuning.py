@@ -5,15 +5,17 @@ import json
 import resource
 import shutil
 import signal
-import subprocess
 
 import pytest
-from tests.cli.driving import command, typed
+from msgspec.structs import replace
+from tests.cli.driving import typed
 from tests.models.tiny import build_tiny, build_tokenizer
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.cli.tune_words import learnt_nothing
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.runs import Run
 
 QUICK = {"epochs": 0.2, "rank": 2, "dtype": "float32"}
 
@@ -225,7 +227,52 @@ def test_examples_longer_than_the_context(desk, tmp_path):
     write_settings(desk, model={"base": str(build_tiny(tmp_path / "narrow", context=16)), "embedder": "ngrams"})
     says = refused(desk)
     assert "rows are longer than 16 tokens" in says
-    assert "tuning.too_long to skip or cut" in says
+    assert "set tuning.too_long to skip or cut, for the model's context ends at 16 tokens" in says
+    assert "max_length" not in says
+
+
+def test_rows_that_are_too_long_are_told_of_by_the_plan_and_by_the_run(desk):
+    write_settings(desk, tuning=QUICK | {"max_length": 136})
+    planned = typed("-C", desk, "tune", "--plan")
+    (line,) = [line for line in planned.out.splitlines() if line.startswith("refused: ")]
+    assert "1 row is longer than 136 tokens, and tuning.too_long is refuse" in line
+    assert "set tuning.too_long to skip or cut, or raise tuning.max_length, to 512 at most" in line
+    assert line.removeprefix("refused: ") == typed("-C", desk, "tune", "--plan", "--json").json["refused"]
+    assert "1 of 43 train rows are longer than 136 tokens" in refused(desk)
+    for way, became in (("skip", "left out"), ("cut", "cut at the end")):
+        write_settings(desk, tuning=QUICK | {"max_length": 136, "too_long": way})
+        assert "refused" not in typed("-C", desk, "tune", "--plan").out
+        ran = typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", way)
+        assert f"too long: 1 row, {became} (tuning.too_long {way})" in ran.out
+
+
+def test_a_rank_that_no_matrix_of_the_model_has(desk):
+    for verb in (("--plan",), ("--range-test",), ()):
+        says = typed("-C", desk, "tune", *(verb or ("--anyway",)), "--rank", "100000")
+        assert says.status == 2
+        assert (
+            "A tuning.rank of 100000 is more than any matrix of this model has: the largest is of rank 32" in says.err
+        )
+    assert typed("-C", desk, "tune", "--plan", "--rank", "32").status == 0
+    write_settings(desk, search={"rank": [4, 33]})
+    assert "A search.rank of 33" in refused(desk, "--search", "--budget", "2")
+
+
+def test_flags_that_are_out_of_range_are_said_in_good_grammar(desk):
+    assert "Not right in the command's flags: 'learning_rate' is '0.0'" in refused(desk, "--learning-rate", "0")
+
+
+def test_a_run_that_learnt_nothing_says_so_and_what_to_do(desk):
+    idle = typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--learning-rate", "1e-12", "--name", "idle")
+    assert "best at step 0 of" in idle.out and "nothing was learnt that helped" in idle.out
+    assert "the loss has hardly moved: set tuning.learning_rate or tuning.epochs higher" in idle.out
+    assert "Next: tunesmith tune --range-test" in idle.out and "evaluate tuned" not in idle.out
+    run = Workspace(desk).home.latest("run", "idle", Run)[0]
+    risen = replace(run, curve=({"step": 1, "validation_loss": 2 * run.validation_loss},))
+    assert "the loss rose: set tuning.learning_rate lower" in learnt_nothing(risen)[1]
+    assert "it ended before its first look" in learnt_nothing(replace(run, curve=()))[1]
+    fine = typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--name", "fine")
+    assert "nothing was learnt" not in fine.out and "Next: tunesmith evaluate tuned" in fine.out
 
 
 def test_ten_thousand_tokens_in_one_completion(template, tmp_path):
@@ -290,16 +337,17 @@ def test_a_disk_without_room_for_a_whole_model_is_said_and_tuning_goes_on_later(
     settings = QUICK | {"method": "full", "learning_rate": 2e-5}
     write_settings(desk, model={"base": str(big), "embedder": "ngrams"}, tuning=settings)
 
-    def limited():
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
-
     def short_of_room(*arguments):
-        line = command("-C", desk, *arguments)
-        ended = subprocess.run(line, capture_output=True, text=True, preexec_fn=limited, check=False)
-        assert ended.returncode == 2, ended.stdout + ended.stderr
-        assert "could not be written: File too large" in ended.stderr
-        assert ended.stderr.count("To mend it:") == 1
+        heeded, limits = signal.signal(signal.SIGXFSZ, signal.SIG_IGN), resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        try:
+            ended = typed("-C", desk, *arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+            signal.signal(signal.SIGXFSZ, heeded)
+        assert ended.status == 2, ended.out + ended.err
+        assert "could not be written: File too large" in ended.err
+        assert ended.err.count("To mend it:") == 1
 
     short_of_room("tune", "--anyway", "--no-forgetting", "--name", "run")
     assert [file.name for file in (desk / ".tunesmith/runs/run").iterdir()] == ["inputs.json"]

@@ -52,4 +52,28 @@ def test_the_mends_of_the_other_warnings_name_the_setting_of_preferences():
     assert warning.mend.startswith("set tuning.dpo_learning_rate to 1e-05;")
     flat = [{"step": n, "train_loss": 0.69, "gradient_norm": 0.1} for n in range(40)]
     (warning,) = [w for w in warning_signs(flat, CONFIG, 60) if w.name == "flat_loss"]
-    assert "--range-test" not in warning.mend and "tuning.dpo_learning_rate to 6e-05" in warning.mend
+    assert "--range-test" not in warning.mend and "tuning.dpo_learning_rate to 5e-05" in warning.mend
+
+
+def test_no_mend_names_a_rate_that_another_one_warns_of():
+    bold = CONFIG.model_copy(update={"learning_rate": 0.1})
+    found = preference_signs(log(-40.0, -90.0), bold) + warning_signs(log(-40.0, -90.0), bold, 60)
+    assert [warning.name for warning in found] == ["chosen_falling", "beta_too_low", "unusual_dpo_rate"]
+    falling, far, unusual = (warning.mend for warning in found)
+    assert "tuning.dpo_learning_rate to 3e-05" in falling and "tuning.dpo_learning_rate to 3e-05" in far
+    assert "between 1e-05 and 5e-05" in unusual
+    firm = bold.model_copy(update={"dpo_beta": 0.5, "dpo_sft_weight": 1.0})
+    (falling,) = [warning for warning in preference_signs(log(-40.0, -90.0), firm) if warning.name == "chosen_falling"]
+    assert falling.mend == "set tuning.dpo_learning_rate to 3e-05"
+
+
+def test_what_is_usual_goes_by_the_size_of_the_model():
+    seven = 7_000_000_000
+    assert [w.name for w in preference_signs(log(0.0, 0.0), CONFIG, seven)] == ["unusual_dpo_rate"]
+    (warning,) = preference_signs(log(0.0, 0.0), CONFIG, seven)
+    assert "on a model of this size" in warning.problem and "between 1.7e-06 and 8.3e-06" in warning.mend  # of 5e-6
+    assert preference_signs(log(0.0, 0.0), CONFIG.model_copy(update={"learning_rate": 5e-6}), seven) == []
+    flat = [{"step": n, "train_loss": 0.69, "gradient_norm": 0.1} for n in range(40)]
+    highest = CONFIG.model_copy(update={"learning_rate": 5e-5})
+    (warning,) = [w for w in warning_signs(flat, highest, 60) if w.name == "flat_loss"]
+    assert "set tuning.epochs higher" in warning.mend and "learning_rate" not in warning.mend

@@ -6,7 +6,6 @@ import pytest
 
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.suited import MANY, suited
-from tunesmith.tuning.warning_signs import USUAL_RATE
 
 SMALL, ONE, SEVEN, SEVENTY = 135_000_000, 1_200_000_000, 7_000_000_000, 70_000_000_000
 
@@ -21,7 +20,7 @@ def test_the_rate_falls_with_the_size_of_the_model():
     assert rates == sorted(rates, reverse=True)
     assert len(set(rates)) == len(rates)
     assert rates[2] == 2e-4
-    assert max(rates) < USUAL_RATE
+    assert max(rates) == LoraConfig().learning_rate
 
 
 def test_all_weights_learn_at_a_tenth_of_an_adapters_rate_or_less():

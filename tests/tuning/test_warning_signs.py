@@ -123,3 +123,19 @@ def test_a_bold_rate_is_told_before_the_first_step_and_an_impossible_one_refused
     check_rate(LoraConfig(learning_rate=1e-3, weight_decay=0.1))
     with pytest.raises(TunesmithError, match=r"weight_decay of 1e\+09 at a learning rate of 0.001(.|\n)*0.1 or lower"):
         check_rate(LoraConfig(learning_rate=1e-3, weight_decay=1e9))
+
+
+def test_what_is_usual_goes_by_the_size_of_the_model():
+    large, rate = 70_000_000_000, LoraConfig(learning_rate=2e-3)
+    assert warning_signs([{"step": 0, "validation_loss": 2.0}], rate, 10) == []
+    (found,) = warning_signs([{"step": 0, "validation_loss": 2.0}], rate, 10, large)  # where 1e-4 is the default
+    assert "adapters on a model of this size" in found.problem and "between 5e-06 and 0.00015" in found.mend
+    with pytest.raises(TunesmithError, match=r"between 5e-06 and 0\.00015"):
+        check_rate(LoraConfig(learning_rate=10), large)
+
+
+def test_a_lower_rate_is_a_usual_one():
+    rising = curve(noisy([2, 2, 2, 2.4, 3, 3.5, 4, 5, 6, 6]), [2.0])
+    bold = LoraConfig(learning_rate=0.1)
+    (found,) = [w for w in warning_signs(rising, bold, 60) if w.name == "rate_too_high"]
+    assert "set tuning.learning_rate to 0.002," in found.mend

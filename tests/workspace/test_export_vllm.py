@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -101,43 +99,6 @@ def test_a_server_that_does_not_serve_is_told_in_its_own_words(desk, tmp_path, v
     assert nothing_runs()
 
 
-@pytest.mark.parametrize("signals", [[signal.SIGINT] * 2, [signal.SIGHUP], [signal.SIGKILL]])
-def test_the_server_ends_however_the_export_is_ended(desk, tmp_path, vllm, monkeypatch, signals):
-    monkeypatch.setenv("WRONG", "stays")
-    line = ["tunesmith", "-C", desk, "export", "first", "--to", "vllm", tmp_path / "out", "--vllm", vllm]
-    command = f"""
-import sys
-from tunesmith.cli.main import main
-from tunesmith.core import bound_process
-bound_process.STOPS_S, sys.argv = 1.0, {list(map(str, line))}
-main()
-"""
-    export = subprocess.Popen([sys.executable, "-c", command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        servers = until(lambda: [p for p in psutil.Process(export.pid).children(recursive=True) if serves(p)], 2)
-        for number in signals:
-            export.send_signal(number)
-            time.sleep(0.2)
-        assert export.wait(60) in (130, -signal.SIGKILL)
-    finally:
-        export.kill()
-        export.wait()
-    _, alive = psutil.wait_procs(servers, 10)
-    assert not alive
-    monkeypatch.delenv("WRONG")
-    assert exported(desk, tmp_path, "--vllm", vllm).status == 0
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-
-def until(found, least: int) -> list:
-    """What ``found`` answers with once it is ``least`` long."""
-    for _ in range(600):
-        if len(answer := found()) >= least:
-            return answer
-        time.sleep(0.1)
-    raise TimeoutError
-
-
 def test_the_script_takes_no_orders_from_the_base_model_s_name(tmp_path):
     facts = Facts(
         run="first", task="t", base='tiny $(touch ordered) "q"', base_hash="", adapter_hash="", validation_loss=1.0,
@@ -167,6 +128,14 @@ def test_a_command_that_is_not_there_is_refused_before_anything_is_written(desk,
     assert (ended.status, "no command" in ended.err, "DIR/bin/vllm" in ended.err) == (2, True, True)
     ended = typed("-C", desk, "export", "first", "--to", "merged", tmp_path / "out", "--vllm", "sh")
     assert (ended.status, "--to vllm" in ended.err) == (2, True)
+
+
+def test_what_a_killed_export_left_is_cleared_away(desk, tmp_path):
+    left = [tmp_path / ".out.1.unfinished", tmp_path / ".other.1.unfinished"]
+    for folder in left:
+        folder.mkdir()
+    assert exported(desk, tmp_path).status == 0
+    assert [folder.exists() for folder in left] == [False, True]
 
 
 def test_without_its_command_the_export_says_how_to_try_it(desk, tmp_path):

@@ -145,10 +145,12 @@ def test_what_nobody_set_goes_by_the_model_and_the_data_and_the_plan_says_so(mad
     large = typed("-C", desk, "tune", "--plan", "--json").json
     assert large["left_open"] == {"learning_rate": 2e-4, "batch_size": 32, "epochs": 2}
     assert large["plan"]["steps"] < small["plan"]["steps"]
-    said = typed("-C", desk, "tune", "--plan", "--epochs", "1").out
-    assert "by the model's size and the number of examples: learning_rate 0.0002, batch_size 32\n" in said
-    flagged = typed("-C", desk, "tune", "--plan", "--epochs", "1", "--batch-size", "8", "--learning-rate", "1e-3")
-    assert "by the model's size" not in flagged.out
+    ran = typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--epochs", "1", "--name", "named")
+    assert "by the model's size and the number of examples: learning_rate 0.0002, batch_size 32\n" in ran.out
+    again = typed("-C", desk, "tune", "--anyway", "--no-forgetting", "--epochs", "1", "--name", "named", "--json")
+    assert again.json["left_open"] == {"learning_rate": 2e-4, "batch_size": 32}
+    flagged = typed("-C", desk, "tune", "--plan", "--batch-size", "8", "--learning-rate", "1e-3").out
+    assert "by the model's size and the number of examples: epochs 2\n" in flagged
 
 
 def test_all_weights_of_a_model_learn_at_a_rate_of_their_own_where_none_is_set(made):

@@ -215,6 +215,33 @@ def test_the_plan_counts_what_the_run_computes(place):
     assert plan["plan"]["steps"] == run["steps"]
 
 
+def test_the_time_of_the_plan_comes_of_steps_on_pairs(place, monkeypatch):
+    from tunesmith.tuning.preferences import Preferring
+
+    told(place, "add", place / "pairs.jsonl", "--as", "preference")
+    learnt, learn = [], Preferring.learn
+    monkeypatch.setattr(Preferring, "learn", lambda *args: learnt.append(args[2]) or learn(*args))
+    plan = told(place, "tune", "--objective", "dpo", "--plan")["plan"]
+    assert len(learnt) == plan["probe_steps"] == 10
+    assert plan["seconds"] > 0 and plan["examples_per_second"] > 0
+    assert "seconds_because" not in plan or plan["seconds_because"] is None
+
+
+def test_the_plan_and_the_run_name_the_rate_of_preferences_where_nobody_set_it(place):
+    told(place, "add", place / "pairs.jsonl", "--as", "preference")
+    write_settings(place / "desk", tuning={"rank": 2, "dtype": "float32", "learning_rate": 0.001, "epochs": 1})
+    dpo = ("-C", place / "desk", "tune", "--objective", "dpo")
+    for ended in (typed(*dpo, "--plan"), typed(*dpo, "--anyway", "--no-forgetting")):
+        assert "by the model's size: dpo_learning_rate 3e-05\nby default: batch_size 8\n" in ended.out, ended.err
+        assert "number of examples" not in ended.out
+    assert told(place, "tune", "--objective", "dpo", "--plan")["left_open"] == {
+        "dpo_learning_rate": 3e-5,
+        "batch_size": 8,
+    }
+    flagged = typed(*dpo, "--plan", "--learning-rate", "1e-5")
+    assert "learning_rate" not in flagged.out and "by default: batch_size 8" in flagged.out
+
+
 def test_a_fresh_adapter_learns_from_pairs_too(place):
     told(place, "add", place / "pairs.jsonl", "--as", "preference")
     run = told(place, "tune", "--objective", "dpo", "--anyway", "--learning-rate", "0.004", "--dpo-beta", "0.5")

@@ -153,7 +153,7 @@ def test_a_rate_at_which_tuning_diverges_fails_its_trial_alone(tmp_path, monkeyp
     )  # fmt: skip
     from tunesmith.tuning import trainer
 
-    monkeypatch.setattr(trainer, "check_rate", lambda _config: None)
+    monkeypatch.setattr(trainer, "check_rate", lambda *_: None)
     ended = typed("-C", desk, "tune", "--search", "--budget", "2", "--anyway", "--json")
     assert ended.status == 0, ended.err
     states = [trial["state"] for trial in ended.json["search"]["trials"]]

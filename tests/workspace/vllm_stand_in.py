@@ -2,8 +2,7 @@
 
 vLLM itself needs a GPU. This server takes its flags as strictly, computes in bfloat16 as it does, and goes wrong where
 WRONG in the environment says so: `base` (the adapter is loaded and not applied), `template`, `refuses`, `mute`,
-`infinite` and `junk` (in what it tells), `dies` (before it serves), `leaves` (when it is asked), `stays` (it never
-serves, and does not heed a polite signal, nor does the process that it starts).
+`infinite` and `junk` (in what it tells), `dies` (before it serves), `leaves` (when it is asked).
 """
 
 from __future__ import annotations
@@ -11,10 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
-import subprocess
 import sys
-import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -37,15 +33,13 @@ def main() -> None:
     parser.add_argument("--enforce-eager", action="store_true")
     parser.add_argument("--gpu-memory-utilization", type=float)
     options = parser.parse_args()
-    if WRONG == "stays":
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "serve"])
-        time.sleep(600)
     if WRONG == "dies":
         print("\x1b[31m(EngineCore pid=7) ERROR [core.py:866] ValueError: Free memory is less than desired.\x1b[0m")
         print("RuntimeError: Engine core initialization failed. See root cause above.")
         sys.exit(1)
-    answer = {"refuses": refuse, "mute": say_nothing, "leaves": leave}.get(WRONG) or answers(options)
+    answer = {"refuses": refuse, "mute": say_nothing, "leaves": leave, "infinite": say_never, "junk": say_junk}.get(
+        WRONG
+    ) or answers(options)
     HTTPServer((options.host, options.port), handler(answer)).serve_forever()
 
 
@@ -55,6 +49,16 @@ def refuse(path: str, body: dict) -> tuple[int, dict]:
 
 def say_nothing(path: str, body: dict) -> tuple[int, dict]:
     return 200, {"choices": [{"text": "", "prompt_logprobs": None}]}
+
+
+def say_never(path: str, body: dict) -> tuple[int, dict]:
+    told = [{str(token): {"logprob": float("-inf")}} for token in body["prompt"][1:]]
+    return 200, {"choices": [{"prompt_logprobs": [None, *told]}]}
+
+
+def say_junk(path: str, body: dict) -> tuple[int, dict]:
+    told = [{str(token): {"logprob": -1.0}} for token in body.get("prompt", [])[1:]]
+    return 200, {"choices": [{"prompt_logprobs": [None, *told]}]}
 
 
 def leave(path: str, body: dict) -> tuple[int, dict]:
@@ -82,7 +86,7 @@ def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dic
         ids = tokenizer.apply_chat_template(
             body["messages"], chat_template=template, add_generation_prompt=True, return_dict=False
         )
-        return {"nothing": 1} if WRONG == "junk" else {"tokens": list(ids)}
+        return {"tokens": list(ids)}
 
     def complete(body: dict) -> dict:
         ids = body["prompt"]
@@ -90,8 +94,6 @@ def answers(options: argparse.Namespace) -> Callable[[str, dict], tuple[int, dic
         with torch.inference_mode():
             logs = models[body["model"]](input_ids=torch.tensor([ids])).logits[0].float().log_softmax(-1)
         told = [{str(token): {"logprob": float(logs[at, token])}} for at, token in enumerate(ids[1:])]
-        if WRONG == "infinite":
-            told[-1][str(ids[-1])]["logprob"] = float("-inf")
         return {"choices": [{"prompt_logprobs": [None, *told]}]}
 
     def answer(path: str, body: dict) -> tuple[int, dict]:

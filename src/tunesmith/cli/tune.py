@@ -13,6 +13,7 @@ from tunesmith.cli.app import app, open_workspace, say, show
 from tunesmith.cli.data_preferences import counted
 from tunesmith.cli.progress import clock, progress
 from tunesmith.cli.tables import loss_lines, plain_table
+from tunesmith.cli.tune_words import learnt_nothing, left_open_lines, next_after, too_long_lines
 from tunesmith.core.errors import TunesmithError
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ def tune(
 ) -> None:
     """Train a LoRA adapter. Refused (exit 2) while it is too early; an interrupted run goes on where it was."""
     _ask_together({"--plan": plan, "--range-test": range_test, "--search": search}, on, workers, budget, start)
+    if plan or range_test:
+        _ask_no_run("--plan" if plan else "--range-test", {"--resume": resume, "--finish": finish})
     _assist(only_here=plan or range_test or search)
     workspace = open_workspace()
     changes: dict[str, Any] = {
@@ -108,7 +111,9 @@ def tune(
         planned = workspace.plan(selection=selection, start=start, say=say, **changes)
         pairs = [*counted(planned.preferences), PLANNED] if planned.preferences else []
         early = [f"too early: {reason}" for reason in planned.too_early]
-        show(planned, "\n".join([*_told(planned.plan), *_left_open(planned.left_open), *pairs, *early]))
+        opened = left_open_lines(planned.left_open, preferences=planned.preferences is not None)
+        refused = [f"refused: {planned.refused}"] if planned.refused else []
+        show(planned, "\n".join([*_told(planned.plan), *opened, *pairs, *refused, *early]))
         return
     if range_test:
         with progress("range test") as told:
@@ -124,7 +129,13 @@ def tune(
             )
         with progress("search") as told:
             searched = workspace.search(
-                budget=budget or "10", anyway=anyway, selection=selection, progress=told, say=say, **changes
+                budget=budget or "10",
+                anyway=anyway,
+                selection=selection,
+                resume=resume,
+                progress=told,
+                say=say,
+                **changes,
             )
         run = searched.run
     else:
@@ -134,6 +145,10 @@ def tune(
                 workers=workers, progress=told, say=say, **changes,
             )  # fmt: skip
     forgotten, because = _forgotten(workspace, run.name, forgetting)
+    from tunesmith.workspace.tuning_settings import left_open_in
+
+    chosen = searched.search.trials[0].settings if searched else {}
+    unset = {name: value for name, value in left_open_in(workspace.home, changes, run).items() if name not in chosen}
     result = {
         "run": run.name,
         "best_step": run.best_step,
@@ -160,10 +175,14 @@ def tune(
         "validation_reward_accuracy": run.validation_reward_accuracy,
         "forgetting": forgotten,
         "forgetting_because": because,
+        "left_open": unset,
     } | ({"search": searched.search} if searched else {})
     lines = [
         *(_trials(searched.search) if searched else []),
         f"run {run.name}: best at step {run.best_step} of {run.steps}, validation loss {run.validation_loss:.4f}",
+        *learnt_nothing(run),
+        *left_open_lines(unset, preferences=run.preferences is not None),
+        *too_long_lines(run),
         *_scored(run),
         *_mixed_in(run),
         *_preferred(run),
@@ -171,7 +190,7 @@ def tune(
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
         f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
         *(loss_lines(forgotten) if forgotten else []),
-        "Next: tunesmith evaluate tuned",
+        *next_after(run),
     ]
     show(result, "\n".join(lines))
 
@@ -193,6 +212,16 @@ def _ask_together(
         raise TunesmithError("A range test begins with a fresh adapter.", "leave out --from")
     if budget is not None and not instead["--search"]:
         raise TunesmithError("--budget is what a search may take.", "add --search, or leave it out")
+
+
+def _ask_no_run(instead: str, going_on: dict[str, bool]) -> None:
+    """Refuse to go on with a run where none is made. A name and --anyway change nothing, so that --plan can be put
+    behind any command that begins a run."""
+    for flag, asked in going_on.items():
+        if asked:
+            raise TunesmithError(
+                f"{instead} makes no run, and {flag} goes on with one.", f"leave out {flag}, or {instead}"
+            )
 
 
 def _assist(*, only_here: bool) -> None:
@@ -239,11 +268,6 @@ def _forgotten(workspace: Workspace, run: str, asked: bool | None) -> tuple[Forg
 def _beside(root: Path, file: Path | None) -> str | None:
     """A file named on the command line, as tunesmith.yaml would name it; where it can, without this machine's paths."""
     return None if file is None else os.path.relpath(file, root)
-
-
-def _left_open(settings: dict[str, float]) -> list[str]:
-    told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
-    return [f"by the model's size and the number of examples: {told}"] if told else []
 
 
 def _scored(run: Run) -> list[str]:

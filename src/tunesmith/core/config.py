@@ -33,7 +33,7 @@ def read_config(kind: type[C], content: Any, where: str) -> C:
     except ValidationError as error:
         problems = [_in_words(kind, dict(fault)) for fault in error.errors()[:5]]
         more = f" (and {len(error.errors()) - 5} more)" if len(error.errors()) > 5 else ""
-        raise TunesmithError(f"{where} is not right: {'; '.join(problems)}{more}.", f"correct it in {where}") from error
+        raise TunesmithError(f"Not right in {where}: {'; '.join(problems)}{more}.", f"correct it in {where}") from error
 
 
 def _in_words(kind: type[Config], fault: dict[str, Any]) -> str:

@@ -15,10 +15,11 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import open_whole
 from tunesmith.core.record import Record
 from tunesmith.core.runs import TuningWarning
+from tunesmith.tuning.going_on import CHECKPOINT
 
 __all__ = ["State", "load_checkpoint", "read_state", "save_checkpoint", "state_tensors"]
 
-FILE = "checkpoint.safetensors"
+FILE = CHECKPOINT
 MOMENTS = ("exp_avg", "exp_avg_sq")
 NAMES = {torch.float64: "F64", torch.float32: "F32", torch.bfloat16: "BF16", torch.float16: "F16", torch.uint8: "U8"}
 """Number formats as safetensors files name them."""

@@ -43,7 +43,8 @@ class MixtureConfig(Config):
 class LoraConfig(Config):
     """How an adapter, or with `method: full` all of the base model, is trained.
 
-    The dated runs behind each default: docs/tuning.md, *Where the defaults come from*.
+    Which defaults were measured, in which dated run, and where the others come from: docs/tuning.md, *Where the
+    defaults come from*.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)  # but for limits, where it means none
@@ -70,12 +71,13 @@ class LoraConfig(Config):
     larger models, as published, 5e-4 below 4 billion, 2e-4 below 20, 1e-4 above. With `method: full` 2e-5, from a
     billion on 1e-5."""
     epochs: float = Field(3.0, gt=0)
-    """Passes over the train side; a part of a pass is allowed. Unset, 3; where steps of 2 examples are still fewer than
-    180, so many more, up to 10; 2 from 4,000 train examples on."""
+    """Passes over the train side; a part of a pass is allowed. Unset, 3; where that is fewer than 180 steps, of
+    batch_size examples if that is set and of 2 if not, so many more, up to 10; 2 from 4,000 train examples on. With the
+    objective dpo, 3."""
     batch_size: int = Field(8, ge=1)
     """Examples per optimizer step. The tokens that all prompts begin with are computed once per step. Some hundred
     examples learn more from many small steps than from few large ones. Unset, 8; of few train examples so few, but 2
-    at least, that there are 180 steps; 32 from 4,000 train examples on."""
+    at least, that there are 180 steps; 32 from 4,000 train examples on. With the objective dpo, 8 pairs."""
     warmup_share: float = Field(0.1, ge=0, lt=1)
     """Share of all steps in which the step size rises from 0 to learning_rate."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"

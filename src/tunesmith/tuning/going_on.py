@@ -4,20 +4,50 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from tunesmith.core import codec
 from tunesmith.core.errors import TunesmithError
-from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
-from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.config import IDLE, LoraConfig
 
-__all__ = ["INPUTS", "ask_begun", "inputs_there", "settings_apart", "to_type", "unreadable"]
+__all__ = [
+    "CHECKPOINT",
+    "INPUTS",
+    "Typed",
+    "ask_begun",
+    "inputs_there",
+    "interrupted",
+    "nothing_interrupted",
+    "settings_apart",
+    "to_type",
+    "unreadable",
+]
 
-INPUTS = "inputs.json"
+CHECKPOINT, INPUTS = "checkpoint.safetensors", "inputs.json"
+"""Files of a run's folder."""
 FLAGS = ("objective", "dpo_beta", "epochs", "rank", "learning_rate", "batch_size", "seed")
 """Settings that `tune` takes on the command line as well."""
 OF_TUNING = "tuning."
+OF_ROWS = frozenset(
+    ("objective", "mixture", "retrieved_examples", "retrieved_documents", "earlier_turns", "balance", "text_weight",
+     "max_length", "too_long")
+)  # fmt: skip
+"""Settings by which the same rows become other tokens."""
+
+
+class Typed(NamedTuple):
+    """What a command says of settings, so that one which goes on with another run can be told whole."""
+
+    settings: Callable[[Mapping[str, Any]], LoraConfig]
+    """Those of the command if it had these of `FLAGS` alone; the objective is always among them."""
+    objective: str
+    """As tunesmith.yaml has it."""
+    also: str = ""
+    """The command's other flags, which stay."""
+    start: str | None = None
+    """The run that it goes on from."""
 
 
 def inputs_there(folder: Path) -> dict[str, Any] | None:
@@ -64,31 +94,96 @@ def to_type(apart: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
     return flags, f"{', '.join(settings)} in tunesmith.yaml" if settings else ""
 
 
-def ask_begun(runs: Path, name: str, config: LoraConfig) -> None:
+def interrupted(runs: Path) -> list[Path]:
+    """Folders of the runs that can be gone on with, the one that was interrupted last at the end."""
+    found = sorted(runs.glob(f"*/{CHECKPOINT}"), key=lambda file: file.stat().st_mtime)
+    return [file.parent for file in found]
+
+
+def nothing_interrupted() -> TunesmithError:
+    return TunesmithError("There is no interrupted run to go on with.", "begin one: `tunesmith tune`")
+
+
+def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) -> None:
     """See that the run ``name`` was begun, so that there is something to go on with.
 
+    Args:
+        inputs: What makes the command's run this run.
+
     Raises:
-        TunesmithError: It was not; names the run that was interrupted last, and what to type for that.
+        TunesmithError: It was not; names the run that is the same under another name, or else the one that was
+            interrupted last, and what to type for that.
     """
     if inputs_there(runs / name) is not None:
         return
-    stopped = sorted(runs.glob(f"*/{CHECKPOINT}"), key=lambda file: file.stat().st_mtime)
-    there = inputs_there(stopped[-1].parent) if stopped else None
-    if there is None:
-        raise TunesmithError("There is no interrupted run to go on with.", "begin one: `tunesmith tune`")
-    run = shlex.quote(stopped[-1].parent.name)
-    here = {f"{OF_TUNING}{key}": value for key, value in config.model_dump(mode="json").items()}
-    apart = settings_apart(there, here)
-    has = ", ".join(f"tuning.{key} {_plain(one)}, not {_plain(other)}" for key, (one, other) in apart.items())
-    flags, settings = to_type(apart)
-    flags += " --from RUN" if "start adapter" in there else ""
+    here: dict[str, Any] = json.loads(codec.canonical(inputs))
+    stopped = [(folder, there) for folder in interrupted(runs) if (there := inputs_there(folder)) is not None]
+    if not stopped:
+        raise nothing_interrupted()
+    folder, there = next((pair for pair in stopped if pair[1] == here), stopped[-1])
+    run, new = shlex.quote(folder.name), "or leave out --resume to begin a new run"
+    apart, other = settings_apart(there, here), []
+    if apart:
+        other += [f"has {', '.join(f'tuning.{k} {_plain(one)}, not {_plain(two)}' for k, (one, two) in apart.items())}"]
+    if rows := _other_rows(there, here, apart):
+        other += ["was begun on other rows or another model"]
+    began = here.get("start adapter") == there.get("start adapter")
+    if not began:
+        other += ["went on from another run" if "start adapter" in there else "began with a fresh adapter"]
+    what = "with what goes into this one" if other else f"under the name {shlex.quote(name)}"
+    told = f"No run was begun {what}. Run {run} was interrupted; it "
+    told += " and ".join(other) or "has the same rows, model and settings"
+    if rows:
+        raise TunesmithError(f"{told}.", f"put those rows and that model back to go on with it, {new}")
+    flags, settings = _all_to_type(there, typed, apart)
+    if "start adapter" in there:
+        flags += f" --from {shlex.quote(typed.start) if began and typed.start else 'RUN'}"
     raise TunesmithError(
-        f"No run was begun with what goes into this one. Run {run} was interrupted; it "
-        f"{f'has {has}' if has else 'was begun on other rows or another model'}.",
-        f"go on with it: `tunesmith tune --resume --name {run}{flags}`{f', with {settings}' if settings else ''}"
-        f"{', RUN being the one it began with' if 'start adapter' in there else ''}; or leave out --resume to begin "
-        "a new run",
+        f"{told}.",
+        f"go on with it: `tunesmith tune --resume --name {run}{flags}{typed.also}`{settings and f', with {settings}'}"
+        f"{', RUN being the one it began with' if flags.endswith(' RUN') else ''}; {new}",
     )
+
+
+def _other_rows(there: Mapping[str, Any], here: Mapping[str, Any], apart: Mapping[str, Any]) -> bool:
+    """Whether rows or model differ, and not for the sake of a setting alone."""
+    other = {key for key in {*there, *here} if not key.startswith(OF_TUNING) and there.get(key) != here.get(key)}
+    return "base model" in other or bool(other - {"start adapter"} and not OF_ROWS & apart.keys())
+
+
+def _all_to_type(there: Mapping[str, Any], typed: Typed, differ: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
+    """As ``to_type``, of a command that says nothing yet: so also what the one that was typed says already.
+
+    A flag can change what goes by the number of examples, so it is asked again until nothing is left to type.
+
+    Args:
+        differ: What differs from the command that was typed.
+    """
+    objective = _value(there, "objective")
+    flags = {"objective": objective}
+    apart: dict[str, tuple[Any, Any]] = {}
+    found: dict[str, tuple[Any, Any]] = {}
+    for _ in FLAGS:
+        try:
+            settings = typed.settings(flags)
+        except TunesmithError:  # such flags do not go together with the rest of the command
+            return to_type(differ)
+        now = {f"{OF_TUNING}{key}": value for key, value in settings.model_dump(mode="json").items()}
+        found = settings_apart(there, now)
+        new = {flag: key for key in found if (flag := _flag(key, objective)) and flag not in flags}
+        if not new:
+            break
+        apart |= {key: found[key] for key in new.values()}
+        flags |= {flag: found[key][0] for flag, key in new.items()}
+    if objective != typed.objective:
+        apart = {"objective": (objective, typed.objective)} | apart
+    return to_type(apart | {key: pair for key, pair in found.items() if not _flag(key, objective)})
+
+
+def _flag(setting: str, objective: str) -> str | None:
+    """The flag that says this setting of a run, if there is one."""
+    flag = "learning_rate" if setting == "dpo_learning_rate" else setting
+    return flag if flag in FLAGS and setting not in IDLE[objective] else None
 
 
 def _value(inputs: Mapping[str, Any], name: str) -> Any:
@@ -97,5 +192,5 @@ def _value(inputs: Mapping[str, Any], name: str) -> Any:
 
 
 def _plain(value: Any) -> str:
-    """As YAML says it."""
+    """As YAML says it, or a flag."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -10,11 +10,14 @@ from typing import Any, NamedTuple, Protocol
 from tunesmith import __version__
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress
+from tunesmith.models.context import context_in
+from tunesmith.models.folder import weights_in
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import Start, read_adapter
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.lengths import About
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.objectives import Likelihood, Objective
 from tunesmith.tuning.preferences import Preferring
@@ -70,11 +73,12 @@ def make_job(
     """
     began = read_adapter(start) if start else None
     template, limit = Template.open(base), longest_example(base, config)
+    about = About(weights_in(base), context_in(base))
     objective: Objective
     if config.objective == "dpo":
-        objective = Preferring(template, train, validation, config, limit)
+        objective = Preferring(template, train, validation, config, limit, about)
     else:
-        objective = Likelihood(template, train, validation, config, limit, general, sides)
+        objective = Likelihood(template, train, validation, config, limit, general, sides, about)
     name = base_name or str(base.resolve())
     return Job(name, base.name, model_hash(str(base)), objective, config, began)
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from tunesmith.core.errors import TunesmithError
 from tunesmith.models.engine import nf4
+from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.sizes import gets_adapter
 
-__all__ = ["check_method"]
+__all__ = ["check_method", "check_rank"]
 
 HIGHEST_RATE = 5e-4
 """Of full tuning. A weight of the base model is some hundredths large, and AdamW moves it by about the rate a step."""
@@ -51,4 +56,28 @@ def check_method(config: LoraConfig) -> None:
         raise TunesmithError(
             "tuning.score_rows asks the model at each look; with full tuning it would be loaded anew each time.",
             "set tuning.score_rows to 0",
+        )
+
+
+def check_rank(base: Path, config: LoraConfig, ranks: Sequence[int] = ()) -> None:
+    """Refuse a rank above that of every matrix which an adapter of the model in ``base`` would change.
+
+    What the two small matrices of an adapter give is of no higher rank than the matrix beside them, whose rank is its
+    smaller side at most: more costs memory and time, and can learn nothing more.
+
+    Args:
+        ranks: That are tried; none: the one of ``config``.
+
+    Raises:
+        TunesmithError: It is above; says which rank is the highest.
+    """
+    if config.method == "full":
+        return
+    sides = [min(shape) for name, shape in tensor_shapes(base).items() if gets_adapter(name, shape, config)]
+    highest, rank = max(sides, default=0), max(ranks, default=config.rank)
+    if sides and rank > highest:
+        name = "search.rank" if rank != config.rank else "tuning.rank"
+        raise TunesmithError(
+            f"A {name} of {rank} is more than any matrix of this model has: the largest is of rank {highest}.",
+            f"set {name} to {highest} or lower; 4 to 64 is usual",
         )

@@ -20,6 +20,7 @@ from tunesmith.tuning.batches import all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.lengths import UNKNOWN, About
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.peak import heaviest_of
 from tunesmith.tuning.processes import ALONE, Processes
@@ -96,18 +97,21 @@ class Likelihood:
 
     def __init__(
         self, template: Template, train: Sequence[Row], validation: Sequence[Row], config: LoraConfig, limit: int,
-        general: GeneralRows | None, sides: Sides | None = None,
+        general: GeneralRows | None, sides: Sides | None = None, about: About = UNKNOWN,
     ) -> None:  # fmt: skip
         """
         Args:
             sides: The rows as tokens, where they are known.
+            about: The base model: which rate is usual, and how long a row may be.
 
         Raises:
             NothingToMeasure: A side is empty.
             TunesmithError: A row is too long or has nothing to learn, or no general row fits.
         """
-        self._config = config
-        self._learnt, self._watched = sides or both_sides(template, train, validation, limit, config.too_long)
+        self._config, self._weights = config, about.weights
+        self._learnt, self._watched = sides or both_sides(
+            template, train, validation, limit, config.too_long, about.context
+        )
         self._mixed = None
         if general is not None and config.mixture is not None:
             self._mixed = encode_general(template, general, self._learnt.examples, config, config.mixture, limit)
@@ -145,7 +149,7 @@ class Likelihood:
         return {name: processes.loss_sum(network, side, interrupt) / side.weight for name, side in sides}
 
     def signs(self, log: Log) -> list[TuningWarning]:
-        return warning_signs(log, self._config, self.count)
+        return warning_signs(log, self._config, self.count, self._weights)
 
     def counts(self, steps: int) -> MixtureCounts | None:
         return self._steps.counts(steps)

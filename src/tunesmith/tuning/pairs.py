@@ -14,6 +14,7 @@ from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.batches import Batch, level, shared_prefix
+from tunesmith.tuning.lengths import for_cut, for_longer
 
 __all__ = ["EncodedPairs", "Pair", "PairRow", "encode_pairs", "pair_batches"]
 
@@ -58,12 +59,15 @@ class PairBatch(NamedTuple):
     """Of the pairs in each pack, as they were handed in."""
 
 
-def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: int, too_long: str) -> EncodedPairs:
+def encode_pairs(
+    template: Template, rows: Sequence[PairRow], side: str, limit: int, too_long: str, context: int | None = None
+) -> EncodedPairs:
     """Tokens of each pair, none of whose sides has more than ``limit`` tokens.
 
     Args:
         side: "train" or "validation", for the error texts.
         too_long: As ``LoraConfig.too_long``.
+        context: Most tokens that the model takes, for the error texts; None where that is not known.
 
     Raises:
         NothingToMeasure: There is no pair, or none that fits.
@@ -80,14 +84,14 @@ def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: 
         raise TunesmithError(
             f"{len(long)} of {len(rows)} {side} pairs are longer than {limit} tokens: {_named(long, rows)}; the "
             f"longest has {longest}.",
-            f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to skip or cut",
+            for_longer(longest, limit, context, "skip", "cut"),
         )
     if too_long == "skip":
         pairs = [pair for pair in pairs if pair.longest <= limit]
         if not pairs:
             raise NothingToMeasure(
                 f"All {len(rows)} {side} pairs are longer than {limit} tokens.",
-                f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to cut",
+                for_longer(longest, limit, context, "cut"),
             )
     pairs = [Pair(*(Encoded(e.ids[:limit], e.weights[:limit]) for e in pair)) for pair in pairs]
     same = [n for n, pair in enumerate(pairs) if pair.chosen == pair.rejected]
@@ -95,7 +99,7 @@ def encode_pairs(template: Template, rows: Sequence[PairRow], side: str, limit: 
         raise TunesmithError(
             f"{len(same)} {side} pairs, cut to {limit} tokens, hold nothing that tells their sides apart: "
             f"{_named(same, rows)}.",
-            "raise tuning.max_length if the model's context allows it, or set tuning.too_long to skip",
+            for_cut(limit, context),
         )
     return EncodedPairs(pairs, len(long))
 

@@ -11,19 +11,24 @@ from msgspec.structs import replace
 
 from tunesmith.core.counts import MixtureCounts
 from tunesmith.core.record import Record
+from tunesmith.models.context import context_in
+from tunesmith.models.folder import weights_in
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.methods import check_method
+from tunesmith.tuning.lengths import About
+from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows, encode_general
-from tunesmith.tuning.probe import try_steps
+from tunesmith.tuning.pairs import PairRow
+from tunesmith.tuning.preferences import Preferring
+from tunesmith.tuning.probe import try_pairs, try_steps
 from tunesmith.tuning.rows import Row, both_sides
 from tunesmith.tuning.schedule import steps_between_looks
 from tunesmith.tuning.sizes import GPUFit, Sizes, free_memory, looks_at, resident_bytes
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import check_rate
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["Plan", "make_plan", "time_of_pairs"]
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -87,12 +92,13 @@ def make_plan(
         NothingToMeasure: A side is empty, or no row of it fits.
         TunesmithError: A row has nothing to learn, no general row fits, or the model is not whole.
     """
+    check_rank(base, config)
     template, limit = Template.open(base), longest_example(base, config)
-    learnt, watched = both_sides(template, train, validation, limit, "skip")
+    learnt, watched = both_sides(template, train, validation, limit, "skip", context_in(base))
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
-    check_rate(config)
+    check_rate(config, weights_in(base))
     check_method(config)
     steps = Steps(learnt.examples, mixed, config)
     looks = 1 + math.ceil(steps.count / steps_between_looks(config, steps.per_epoch))
@@ -130,5 +136,30 @@ def make_plan(
         seconds=learning + looks * tried.look_seconds,
         probe_steps=tried.steps,
         examples_per_second=epochs * sum(step.examples for step in epoch) / learning,
+        way=tried.way,
+    )
+
+
+def time_of_pairs(
+    plan: Plan, base: Path, train: Sequence[PairRow], validation: Sequence[PairRow], config: LoraConfig
+) -> Plan:
+    """The ``plan`` of a run on pairs, which fits, with its time from steps on them.
+
+    A pair that is too long to be learnt is left out whole, where the plan counts the side of it that fits.
+    """
+    template, limit, skipping = Template.open(base), longest_example(base, config), {"too_long": "skip"}
+    about = About(context=context_in(base))
+    objective = Preferring(template, train, validation, config.model_copy(update=skipping), limit, about)
+    tried = try_pairs(base, config, objective, checkpointing=plan.checkpointing)
+    epochs = objective.count / objective.per_epoch
+    learning = epochs * objective.learnt_tokens / tried.tokens_per_second
+    # the start model is asked about each pair once, before the first step
+    asked = tried.look_seconds * objective.asked_tokens / objective.looked_tokens
+    return replace(
+        plan,
+        seconds=learning + asked + plan.looks * tried.look_seconds,
+        seconds_because=None,
+        probe_steps=tried.steps,
+        examples_per_second=epochs * plan.train_examples / learning,
         way=tried.way,
     )

@@ -11,6 +11,7 @@ chosen completions beside it, R. Y. Pang et al., arXiv:2404.19733.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +30,9 @@ from tunesmith.tuning.batches import Order
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.lengths import UNKNOWN, About
 from tunesmith.tuning.objectives import TRAIN, Learnt
-from tunesmith.tuning.pairs import Pair, PairBatch, PairRow, encode_pairs, pair_batches
+from tunesmith.tuning.pairs import EncodedPairs, Pair, PairBatch, PairRow, encode_pairs, pair_batches
 from tunesmith.tuning.preference_signs import preference_signs
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.reference import keep_reference, kept_reference
@@ -97,16 +99,19 @@ class Preferring:
 
     def __init__(
         self, template: Template, train: Sequence[PairRow], validation: Sequence[PairRow], config: LoraConfig,
-        limit: int,
+        limit: int, about: About = UNKNOWN,
     ) -> None:  # fmt: skip
         """
+        Args:
+            about: The base model: which rate is usual, and how long a row may be.
+
         Raises:
             NothingToMeasure: A side has no pair, or none that fits.
             TunesmithError: A pair is too long.
         """
-        self._config = config
-        self._learnt = encode_pairs(template, train, "train", limit, config.too_long)
-        self._watched = encode_pairs(template, validation, "validation", limit, config.too_long)
+        self._config, self._weights = config, about.weights
+        self._learnt = encode_pairs(template, train, "train", limit, config.too_long, about.context)
+        self._watched = encode_pairs(template, validation, "validation", limit, config.too_long, about.context)
         self._order = Order(len(self._learnt.pairs), config.batch_size, config.epochs, config.seed)
         self._reference: _Reference | None = None
         self.count, self.per_epoch = self._order.steps, self._order.steps_per_epoch
@@ -142,6 +147,41 @@ class Preferring:
                 keep_reference(folder, kept)
         self._reference = _Reference(**kept)
 
+    def pretend(self) -> None:
+        """In place of ``begin`` where steps are only timed: their time does not go by what the start model says."""
+        self._reference = _Reference(*(torch.zeros(len(side.pairs), 2) for side in (self._learnt, self._watched)))
+
+    def tokens(self, step: int) -> int:
+        """Of the pairs of the step at this number, both sides, each with its prompt."""
+        return sum(self._learnt.pairs[n].tokens for n in self._order.numbers(step))
+
+    @property
+    def learnt_tokens(self) -> int:
+        """Of all pairs that are learnt, once."""
+        return sum(pair.tokens for pair in self._learnt.pairs)
+
+    @property
+    def looked_tokens(self) -> int:
+        """That go through the model at a look, what pairs share counted once."""
+        return self._computed(self._watched.pairs)
+
+    @property
+    def asked_tokens(self) -> int:
+        """That go through the start model before the first step."""
+        train = self._learnt.pairs
+        return self.looked_tokens + sum(self._computed(train[n : n + AT_ONCE]) for n in range(0, len(train), AT_ONCE))
+
+    def _computed(self, pairs: Sequence[Pair]) -> int:
+        return sum(made.batch.tokens for made in pair_batches(pairs, pack_tokens(self._config)))
+
+    def watching(self, tokens: float) -> Preferring:
+        """The same, watching pairs from all over those that are watched, of about so many tokens; to be timed."""
+        every = max(1, round(self.looked_tokens / max(tokens, 1)))
+        part = copy(self)
+        part._watched = EncodedPairs(self._watched.pairs[::every], 0)
+        part.pretend()
+        return part
+
     def learn(self, network: Network, step: int, interrupt: Interrupt, processes: Processes = ALONE) -> Learnt:
         assert self._reference is not None  # begun
         numbers = self._order.numbers(step)
@@ -151,10 +191,7 @@ class Preferring:
         return Learnt({TRAIN: sums.loss / sums.pairs}, round(sums.tokens), len(pairs), told)
 
     def heaviest(self) -> list[int]:
-        def tokens(step: int) -> int:
-            return sum(self._learnt.pairs[n].tokens for n in self._order.numbers(step))
-
-        return [max(range(min(self.count, MOST_STEPS)), key=tokens)]
+        return [max(range(min(self.count, MOST_STEPS)), key=self.tokens)]
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         assert self._reference is not None  # begun
@@ -163,7 +200,8 @@ class Preferring:
         return {"validation_loss": sums.loss / sums.pairs} | sums.told(self._config.dpo_beta, "validation_")
 
     def signs(self, log: Log) -> list[TuningWarning]:
-        return warning_signs(log, self._config, self.count) + preference_signs(log, self._config)
+        config, weights = self._config, self._weights
+        return warning_signs(log, config, self.count, weights) + preference_signs(log, config, weights)
 
     def counts(self, steps: int) -> MixtureCounts | None:
         """Nothing is mixed in."""

@@ -14,12 +14,13 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
+from tunesmith.models.context import context_in
 from tunesmith.models.template import Template
 from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.interrupt import Interrupt
-from tunesmith.tuning.methods import check_method
+from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.rows import Row, encode_rows
 from tunesmith.tuning.steps import Steps
@@ -71,8 +72,9 @@ def range_test(
         KeyboardInterrupt: On SIGINT.
     """
     check_method(config.model_copy(update={"learning_rate": LOWEST}))  # the rate is what is looked for
+    check_rank(base, config)
     template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, config.too_long).examples
+    learnt = encode_rows(template, train, "train", limit, config.too_long, context_in(base)).examples
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt, config, config.mixture, limit)

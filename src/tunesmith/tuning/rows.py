@@ -9,6 +9,7 @@ from typing import NamedTuple
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Part, Template
+from tunesmith.tuning.lengths import for_cut, for_longer
 
 __all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows"]
 
@@ -41,20 +42,26 @@ class Sides(NamedTuple):
     watched: EncodedRows
 
 
-def both_sides(template: Template, train: Sequence[Row], validation: Sequence[Row], limit: int, too_long: str) -> Sides:
+def both_sides(
+    template: Template, train: Sequence[Row], validation: Sequence[Row], limit: int, too_long: str,
+    context: int | None = None,
+) -> Sides:  # fmt: skip
     """Both sides as ``encode_rows`` gives them."""
     return Sides(
-        encode_rows(template, train, "train", limit, too_long),
-        encode_rows(template, validation, "validation", limit, too_long),
+        encode_rows(template, train, "train", limit, too_long, context),
+        encode_rows(template, validation, "validation", limit, too_long, context),
     )
 
 
-def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str) -> EncodedRows:
+def encode_rows(
+    template: Template, rows: Sequence[Row], side: str, limit: int, too_long: str, context: int | None = None
+) -> EncodedRows:
     """Tokens and their weights of each row, none of more than ``limit`` tokens.
 
     Args:
         side: "train" or "validation", for the error texts.
         too_long: As ``LoraConfig.too_long``.
+        context: Most tokens that the model takes, for the error texts; None where that is not known.
 
     Raises:
         NothingToMeasure: There is no row, or none that fits.
@@ -69,14 +76,14 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
         raise TunesmithError(
             f"{len(long)} of {len(rows)} {side} rows are longer than {limit} tokens: {_named(long, rows)}; "
             f"the longest has {longest}.",
-            f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to skip or cut",
+            for_longer(longest, limit, context, "skip", "cut"),
         )
     if too_long == "skip":
         examples = [example for example in examples if len(example.ids) <= limit]
         if not examples:
             raise NothingToMeasure(
                 f"All {len(rows)} {side} rows are longer than {limit} tokens.",
-                f"set tuning.max_length to {longest} if the model's context allows it, or tuning.too_long to cut",
+                for_longer(longest, limit, context, "cut"),
             )
     examples = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
     # the first token is never learnt: there is nothing before it to tell it from
@@ -84,8 +91,7 @@ def encode_rows(template: Template, rows: Sequence[Row], side: str, limit: int, 
     if empty:
         raise TunesmithError(
             f"{len(empty)} {side} rows hold no token to learn: {_named(empty, rows)}.",
-            f"their prompts fill the {limit} tokens there are: raise tuning.max_length if the model's context allows "
-            "it, or set tuning.too_long to skip",
+            f"their prompts fill the {limit} tokens there are: {for_cut(limit, context)}",
         )
     return EncodedRows(examples, len(long))
 

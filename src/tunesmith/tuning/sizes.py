@@ -28,7 +28,16 @@ from tunesmith.tuning.peak import Load, Peak, heaviest, predict_peak
 from tunesmith.tuning.rows import EncodedRows
 from tunesmith.tuning.steps import Steps
 
-__all__ = ["MOST_STEPS", "GPUFit", "Sizes", "check_memory", "free_memory", "looks_at", "resident_bytes"]
+__all__ = [
+    "MOST_STEPS",
+    "GPUFit",
+    "Sizes",
+    "check_memory",
+    "free_memory",
+    "gets_adapter",
+    "looks_at",
+    "resident_bytes",
+]
 
 GAPS = 1.5
 """Memory of activations over their size: the heap of a CPU has gaps. Measured on a 135M model."""
@@ -237,7 +246,7 @@ def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: 
     layers = {
         name.removesuffix(".weight"): shape
         for name, shape in shapes.items()
-        if config.method == "lora" and _gets_adapter(name, shape, config)
+        if config.method == "lora" and gets_adapter(name, shape, config)
     }
     parameters = sum(math.prod(shape) for shape in shapes.values())
     outputs = sum(shape[0] for shape in layers.values()) if config.dora else 0
@@ -263,7 +272,8 @@ def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: 
     return parts, parameters, adapter
 
 
-def _gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
+def gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
+    """Whether a weight of this name and shape is that of a linear layer which ``config`` gives an adapter."""
     layer = name.removesuffix(".weight").rpartition(".")[2]
     return _is_linear(name, shape) and (config.targets is None or layer in config.targets)
 

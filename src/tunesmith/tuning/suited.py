@@ -12,7 +12,7 @@ from typing import Any
 
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["MANY", "suited"]
+__all__ = ["MANY", "suited", "suited_rate"]
 
 ADAPTER_RATES = ((1e9, None), (4e9, 5e-4), (2e10, 2e-4), (float("inf"), 1e-4))
 """Highest step size of an adapter on a model of fewer weights than this; None: as measured here. From 4 billion on
@@ -56,6 +56,19 @@ def suited(config: LoraConfig, given: Collection[str], weights: int | None, exam
         found |= WHERE_MANY if examples >= MANY else _where_few(config, given, examples)
     changes = {name: value for name, value in found.items() if value is not None and name not in given}
     return config.model_copy(update=changes)
+
+
+def suited_rate(config: LoraConfig, weights: int | None) -> float:
+    """The highest step size that a run has where nobody sets one: what is usual is told beside it.
+
+    Args:
+        weights: Of the base model; None where that is not known, which counts as small.
+
+    >>> suited_rate(LoraConfig(), 135_000_000), suited_rate(LoraConfig(objective="dpo"), 7_000_000_000)
+    (0.002, 5e-06)
+    """
+    found = suited(LoraConfig(method=config.method), [], weights or 1, None)
+    return found.dpo_learning_rate if config.objective == "dpo" else found.learning_rate
 
 
 def _where_few(config: LoraConfig, given: Collection[str], examples: int) -> dict[str, Any]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
+from tunesmith.models.context import context_in
+from tunesmith.models.folder import weights_in
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_weights, load_adapter
@@ -20,7 +23,7 @@ from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
 from tunesmith.tuning.loop import Listeners, Loop, Stop, enough_memory, nothing_to_finish
 from tunesmith.tuning.memory import PeakMemory
-from tunesmith.tuning.methods import check_method
+from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows
 from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.processes import ALONE, Processes
@@ -41,7 +44,7 @@ def encode_sides(base: Path, train: Sequence[Row], validation: Sequence[Row], co
         TunesmithError: A row is too long or has nothing to learn.
     """
     template, limit = Template.open(base), longest_example(base, config)
-    return both_sides(template, train, validation, limit, config.too_long)
+    return both_sides(template, train, validation, limit, config.too_long, context_in(base))
 
 
 def tune(
@@ -50,6 +53,7 @@ def tune(
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
     sides: Sides | None = None, stop: Stop | None = None,
     processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
+    ask: Callable[[Mapping[str, Any]], object] = lambda _inputs: None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
 
@@ -68,6 +72,7 @@ def tune(
         processes: Those that train together; this is the first, the others wait to ``assist``.
         elsewhere: Where to learn instead of here.
         base_name: What other machines find the base model by, where it is not ``base``'s path.
+        ask: Told what makes this run this run before the folder becomes its own; may refuse.
 
     Raises:
         NothingToMeasure: The train or the validation side is empty.
@@ -76,14 +81,16 @@ def tune(
             was kept stays.
         KeyboardInterrupt: On SIGINT, once the state is saved.
     """
-    check_rate(config)
+    check_rate(config, weights_in(base))
     check_installed(config.report_to)
     check_method(config)
+    check_rank(base, config)
     if config.best_by == "metric" and score is None:
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
     job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name, sides=sides)
+    ask(job.inputs)
     run = RunFolder(folder, config)
     run.claim(job.inputs)
     if elsewhere:

@@ -12,15 +12,18 @@ from statistics import fmean, median, variance
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.runs import TuningWarning
 from tunesmith.tuning.config import LoraConfig, rate_setting
+from tunesmith.tuning.suited import suited_rate
 
-__all__ = ["Log", "check_rate", "column", "warned", "warning_signs"]
+__all__ = ["Log", "check_rate", "column", "lower_rate", "usual_rates", "warned", "warning_signs"]
 
 Log = Sequence[dict[str, float]]
 
 HIGHEST_RATE = 1.0
 """AdamW moves each weight by about the learning rate a step; the adapter's begin far below 1."""
-USUAL_RATE = 2e-2
-"""Ten times what suits adapters on the smallest models."""
+UNUSUAL = 10.0
+"""Times the rate that suits an adapter on a model of that size."""
+USUAL = {"lora": (1 / 20, 1.5), "full": (1 / 20, 5.0), "dpo": (1 / 3, 5 / 3)}
+"""The lowest and the highest usual rate, as parts of the one that suits the model's size, by what learns."""
 FLAT_SHARE, FLAT_STEPS = 0.3, 30
 """Part of the run, and fewest steps, after which its loss should have fallen."""
 FALLEN_SHARE = 0.01
@@ -38,8 +41,11 @@ FAR_BEYOND = 10.0
 """Times ``max_grad_norm``. AdamW hardly notices a gradient that is shortened a little each time."""
 
 
-def check_rate(config: LoraConfig) -> None:
+def check_rate(config: LoraConfig, weights: int | None = None) -> None:
     """Refuse a learning rate or a weight decay that cannot work.
+
+    Args:
+        weights: Of the base model, which say what is usual; None where that is not known.
 
     Raises:
         TunesmithError: The rate is above 1, or a step's decay takes all of a weight away.
@@ -49,7 +55,7 @@ def check_rate(config: LoraConfig) -> None:
         raise TunesmithError(
             f"A learning rate of {rate:g} moves every weight of the adapter by about {rate:g} a step: training would "
             "diverge.",
-            f"set {rate_setting(config)} between {_usual(config)}{_or_found(config)}",
+            f"set {rate_setting(config)} {_usual(config, suited_rate(config, weights))}{_or_found(config)}",
         )
     if rate * config.weight_decay >= 1:  # AdamW's decay is a share of the weight: the rate times the decay
         raise TunesmithError(
@@ -59,23 +65,30 @@ def check_rate(config: LoraConfig) -> None:
         )
 
 
-def warning_signs(log: Log, config: LoraConfig, steps: int) -> list[TuningWarning]:
-    """All warnings that the log of a run of ``steps`` planned steps calls for, at its last step."""
-    return [found for rule in RULES if (found := rule(log, config, steps))]
+def warning_signs(log: Log, config: LoraConfig, steps: int, weights: int | None = None) -> list[TuningWarning]:
+    """All warnings that the log of a run of ``steps`` planned steps calls for, at its last step.
+
+    Args:
+        weights: Of the base model, which say what is usual; None where that is not known.
+    """
+    suits = suited_rate(config, weights)
+    return [found for rule in RULES if (found := rule(log, config, steps, suits))]
 
 
-def unusual_rate(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
-    if config.learning_rate <= USUAL_RATE:
+def unusual_rate(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
+    """Told of adapters alone: full tuning refuses such a rate, and preferences have a sign of their own."""
+    if config.method == "full" or config.objective == "dpo" or config.learning_rate <= UNUSUAL * suits:
         return None
+    size = "" if suits == suited_rate(config, None) else " on a model of this size"
     return warned(
         log,
         "unusual_rate",
-        f"the learning rate {config.learning_rate:g} is more than ten times what suits adapters",
-        f"interrupt with Ctrl-C and set {rate_setting(config)} between {_usual(config)}{_or_found(config)}",
+        f"the learning rate {config.learning_rate:g} is more than ten times what suits adapters{size}",
+        f"interrupt with Ctrl-C and set {rate_setting(config)} {_usual(config, suits)}{_or_found(config)}",
     )
 
 
-def rate_too_high(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+def rate_too_high(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
     """Five losses in a row that lie, beyond their noise, well above the first ones and the base's validation loss."""
     losses, looks = column(log, "train_loss"), column(log, "validation_loss")
     if len(losses) < RISEN_STEPS or not looks:
@@ -89,11 +102,11 @@ def rate_too_high(log: Log, config: LoraConfig, steps: int) -> TuningWarning | N
         "rate_too_high",
         f"the train loss rose from {start:.3f} at the start to {now:.3f}: the learning rate of "
         f"{config.learning_rate:g} is too high",
-        f"set {rate_setting(config)} to {config.learning_rate / 5:g}{_or_found(config)}",
+        f"set {rate_setting(config)} to {lower_rate(config, suits, 5):g}{_or_found(config)}",
     )
 
 
-def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+def flat_loss(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
     """The last third of the losses is not lower than the first beyond twice the standard error of the difference."""
     losses, looks = column(log, "train_loss"), column(log, "validation_loss")
     if len(losses) < max(FLAT_STEPS, FLAT_SHARE * steps):
@@ -110,12 +123,12 @@ def flat_loss(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
         "flat_loss",
         f"over {len(losses)} steps the loss has not fallen beyond its noise: {fmean(first):.3f} at first, "
         f"{fmean(last):.3f} of late",
-        f"if the loss is high, set {rate_setting(config)} to {_higher(config):g}{_or_found(config)}; if it is "
-        "near 0, the base model knows the answers already",
+        f"if the loss is high, {_higher(config, suits)}{_or_found(config)}; if it is near 0, the base model knows the "
+        "answers already",
     )
 
 
-def rising_validation(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+def rising_validation(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
     """The first two looks after the start lie above it, and the second above the first."""
     looks = column(log, "validation_loss")
     if len(looks) < 3 or not looks[0] * (1 + FALLEN_SHARE) < looks[1] < looks[2]:
@@ -124,12 +137,12 @@ def rising_validation(log: Log, config: LoraConfig, steps: int) -> TuningWarning
         log,
         "rising_validation",
         f"the validation loss has risen from the first look on: {looks[0]:.3f}, {looks[1]:.3f}, {looks[2]:.3f}",
-        f"set {rate_setting(config)} to {config.learning_rate / 3:g}; if it still rises, train and validation ask for "
-        "different answers: look at both with `tunesmith check`",
+        f"set {rate_setting(config)} to {lower_rate(config, suits, 3):g}; if it still rises, train and validation ask "
+        "for different answers: look at both with `tunesmith check`",
     )
 
 
-def rising_general(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+def rising_general(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
     """At two looks in a row the loss of general rows that are held out lies above its start."""
     looks = column(log, "general_validation_loss")
     if len(looks) < 3 or min(looks[-2:]) <= GENERAL_RISEN * looks[0]:
@@ -143,7 +156,7 @@ def rising_general(log: Log, config: LoraConfig, steps: int) -> TuningWarning | 
     )
 
 
-def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarning | None:
+def exploding_gradients(log: Log, config: LoraConfig, steps: int, suits: float) -> TuningWarning | None:
     """Several gradients far above the median of those before them, or nearly all far beyond ``max_grad_norm``."""
     norms = column(log, "gradient_norm")
     spikes = [
@@ -166,23 +179,43 @@ def exploding_gradients(log: Log, config: LoraConfig, steps: int) -> TuningWarni
         log,
         "exploding_gradients",
         problem,
-        f"set {rate_setting(config)} to {config.learning_rate / 3:g}, and look for odd rows with `tunesmith check`",
+        f"set {rate_setting(config)} to {lower_rate(config, suits, 3):g}, and look for odd rows with `tunesmith check`",
     )
 
 
-Rule = Callable[[Log, LoraConfig, int], TuningWarning | None]
+Rule = Callable[[Log, LoraConfig, int, float], TuningWarning | None]
+"""Given the log, the settings, the planned steps, and the rate that suits a model of that size."""
 RULES: tuple[Rule, ...] = (
     unusual_rate, rate_too_high, flat_loss, rising_validation, rising_general, exploding_gradients,
 )  # fmt: skip
 
 
-def _usual(config: LoraConfig) -> str:
-    return "1e-5 and 5e-5" if config.objective == "dpo" else "1e-4 and 3e-3"
+def usual_rates(config: LoraConfig, suits: float) -> tuple[float, float]:
+    """The lowest and the highest rate that is usual, where ``suits`` is the one that suits the model's size."""
+    low, high = USUAL["dpo" if config.objective == "dpo" else config.method]
+    return low * suits, high * suits
 
 
-def _higher(config: LoraConfig) -> float:
-    """A rate to try next. Three times what suits preferences is already too much."""
-    return config.learning_rate * (2 if config.objective == "dpo" else 3)
+def lower_rate(config: LoraConfig, suits: float, times: float) -> float:
+    """A rate to try next that is so many times lower, and never above the one that suits."""
+    return min(config.learning_rate / times, suits)
+
+
+def _usual(config: LoraConfig, suits: float) -> str:
+    low, high = usual_rates(config, suits)
+    return f"between {low:.2g} and {high:.2g}"
+
+
+def _higher(config: LoraConfig, suits: float) -> str:
+    """What to do about a rate that is too low: three times as much, but with preferences within what is usual."""
+    name, rate = rate_setting(config), config.learning_rate
+    if config.objective != "dpo":
+        bold = UNUSUAL * suits
+        return f"set {name} {_usual(config, suits) if rate >= bold else f'to {min(3 * rate, bold):g}'}"
+    highest = usual_rates(config, suits)[1]
+    if rate >= highest:
+        return "set tuning.epochs higher"
+    return f"set {name} to {min(2 * rate, highest):.2g}"
 
 
 def _or_found(config: LoraConfig) -> str:

@@ -7,9 +7,10 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from msgspec.structs import replace
@@ -32,7 +33,10 @@ from tunesmith.workspace.mixture import general_rows
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.watching import scorer
 
-__all__ = ["Bench", "base_folder"]
+if TYPE_CHECKING:
+    from tunesmith.tuning.going_on import Typed
+
+__all__ = ["Bench", "base_folder", "run_name"]
 
 PACKAGES = ("tunesmith", "torch", "transformers", "peft")
 
@@ -70,25 +74,25 @@ class Bench:
 
     def run(
         self, config: LoraConfig, *, name: str | None = None, also: Mapping[str, str] = MappingProxyType({}),
-        resume: bool = False, finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet,
+        begun: Typed | None = None, finish: bool = False, reasons: Sequence[str] = (), progress: Progress = quiet,
         **options: Any,
     ) -> Run:  # fmt: skip
         """Train and keep the run; no contender is frozen.
 
         Args:
             also: Inputs beside those of every run.
-            resume: Only go on with a run that was begun.
+            begun: Only go on with a run that was begun; what the command says of settings.
             options: To the trainer: ``sides``, ``stop``, ``processes``, ``elsewhere``.
         """
         from tunesmith.tuning.going_on import ask_begun
         from tunesmith.tuning.trainer import tune as train_adapter
 
         home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
-        name = name or digest(inputs)[:8]
-        if resume:
-            ask_begun(home.inside / "runs", name, config)
+        name, runs = name or run_name(inputs), home.inside / "runs"
+        if begun:
+            options["ask"] = partial(ask_begun, runs, name, begun)
         tuned = train_adapter(
-            self.base, self.train, self.validation, config, home.inside / "runs" / name,
+            self.base, self.train, self.validation, config, runs / name,
             general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,
             score=scorer(home, self.answering, config, inputs), start=home.inside / began.adapter if began else None,
             base_name=_base_name(home), **options,
@@ -126,6 +130,11 @@ class Bench:
         home.save("run", name, run, inputs)
         home.store.write_ledger("run", {"name": name})
         return run
+
+
+def run_name(inputs: Mapping[str, str]) -> str:
+    """What a run is called that nobody named: by what goes into it."""
+    return digest(inputs)[:8]
 
 
 def base_folder(home: Home) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.counts import PreferenceCounts
@@ -9,6 +10,7 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.data.readers.options import Say, silent
+from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import base_folder
 from tunesmith.workspace.home import Home
@@ -20,6 +22,7 @@ from tunesmith.workspace.too_early import too_early
 from tunesmith.workspace.tuning_settings import left_open, tuning_config
 
 if TYPE_CHECKING:
+    from tunesmith.tuning.plan import Plan
     from tunesmith.tuning.range_test import RangeTest
 
 __all__ = ["PlanReport", "plan", "range_test"]
@@ -33,8 +36,11 @@ class PlanReport(Record, frozen=True, kw_only=True):
     """Of the pairs, where those are learnt."""
     too_early: tuple[str, ...] = ()
     """Why `tune` would refuse now."""
+    refused: str | None = None
+    """Why `tune` would refuse the rows as they are, and what to set; None where it would not."""
     left_open: dict[str, float] = {}
-    """Settings under `tuning` that nobody set: they go by the model's size and the number of examples."""
+    """Settings under `tuning` that nobody set: they go by the model's size and the number of examples. With
+    preferences the rate goes by the size, and the rest is the default."""
 
 
 def plan(
@@ -45,15 +51,35 @@ def plan(
     from tunesmith.tuning.plan import make_plan
 
     config, _ = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
-    answering, unset = Answering(home), left_open(home, changes, config)
+    answering, unset, base = Answering(home), left_open(home, changes, config), base_folder(home)
     if config.objective == "dpo":
-        made, counts = plan_pairs(base_folder(home), config, *learning_pairs(home, answering, config))
-        return PlanReport(plan=complete(made), preferences=counts, too_early=tuple(too_early(home)), left_open=unset)
+        made, counts = plan_pairs(base, config, *learning_pairs(home, answering, config))
+        return PlanReport(
+            plan=complete(made), preferences=counts, too_early=tuple(too_early(home)), left_open=unset,
+            refused=_refused(base, config, made),
+        )  # fmt: skip
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, validation = learning_rows(home, answering, config, chosen)
     mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
-    made = make_plan(base_folder(home), train, validation, config, general=mixture.rows if mixture else None)
-    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)), left_open=unset)
+    made = make_plan(base, train, validation, config, general=mixture.rows if mixture else None)
+    refused = _refused(base, config, made)
+    return PlanReport(plan=complete(made), too_early=tuple(too_early(home)), left_open=unset, refused=refused)
+
+
+def _refused(base: Path, config: LoraConfig, made: Plan) -> str | None:
+    """That rows are too long for a run of ``config``, and what to set, as it is planned."""
+    from tunesmith.models.context import context_in
+
+    if config.too_long != "refuse" or not made.too_long:
+        return None
+    limit, context, count = made.longest_allowed_tokens, context_in(base), made.too_long
+    noun = "completion" if config.objective == "dpo" else "row"
+    rows = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
+    higher = f", or raise tuning.max_length, to {context} at most" if limit < context else ""
+    return (
+        f"{rows} longer than {limit} tokens, and tuning.too_long is refuse; to mend it: set tuning.too_long to skip or "
+        f"cut{higher}"
+    )
 
 
 def range_test(

@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from msgspec.structs import replace
-
 from tunesmith.core.counts import PreferenceCounts
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.preferences import PreferenceSet
@@ -27,9 +25,6 @@ __all__ = ["plan_pairs", "preferring"]
 
 KEPT = (*SHAPE, "retrieved_examples", "retrieved_documents")
 """What a start says: which matrices there are, and what a prompt shows beside the message."""
-
-LOOK_SHARE = 0.4
-"""Time of a token where the model is only asked, as a share of its time in a step: the forward pass alone."""
 
 
 def preferring(
@@ -88,20 +83,16 @@ def preferring(
 def plan_pairs(
     base: Path, config: LoraConfig, train: Sequence[PairRow], validation: Sequence[PairRow], pairs: PreferenceSet
 ) -> tuple[Plan, PreferenceCounts]:
-    """The plan of as many completions as the pairs have, which is what a run on them computes."""
-    from tunesmith.tuning.plan import make_plan
+    """The plan of as many completions as the pairs have, which is what a run on them computes; the time is of pairs."""
+    from tunesmith.tuning.plan import make_plan, time_of_pairs
     from tunesmith.tuning.rows import Row
 
     def sides(rows: Sequence[PairRow]) -> list[Row]:
         return [Row(row.messages, said) for row in rows for said in (row.chosen, row.rejected)]
 
     twice = config.model_copy(update={"batch_size": 2 * config.batch_size})
-    plan = make_plan(base, sides(train), sides(validation), twice)
-    if plan.seconds is not None and plan.examples_per_second:
-        # the start model is asked about each pair once, before the first step
-        asked = LOOK_SHARE * (plan.train_examples + plan.validation_examples) / plan.examples_per_second
-        plan = replace(plan, seconds=plan.seconds + asked)
-    return plan, pairs.counts
+    plan = make_plan(base, sides(train), sides(validation), twice, probe=False)
+    return (time_of_pairs(plan, base, train, validation, config) if plan.fits else plan), pairs.counts
 
 
 def _ask_usable(home: Home, run: Run, config: LoraConfig) -> None:

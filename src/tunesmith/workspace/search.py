@@ -27,7 +27,7 @@ from tunesmith.data.readers.options import Say, silent
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.search_evidence import RowLoss, compared, in_words, optimism
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.bench import Bench
+from tunesmith.workspace.bench import Bench, run_name
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.too_early import refuse_too_early
@@ -80,15 +80,17 @@ def read_budget(text: str) -> Budget:
 
 
 def search(
-    home: Home, *, budget: Budget, anyway: bool = False, selection: str | None = None, progress: Progress = quiet,
-    say: Say = silent, **changes: Any,
+    home: Home, *, budget: Budget, anyway: bool = False, selection: str | None = None, resume: bool = False,
+    progress: Progress = quiet, say: Say = silent, **changes: Any,
 ) -> Found:  # fmt: skip
     """Try settings until the budget is spent, compare the trials, and freeze the best one as `tuned`.
 
-    Called again with more of a budget it goes on with the same trials.
+    Called again with more of a budget it goes on with the same trials. With ``resume``, one that would begin a new
+    search is refused.
 
     Raises:
-        TunesmithError: It is too early and ``anyway`` is not set, Optuna is not there, or every trial failed.
+        TunesmithError: It is too early and ``anyway`` is not set, Optuna is not there, there is no search to go on
+            with, or every trial failed.
     """
     from tunesmith.tuning.search import check_installed
 
@@ -101,7 +103,13 @@ def search(
         if reasons:
             home.store.write_ledger("override", {"verb": "tune --search", "flag": "--anyway", "passed": reasons})
         bench = Bench(home, answering, config, selection, say)
-        found = _Searching(home, bench, config, budget, reasons, progress, say).search()
+        searching = _Searching(home, bench, config, budget, reasons, progress, say)
+        if resume and not searching.begun:
+            raise TunesmithError(
+                "No search was begun with what goes into this one.",
+                "give the settings and flags it was begun with, or leave out --resume to begin one",
+            )
+        found = searching.search()
         answering.freeze(found.run, trained_under(home, config))
     return found
 
@@ -135,12 +143,14 @@ class _Searching:
         self, home: Home, bench: Bench, config: Any, budget: Budget, reasons: Sequence[str], progress: Progress,
         say: Say,
     ) -> None:  # fmt: skip
+        from tunesmith.tuning.methods import check_rank
         from tunesmith.tuning.search import Space
         from tunesmith.tuning.trainer import encode_sides
 
         self.home, self.bench, self.budget, self.reasons = home, bench, budget, reasons
         self.progress, self.say, self.seed = progress, say, config.seed
         self.space = Space.of(config, home.settings.search)
+        check_rank(bench.base, config, self.space.rank)
         self.inputs = bench.inputs(config)
         self.name = digest([self.inputs, self.space.choices])[:8]
         self.sides: Sides = encode_sides(bench.base, bench.train, bench.validation, config)
@@ -148,6 +158,12 @@ class _Searching:
         self.trials: list[Trial] = list(kept[0].trials) if kept else []
         self.before = sum(trial.seconds for trial in self.trials)
         self.began = time.monotonic()
+
+    @property
+    def begun(self) -> bool:
+        """Whether a trial was begun, though it may have been interrupted."""
+        first = run_name(self.bench.inputs(self.space.configure(self.space.own)) | {"search": self.name})
+        return bool(self.trials) or (self.home.inside / "runs" / first).is_dir()
 
     def search(self) -> Found:
         while not self._over():

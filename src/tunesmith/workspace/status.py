@@ -13,6 +13,7 @@ from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.models.opening import model_hash
+from tunesmith.tuning.going_on import CHECKPOINT, interrupted
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
 from tunesmith.workspace.adapters import whole
@@ -84,6 +85,8 @@ class _Walk:
                 state, because = "missing", f"waits for {waiting.name}"
             if state == "done" and waiting is not None and waiting.state == "stale":
                 state, because = "stale", f"{waiting.name} is stale"
+            if name == "tuning":
+                because += self._not_ended()
             walked.append(Station(name=name, state=state, because=because, next=command))
         return walked
 
@@ -152,6 +155,16 @@ class _Walk:
             return list(outdated(self.home, Answering(self.home), watched_metric(self.home)))
         except TunesmithError:  # the split's rows are gone, which its own station says
             return []
+
+    def _not_ended(self) -> str:
+        """The run that was begun last, where it has not ended and none has ended since."""
+        runs = self.home.inside / "runs"
+        ended = max((file.stat().st_mtime for file in runs.glob("*/result.json")), default=0.0)
+        begun = [folder for folder in interrupted(runs) if (folder / CHECKPOINT).stat().st_mtime > ended]
+        if not begun:
+            return ""
+        name = begun[-1].name
+        return f"; run {name} has begun and not ended: `tunesmith tune --resume` goes on with it, or says what to type"
 
     def _tuning(self) -> tuple[State, str]:
         record = self.home.latest("contender", "tuned", Contender)

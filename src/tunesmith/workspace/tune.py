@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import threading
+from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -20,7 +23,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.preferring import preferring
 from tunesmith.workspace.settings import changed
-from tunesmith.workspace.too_early import refuse_too_early
+from tunesmith.workspace.too_early import refuse_too_early, too_early
 from tunesmith.workspace.tuning_settings import tuning_config
 
 if TYPE_CHECKING:
@@ -69,9 +72,12 @@ def tune(
             or the name is none for a folder.
         UnknownName: ``on`` is no place to train.
     """
+    from tunesmith.tuning.going_on import Typed
     from tunesmith.tuning.processes import ALONE, Processes
 
     _ask_name(name)
+    if (resume or finish) and on == "local" and not anyway:
+        _ask_interrupted(home)
     reasons = refuse_too_early(home, anyway)
     config, began = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
     cluster = _cluster(home, config, on, workers)
@@ -81,10 +87,12 @@ def tune(
         if reasons:
             home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
         bench = Bench(home, answering, config, selection, say, began)
+        settings = partial(_settings_of, home, changes, selection, start)
+        also = _other_flags(home, changes, selection, anyway, on, workers)
         run = bench.run(
             config,
             name=name,
-            resume=resume,
+            begun=Typed(settings, home.settings.tuning.objective, also, start) if resume else None,
             finish=finish,
             reasons=reasons,
             progress=progress,
@@ -93,6 +101,40 @@ def tune(
         )
         answering.freeze(run, trained_under(home, config))
     return run
+
+
+def _ask_interrupted(home: Home) -> None:
+    """Say that there is nothing to go on with where that is all there is to say: too early is what begins a run."""
+    from tunesmith.tuning.going_on import interrupted, nothing_interrupted
+
+    if not interrupted(home.inside / "runs") and too_early(home):
+        raise nothing_interrupted()
+
+
+def _settings_of(
+    home: Home, changes: Mapping[str, Any], selection: str | None, start: str | None, flags: Mapping[str, Any]
+) -> LoraConfig:
+    """Settings of the same command with these flags in place of those that `going_on.FLAGS` names."""
+    if flags["objective"] == "dpo":
+        return preferring(home, tuning_config(home, flags), start, flags, None)[0]
+    return tuning_config(home, {"mixture": changes.get("mixture")} | dict(flags), selection)
+
+
+def _other_flags(
+    home: Home, changes: Mapping[str, Any], selection: str | None, anyway: bool, on: str, workers: int | None
+) -> str:
+    """Those of a command beside `going_on.FLAGS`, as they are typed."""
+    mixed = changes.get("mixture") or {}
+    path, share = (mixed.get("path"), mixed.get("share")) if isinstance(mixed, Mapping) else (mixed, None)
+    said = {
+        "selection": selection,
+        "mixture": os.path.relpath(home.root / path) if path else None,
+        "mixture-share": share,
+        "on": on if on != "local" else None,
+        "workers": workers,
+    }
+    flags = "".join(f" --{flag} {shlex.quote(str(value))}" for flag, value in said.items() if value is not None)
+    return f"{flags}{' --anyway' if anyway else ''}"
 
 
 def _ask_name(name: str | None) -> None:

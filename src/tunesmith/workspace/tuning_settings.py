@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.models.folder import weights_in
 from tunesmith.models.opening import model_folder
@@ -16,7 +17,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.settings import changed
 
-__all__ = ["left_open", "tuning_config"]
+__all__ = ["left_open", "left_open_in", "tuning_config"]
 
 
 def tuning_config(home: Home, changes: Mapping[str, Any], selection: str | None = None) -> LoraConfig:
@@ -48,13 +49,18 @@ def tuning_config(home: Home, changes: Mapping[str, Any], selection: str | None 
 
 
 def left_open(home: Home, changes: Mapping[str, Any], config: LoraConfig) -> dict[str, float]:
-    """Of a run's ``config`` what nobody set, and what therefore went by the model and the number of examples."""
-    given = _given(home, changes)
-    if config.objective == "dpo" and "dpo_learning_rate" in given:
-        given |= {"learning_rate"}  # which then is that one
-    return {
-        name: float(getattr(config, name)) for name in ("learning_rate", "batch_size", "epochs") if name not in given
-    }
+    """Of a run's ``config`` what nobody set: it went by the model's size and the number of examples; with preferences
+    the rate by the size, and the rest is the default."""
+    given, rate = _given(home, changes), "learning_rate"
+    if config.objective == "dpo":
+        rate = "dpo_learning_rate"
+        given |= {rate} if changes.get("learning_rate") is not None else set()  # the flag says either
+    return {name: float(getattr(config, name)) for name in (rate, "batch_size", "epochs") if name not in given}
+
+
+def left_open_in(home: Home, changes: Mapping[str, Any], run: Run) -> dict[str, float]:
+    """The same of a run that was made with these ``changes``."""
+    return left_open(home, changes, LoraConfig.model_validate(run.config))
 
 
 def _given(home: Home, changes: Mapping[str, Any]) -> set[str]:

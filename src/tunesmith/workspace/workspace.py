@@ -328,10 +328,13 @@ class Workspace:
         return forgetting(self.home, run, progress=progress, **options)
 
     def search(
-        self, *, budget: str | int = "10", anyway: bool = False, selection: str | None = None,
+        self, *, budget: str | int = "10", anyway: bool = False, selection: str | None = None, resume: bool = False,
         progress: Progress = quiet, **settings: Any,
     ) -> Found:  # fmt: skip
-        """Try settings of tuning on validation within a budget ("12" trials, "90m"); the best becomes `tuned`."""
+        """Try settings of tuning on validation within a budget ("12" trials, "90m"); the best becomes `tuned`.
+
+        ``resume``: go on with a search that was begun, never begin a new one.
+        """
         from tunesmith.workspace.search import read_budget, search
 
         return search(
@@ -339,6 +342,7 @@ class Workspace:
             budget=read_budget(str(budget)),
             anyway=anyway,
             selection=selection,
+            resume=resume,
             progress=progress,
             **settings,
         )
