@@ -138,6 +138,15 @@ def test_what_a_killed_export_left_is_cleared_away(desk, tmp_path):
     assert [folder.exists() for folder in left] == [False, True]
 
 
+def test_a_place_that_cannot_be_is_told_and_no_empty_folder_is_left(desk, tmp_path, vllm, monkeypatch):
+    (tmp_path / "file").write_text("", "utf-8")
+    ended = typed("-C", desk, "export", "first", "--to", "adapter", tmp_path / "file" / "out")
+    assert (ended.status, "could not be written" in ended.err, "another folder" in ended.err) == (2, True, True)
+    monkeypatch.setenv("WRONG", "dies")
+    assert typed("-C", desk, "export", "first", "--to", "vllm", "--vllm", vllm).status == 3
+    assert not (desk / "exports").exists()
+
+
 def test_without_its_command_the_export_says_how_to_try_it(desk, tmp_path):
     parity = exported(desk, tmp_path).json["parity"]
     assert parity["loader"] == "PEFT"
