@@ -223,7 +223,7 @@ class _TokenLosses(torch.autograd.Function):
             part = slice(start, start + rows)
             logits_NV = room.of(len(target_N[part]), len(output_VD), output_VD)
             torch.mm(hidden_ND[part], output_VD.t(), out=logits_NV)
-            _to_losses(logits_NV, target_N[part], weight_N[part], losses_N[part], room)
+            _to_losses(logits_NV, target_N[part], weight_N[part], losses_N[part], room, gradients=d_ND is not None)
             if d_ND is not None:
                 torch.mm(logits_NV, output_VD, out=d_ND[part])
         context.save_for_backward(d_ND)
@@ -235,8 +235,10 @@ class _TokenLosses(torch.autograd.Function):
         return d_ND * d_N[:, None].to(d_ND.dtype), None, None, None, None
 
 
-def _to_losses(logits_NV: Tensor, target_N: Tensor, weight_N: Tensor, losses_N: Tensor, room: LogitsRoom) -> None:
-    """Write the losses into ``losses_N``, and their gradients in the place of the logits."""
+def _to_losses(
+    logits_NV: Tensor, target_N: Tensor, weight_N: Tensor, losses_N: Tensor, room: LogitsRoom, *, gradients: bool
+) -> None:
+    """Write the losses into ``losses_N`` and, if asked for, their gradients in the place of the logits."""
     rows = max(1, SHARES_AT_ONCE // logits_NV.shape[1]) if logits_NV.device.type == "cpu" else len(target_N)
     for start in range(0, len(target_N), rows):
         part = slice(start, start + rows)
@@ -247,6 +249,7 @@ def _to_losses(logits_NV: Tensor, target_N: Tensor, weight_N: Tensor, losses_N: 
         torch.softmax(share_NV, 1, out=share_NV)  # in place: fresh memory costs more than the sums
         # log-sum-exp = highest logit - log of its share, which is at least 1 / V and so never log 0
         losses_N[part] = ((highest_N1 - share_NV.amax(1, keepdim=True).log() - wanted_N1) * weight_N1)[:, 0]
-        share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0)).mul_(weight_N1)
-        if not same:
-            rough_NV.copy_(share_NV)
+        if gradients:
+            share_NV.scatter_add_(1, target_N1, share_NV.new_full(target_N1.shape, -1.0)).mul_(weight_N1)
+            if not same:
+                rough_NV.copy_(share_NV)

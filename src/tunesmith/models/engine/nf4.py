@@ -153,17 +153,14 @@ def import_quietly() -> None:
     """Import bitsandbytes, where it is, without what it says of kernels on the hub, nor asking for them there."""
     if "bitsandbytes" in sys.modules or find_spec("bitsandbytes") is None:
         return
-    logger, hub = logging.getLogger("bitsandbytes"), sys.modules.get("kernels")
+    logger = logging.getLogger("bitsandbytes")
     level = logger.level
     logger.setLevel(logging.ERROR)
-    sys.modules["kernels"] = None  # type: ignore[assignment]
     try:
-        import bitsandbytes  # noqa: F401
+        with _hidden("kernels"):
+            import bitsandbytes  # noqa: F401
     finally:
         logger.setLevel(level)
-        del sys.modules["kernels"]
-        if hub is not None:
-            sys.modules["kernels"] = hub
 
 
 @contextmanager
@@ -175,14 +172,26 @@ def without_bitsandbytes() -> Iterator[None]:
     if "bitsandbytes" in sys.modules:
         yield
         return
-    sys.modules["bitsandbytes"] = None  # type: ignore[assignment]
     try:
-        yield
+        with _hidden("bitsandbytes"):
+            yield
     finally:
-        del sys.modules["bitsandbytes"]
         for library, question in _ASKED:  # they remember the answer
             forget = getattr(getattr(sys.modules.get(library), question, None), "cache_clear", lambda: None)
             forget()
+
+
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Within the block, a module of this ``name`` cannot be imported."""
+    loaded = sys.modules.get(name)
+    sys.modules[name] = None  # type: ignore[assignment]  # documented: then `import` raises
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+        if loaded is not None:
+            sys.modules[name] = loaded
 
 
 _ASKED = (
