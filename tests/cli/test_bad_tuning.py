@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import shutil
 import signal
@@ -238,7 +239,9 @@ def test_rows_that_are_too_long_are_told_of_by_the_plan_and_by_the_run(desk):
     assert "1 row is longer than 136 tokens, and tuning.too_long is refuse" in line
     assert "set tuning.too_long to skip or cut, or raise tuning.max_length, to 512 at most" in line
     assert line.removeprefix("refused: ") == typed("-C", desk, "tune", "--plan", "--json").json["refused"]
-    assert "1 of 43 train rows are longer than 136 tokens" in refused(desk)
+    told = refused(desk)
+    assert "1 of 43 train rows are longer than 136 tokens: " in told
+    assert re.search(r"136 tokens: \S*examples\.csv:\d+ \('", told), told
     for way, became in (("skip", "left out"), ("cut", "cut at the end")):
         write_settings(desk, tuning=QUICK | {"max_length": 136, "too_long": way})
         assert "refused" not in typed("-C", desk, "tune", "--plan").out
@@ -284,7 +287,7 @@ def test_ten_thousand_tokens_in_one_completion(template, tmp_path):
     write_settings(tmp_path / "long", model={"base": str(template / "tiny"), "embedder": "ngrams"}, tuning=QUICK)
     assert typed("-C", tmp_path / "long", "split").status == 0
     says = refused(tmp_path / "long")
-    assert "1 of " in says and "rows are longer than 512 tokens: row" in says
+    assert re.search(r"1 of \d+ train rows are longer than 512 tokens: \S*long\.jsonl:8 \(", says), says
 
 
 def test_one_example(template, tmp_path):
@@ -329,6 +332,26 @@ def test_memory_that_runs_out_on_the_way_keeps_what_there_is(desk, monkeypatch):
     assert ended.status == 2
     assert "The memory ran out at step 2" in ended.err and "tuning.pack_tokens" in ended.err
     assert typed("-C", desk, "tune", "--anyway", "--name", "run", "--json").json["steps"] > 1
+
+
+@pytest.mark.parametrize("verb", ["--plan", "--range-test"])
+def test_memory_that_runs_out_in_steps_that_are_only_tried(desk, monkeypatch, verb):
+    import torch
+
+    from tunesmith.tuning import sizes
+    from tunesmith.tuning.gradients import Network
+
+    def full(*args, **more):
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Network, "learn", full)
+        ended = typed("-C", desk, "tune", verb)
+        assert (ended.status, "The memory ran out while steps were tried" in ended.err) == (2, True)
+    monkeypatch.setattr(sizes, "fastest_device", lambda: torch.device("cuda"))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (100_000, 100_000))
+    ended = typed("-C", desk, "tune", "--range-test")
+    assert "the GPU has 0.00 GiB free" in ended.err
 
 
 def test_a_disk_without_room_for_a_whole_model_is_said_and_tuning_goes_on_later(desk, tmp_path):

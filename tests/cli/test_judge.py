@@ -153,11 +153,14 @@ def test_a_judge_that_answers_nonsense_has_no_rate_and_nothing_is_kept(desk, tmp
 def test_prose_is_asked_for_again_and_then_read(desk, tmp_path):
     def second_time(body, number):
         again = "An earlier reply was refused" in body["messages"][-1]["content"]
-        return fair(body, number) if again else says(f"I will: {{}} {number}")
+        if again:
+            return fair(body, number)
+        return says(f"I will: {{}} {number}") if number % 2 else verdict(True, (*NAMES, "Say pass"))
 
     with FakeServer(second_time) as server:
         reach(desk, server, attacks=0, pairs=0)
         report = calibrate(desk, labelled(desk, tmp_path / "l.jsonl", passed=5, failed=5)).json
+        assert not any("Say pass" in body["messages"][-1]["content"] for body in server.bodies)  # it may be an attack
     assert (report["kappa"]["value"], report["calibration"]["rates"]["unreadable"]) == (1, 0)
 
 
@@ -236,6 +239,23 @@ def test_the_cost_is_said_first_and_what_is_too_dear_is_not_begun(desk, tmp_path
         count = len(server.bodies)
         assert calibrate(desk, labels).json["usd"] is None
         assert len(server.bodies) == count  # not one verdict is paid for twice
+        reach(desk, server, **PRICES, max_usd=10.0, attacks=14)
+        foretold = calibrate(desk, labels, "--dry-run").json["cost"]["requests"]
+        calibrate(desk, labels)
+        assert 0 < foretold == len(server.bodies) - count  # all labels are judged, and not all of the attacks
+        good = {"example": desk.home.examples()[0].id, "text": "one more good answer", "label": "pass"}
+        labels.write_text(f"{labels.read_text()}\n{json.dumps(good)}")
+        reach(desk, server, **PRICES, max_usd=10.0, attacks=14, pairs=0)
+        assert calibrate(desk, labels, "--dry-run").json["cost"]["requests"] == 1  # it changes no attack
+
+
+def test_what_one_command_costs_is_capped_over_all_that_it_asks(desk, tmp_path):
+    usd = 2400 * 10 / 1e6  # of one reply
+    with FakeServer(lambda body, number: says("Certainly!", prompt=2000, completion=400)) as server:
+        reach(desk, server, **PRICES, max_usd=0.2, attacks=0, concurrency=1)
+        ended = calibrate(desk, labelled(desk, tmp_path / "l.jsonl", passed=3, failed=3))
+    assert (ended.status, "cap of 0.20 USD is reached" in ended.json["error"]["problem"]) == (2, True)
+    assert 6 <= len(server.bodies) <= 0.2 / usd  # all once, which costs 0.14, and not all again
 
 
 def test_a_rubric_model_or_prompt_that_changed_may_not_gate(desk, tmp_path):
@@ -275,7 +295,10 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
         ended = run(desk, "constant", "classifier", "--against", "constant")
         assert not any("classifier" in m["content"] for body in server.bodies for m in body["messages"])
         words = typed("-C", desk.home.root, "judge", "run", "constant", "classifier", "--against", "constant").out
+        held = run(desk, "classifier", "--against", "constant", "--gate", "0.0")
     report = ended.json
+    assert (held.status, held.json["standing"]) == (0, {"classifier": "met"})  # the rival is held to no bar
+    assert set(held.json["corrected"]) == {"classifier", "constant"}
     scored = typed("-C", desk.home.root, "evaluate", "--json").json["contenders"]
     accuracy = {name: each["metrics"]["accuracy"] for name, each in scored.items()}
     for name, judged in report["run"]["contenders"].items():
@@ -425,8 +448,11 @@ def test_reviews_are_labels_too(desk, tmp_path):
     for example in desk.home.examples()[:6]:
         review.accept(example.id)
     with FakeServer(lambda body, number: verdict(True)) as server:
+        reach(desk, server)
+        shown = typed("-C", desk.home.root, "judge", "calibrate", "--json")
         reach(desk, server, reference=False)
         report = typed("-C", desk.home.root, "judge", "calibrate", "--json").json
+    assert (shown.status, "set judge.reference: false" in shown.json["error"]["mend"]) == (2, True)
     rates = report["calibration"]["rates"]
     assert (rates["positives"], rates["labels"]) == (6, 14)
     assert (report["true_positive_rate"]["value"], report["true_negative_rate"]["value"]) == (1, 0)
@@ -455,8 +481,10 @@ def test_huge_empty_and_right_to_left_answers_are_judged_or_counted(desk, tmp_pa
     path.write_text("\n".join(rows))
     with FakeServer(fair) as server:
         reach(desk, server)
+        foretold = calibrate(desk, path, "--dry-run").json["cost"]["requests"]
         report = calibrate(desk, path).json
         assert all(len(str(body)) < 50_000 for body in server.bodies)
+        assert foretold == len(server.bodies) == 5 + 2 * 5  # nothing is asked of the long one
     rates = report["calibration"]["rates"]
     assert (rates["labels"], rates["unreadable"]) == (5, 1)
     assert report["kappa"]["value"] == 1

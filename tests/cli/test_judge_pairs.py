@@ -74,6 +74,11 @@ def run(desk, *more):
     return typed("-C", desk.home.root, "judge", "run", A, "--against", B, *more)
 
 
+def told_by(desk):
+    """What told or used the choices of rounds first."""
+    return [entry.detail["verb"] for entry in desk.home.store.ledger("rating_unblinded")]
+
+
 def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peoples(desk):
     answered(desk)
     rated(desk, ("ann", by_quality), ("bob", by_quality))
@@ -81,11 +86,18 @@ def test_a_fair_judge_of_pairs_is_measured_attacked_and_its_win_rate_is_the_peop
         reach(desk, server, **FEW)
         dry = by_ratings(desk, "--dry-run", "--json").json
         assert (server.bodies, dry["cost"]["requests"]) == ([], 24 * 2 + 10 * 5 * 2)
+        assert told_by(desk) == []
         ended = by_ratings(desk, "--gate", "--json")
+        assert told_by(desk) == ["judge calibrate --ratings"]
         assert not any(word in json.dumps(body) for body in server.bodies for word in SECRET)  # blind, as people were
         words = by_ratings(desk).out
         told = run(desk, "--json").json
         shown = run(desk).out
+        reach(desk, server, **FEW, attacks=12)
+        foretold, count = by_ratings(desk, "--dry-run", "--json").json["cost"]["requests"], len(server.bodies)
+        by_ratings(desk)
+        assert 0 < foretold == len(server.bodies) - count  # attacks that are new; the pairs are judged
+        reach(desk, server, **FEW)
     assert (ended.status, ended.json["gate"]["may"]) == (0, True)
     made = ended.json["pairs"]
     (rates,) = made["rates"]
@@ -311,6 +323,7 @@ def test_a_judge_that_changed_or_contenders_that_nobody_compared_have_no_correct
     with FakeServer(comparing(by_quality)) as server:
         reach(desk, server, **FEW)
         before = run(desk, "--on", "test", "--json").json
+        assert told_by(desk) == ["judge run --against"]
         by_ratings(desk)
         gated = run(desk, "--on", "test", "--criterion", "win_rate", "--gate", "0.1")
         other = typed("-C", desk.home.root, "judge", "run", SECRET[2], "--against", B, "--on", "test", "--json").json

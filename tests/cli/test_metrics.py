@@ -215,6 +215,16 @@ def test_an_own_metric_is_measured_with_interval_and_can_be_the_bar(desk, home):
     assert "short" in typed("-C", desk, "evaluate").out.splitlines()[1]
 
 
+def test_what_is_said_of_a_bar_on_an_own_metric_is_said_of_the_bar_of_today(desk, home):
+    own(desk, bar={"metric": "short", "value": 0.01})
+    warned = tunesmith("-C", desk, "evaluate", "--trust-code", "--json").json["warnings"]
+    assert any("contenders are held against the bar" in line for line in warned)
+    own(desk, bar={"metric": "short", "value": 0.99})  # which none meets
+    for decided in (typed("-C", desk, "decide", "--json"), tunesmith("-C", desk, "decide", "--json")):
+        assert "which is missed" in str(decided.json)
+        assert "contenders are held against the bar" not in str(decided.json)
+
+
 def test_an_own_metric_that_is_the_bar_is_cross_validated_once_it_is_trusted(desk, home):
     (desk / "metrics.py").write_text(
         "from tunesmith import own_metric\n@own_metric('short', rate=True)\ndef short(case):\n"

@@ -51,6 +51,16 @@ def test_all_ties_leave_nobody_stronger():
     assert [made[name].value for name in "abc"] == pytest.approx([0, 0, 0])
 
 
+def test_a_weight_of_two_is_the_same_comparison_twice_in_its_group():
+    pairs = [("a", "b"), ("b", "c"), ("a", "c"), ("b", "a")] * 5
+    won, groups, weights = np.tile([1.0, 0.5, 1.0, 1.0], 5), np.arange(20) // 2, np.tile([2, 1, 1, 2], 5)
+    made = bradley_terry("abc", pairs, won, groups, weights.astype(float))
+    twice = [n for n, weight in enumerate(weights) for _ in range(weight)]
+    written_out = bradley_terry("abc", [pairs[n] for n in twice], won[twice], groups[twice])
+    for name in "abc":
+        assert (made[name].value, made[name].low) == pytest.approx((written_out[name].value, written_out[name].low))
+
+
 def test_one_that_never_lost_has_no_finite_strength():
     with pytest.raises(NothingToMeasure, match="a never lost"):
         fit("abc", {("a", "b"): (5, 0), ("b", "c"): (3, 2), ("a", "c"): (4, 0)})

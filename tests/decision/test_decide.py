@@ -187,6 +187,16 @@ def test_without_a_prompt_or_with_an_unmeasured_run_it_is_too_early():
     assert waiting.recommendation == "too_early" and "tunesmith evaluate tuned --on test" in waiting.because[0]
 
 
+def test_an_older_run_that_was_measured_does_not_stand_for_the_one_that_waits():
+    older = contender("tuned:old", 0.5, 0.43, 0.57, run="old")
+    level = comparison("tuned:old", "prompt", 0.0, -0.06, 0.06, 0.9)
+    waits = facts(contender("prompt", 0.5, 0.43, 0.57), older, tuned_run="new", comparisons=(level,))
+    decision = decide(waits)
+    assert (decision.recommendation, decision.rule) == ("too_early", "untried")
+    assert "The tuning run new has not been measured on test yet" in decision.because[0]
+    assert decide(replace(waits, tuned_run="old")).rule != "untried"
+
+
 PROMPT = contender("prompt", 0.5, 0.43, 0.57)
 SHOWN = comparison("tuned", "prompt", 0.2, 0.12, 0.28, 1e-5)
 
@@ -229,8 +239,10 @@ def test_a_bar_within_reach_is_not_given_up():
 
 def test_a_tuned_model_is_not_shipped_on_its_own_interval_without_a_paired_comparison():
     decision = decide(facts(PROMPT, contender("tuned", 0.9, 0.85, 0.94)))
-    assert decision.recommendation == "gather_more"
-    assert "as the two were not compared on the same examples" in decision.because[0]
+    assert (decision.recommendation, decision.rule) == ("too_early", "uncompared")
+    assert "tuned and prompt, the best simpler contender, have yet to be compared by all_correct" in decision.because[0]
+    named = decide(facts(PROMPT, contender("tuned:old", 0.9, 0.85, 0.94)))
+    assert named.next == "Run `tunesmith evaluate tuned:old --on test`."
 
 
 @pytest.mark.parametrize(("low", "p_holm", "shipped"), [(0.01, 0.04, True), (0.0, 0.04, False), (0.01, 0.06, False)])
@@ -263,14 +275,15 @@ def test_rounding_never_puts_a_figure_on_the_wrong_side_of_the_bar():
 
 
 @pytest.mark.parametrize(
-    ("failed", "recommendation"), [(0, "ship:prompt"), (5, "ship:prompt"), (12, "tune"), (100, "tune")]
+    ("failed", "recommendation"), [(0, "ship:prompt"), (5, "ship:prompt"), (12, "too_early"), (100, "too_early")]
 )
 def test_a_bar_is_not_met_by_losing_the_answers_to_what_was_hard(failed, recommendation):
     decision = decide(facts(contender("prompt", 0.95, 0.85, 0.99, failed=failed)))
     assert decision.recommendation == recommendation
     lost = [text for text in decision.because if "failed answers" in text]
-    assert len(lost) == (recommendation == "tune")
+    assert len(lost) == (recommendation == "too_early")
     if lost:
+        assert decision.rule == "lost" and decision.next == "Ask again with `tunesmith evaluate prompt --on test`."
         assert "only because" in lost[0] and f"{failed} failed answers" in lost[0]
 
 

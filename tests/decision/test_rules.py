@@ -1,5 +1,7 @@
 """The rules as their table tells them, the settings that shape them, and what each reason points at."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ HELPS = comparison("retrieval", "prompt", 0.2, 0.1, 0.3, 0.001)
 def test_the_page_holds_the_table_of_the_code():
     page = rows((ROOT / "docs/decision.md").read_text(encoding="utf-8"))
     assert page == rows(rules.__doc__)
-    assert len(page) == 16
+    assert len(page) == 18
 
 
 def test_the_table_names_the_rules_in_the_order_they_are_tried():
@@ -57,11 +59,13 @@ CASES = {
     ("ship", "too_early"): (facts(contender("prompt", 0.9, 0.85, 0.94), side="validation"), {}),
     ("held_back", "tune"): (None, {}),  # tests/decision/test_forgetting.py measures what was forgotten
     ("held_back", "too_early"): (facts(PROMPT, GOOD, comparisons=(SHOWN,)), {"parity": "required"}),
+    ("lost", "too_early"): (facts(contender("prompt", 0.92, 0.87, 0.95, failed=20)), {}),
     ("untried", "too_early"): (facts(contender("constant", 0.1, 0.06, 0.15)), {}),
     ("retrieve", "add_retrieval"): (facts(PROMPT, documents=3), {}),
     ("tune", "mend_data"): (facts(PROMPT, train=99), {}),
     ("tune", "tune"): (facts(PROMPT), {}),
     ("beyond", "stop"): (facts(PROMPT, GOOD, comparisons=(SHOWN,)), {"most_usd_per_thousand": 0.09}),
+    ("uncompared", "too_early"): (facts(PROMPT, SHORT), {}),
     ("short", "add_retrieval"): (facts(PROMPT, SHORT, comparisons=(SHOWN,), documents=3, retrieval_gain=HELPS), {}),
     ("short", "gather_more"): (facts(PROMPT, SHORT, comparisons=(SHOWN,)), {}),
     ("open", "gather_more"): (facts(contender("prompt", 0.78, 0.7, 0.85), SHORT, comparisons=(LEVEL,)), {}),
@@ -154,6 +158,21 @@ def test_a_failed_export_is_not_shipped_and_a_missing_one_is_told():
     assert both.recommendation == "ship:tuned"
     assert any("Handed on as adapter, the model of run r1 says what was measured" in line for line in both.because)
     assert any("Handed on as gguf (merged)" in line and "fails parity" in line for line in both.because)
+
+
+@pytest.mark.parametrize(
+    ("whole", "failed", "form"),
+    [(False, (), "adapter"), (False, ("adapter",), "merged"), (False, ("adapter", "merged"), "gguf"),
+     (True, (), "merged"), (True, ("merged",), "gguf")],
+)  # fmt: skip
+def test_a_form_is_advised_that_the_run_can_have_and_that_has_not_failed(whole, failed, form):
+    exports = tuple(HandedOn(to=to, passed=False, because=("it differs",)) for to in failed)
+    found = facts(PROMPT, replace(GOOD, whole=whole, exports=exports), comparisons=(SHOWN,))
+    for asked in (DecisionConfig(), DecisionConfig(parity="required")):
+        decision = decide(found, asked)
+        assert f"`tunesmith export r1 --to {form}`" in decision.next
+        advised = re.findall(r"export r1 --to (\w+)", " ".join([decision.next, *decision.because]))
+        assert set(advised) == {form}
 
 
 def test_forgetting_can_be_asked_for():

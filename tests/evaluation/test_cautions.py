@@ -41,6 +41,13 @@ def test_else_nothing_is_said_of_their_number(measured, asked, more):
     assert told(measured, asked, **more) == []
 
 
+def test_a_metric_of_the_users_own_that_is_not_known_here_is_a_rate_where_it_was_one():
+    measured = {"prompt": {"polite": found(0.99, 0.96, 1.0)}}
+    (line,) = told(measured, {"polite": 0.95}, own_rates=("polite",))
+    assert line.startswith("Fewer than 5 answers are wrong, or right, of prompt")
+    assert told(measured, {"polite": 0.95}) == []
+
+
 def test_macro_averages_and_rates_near_the_end_are_rough_wherever_the_bar_asks_for_them():
     rough, far = found(0.99, 0.96, 1.0), found(0.99, 0.96, 1.0)
     measured = {"prompt": {"macro_f1": MET, "macro_recall": MET, "valid_rate": rough, "accuracy": far}}

@@ -5,7 +5,7 @@ import pytest
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.judging import OVERALL, Attacks, Calibration, Criterion, HumanLabel, Judge, Verdict
 from tunesmith.evaluation.judge.biases import Attacked, Compared, attacks_of, length_bias, position_of, self_preference
-from tunesmith.evaluation.judge.calibration import Labelled, agreed, rates_by_criterion, rates_of
+from tunesmith.evaluation.judge.calibration import AS_REFERENCE, Labelled, agreed, rates_by_criterion, rates_of
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.evaluation.judge.gate import may_gate
 
@@ -138,8 +138,9 @@ OTHER_PROMPT = Judge(model="m", model_hash="h", criteria=JUDGE.criteria, prompt=
 HELD = Attacks(tried=40, turned=0)
 
 
-def calibration(rows, *, judge=JUDGE, attacks=HELD):
-    return Calibration(judge=judge, rates=rates_of(rows), criteria={OVERALL: rates_of(rows)}, attacks=attacks)
+def calibration(rows, *, judge=JUDGE, attacks=HELD, **more):
+    rates = rates_of(rows)
+    return Calibration(judge=judge, rates=rates, criteria={OVERALL: rates}, attacks=attacks, **more)
 
 
 def test_a_judge_that_was_measured_and_does_well_may_gate():
@@ -153,6 +154,7 @@ def test_a_judge_that_was_measured_and_does_well_may_gate():
     [
         (None, "not calibrated"),
         (calibration(table(45, 5, 10, 1)), "only 11 answers that people failed have a verdict"),
+        (calibration(table(0, 0, 45, 5), set_aside={AS_REFERENCE: 6}), "6 labels do not count, since the judge"),
         (calibration(table(50, 0, 0, 50)), "uninformative"),
         (calibration(table(30, 20, 30, 20)), "its kappa is 0.20"),
         (calibration(table(38, 12, 38, 12)), "its kappa is 0.52, but by the interval may be as low as 0.3"),

@@ -3,11 +3,13 @@
 import pytest
 
 from tunesmith.core.contenders import Answer
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Example, Message
+from tunesmith.core.ratings import RatingItem, RatingPlan, RatingRound
 from tunesmith.core.task import Field, Task
 from tunesmith.evaluation.rating.design import attention_items, attention_spacing, comparisons
 from tunesmith.evaluation.rating.power import examples_needed, smallest_difference
+from tunesmith.evaluation.rating.results import Rated, strengths, win_rates
 
 
 def example(text, completion):
@@ -99,3 +101,61 @@ def test_so_many_examples_see_the_difference_four_times_of_five():
     drawn = random.multinomial(examples_needed(0.2, ties=0.3, per_example=1, alike=0), [0.45, 0.25, 0.3], size=2000)
     power = np.mean([mcnemar(int(w), int(x)) < 0.05 for w, x, _ in drawn])
     assert power == pytest.approx(0.8, abs=0.03)
+
+
+PLAN = RatingPlan(
+    difference=0.2, ties=0.3, alike=0.5, power=0.8, per_example=1, raters=1, examples=1, ratings=1, available=1,
+    drawn=1, smallest_difference=None,
+)  # fmt: skip
+
+
+def round_of(pairs, asked, alike):
+    """A round of so many comparisons of each pair and so many of the same text twice."""
+    items = [
+        [RatingItem(id=f"{pair} {n}", example=f"e{n}", a=pair[0], b=pair[1]) for pair in pairs for n in some]
+        for some in (range(asked), range(asked, asked + alike))
+    ]
+    return RatingRound(
+        contenders=dict.fromkeys("".join(pairs), "hash"), side="validation", split="s", seed=0, plan=PLAN,
+        items=tuple(items[0]), attention=(), attention_every=9, attention_passed=0.75, identical=tuple(items[1]),
+    )  # fmt: skip
+
+
+def rated(items, given=lambda number: {}):
+    return [Rated(item, item.example, given(int(item.example[1:]))) for item in items]
+
+
+@pytest.mark.parametrize("given", [40, 39, 10, 1])
+def test_known_ties_weigh_as_much_in_a_win_rate_however_many_ratings_are_missing(given):
+    made = round_of(["ab"], 40, 60)
+    ratings = rated(made.items, lambda n: {"ann": "a"} if n < given else {})
+    (rate,) = win_rates(made, ratings, frozenset(), rated(made.identical))
+    assert rate.win_rate.value == pytest.approx(0.4 + 0.6 / 2)
+    assert rate.win_rate.low < 0.7 < rate.win_rate.high
+    assert (rate.win_rate.n, rate.win_rate.skipped, rate.ties) == (given + 60, 40 - given, 60)
+    if given == 10:
+        # Wilson's lower end of 10 of 10 is 10 / (10 + 1.96^2) = 0.7225, so 0.4 * 0.2775 = 0.1110 below; the share of
+        # ties wanders by 1.96 * 0.5 * sqrt(0.6 * 0.4 / 100) = 0.0480; together sqrt(0.1110^2 + 0.0480^2) = 0.1210
+        assert rate.win_rate.low == pytest.approx(0.7 - 0.1210, abs=1e-4)
+
+
+def test_raters_who_are_left_out_leave_the_weight_of_known_ties_as_it_is():
+    made = round_of(["ab"], 40, 60)
+    ratings = rated(made.items, lambda n: {"ann": "a"} if n < 10 else {"bot": "b"})
+    (rate,) = win_rates(made, ratings, frozenset(["bot"]), rated(made.identical))
+    assert (rate.win_rate.value, rate.everybody.value) == pytest.approx((0.7, (10 + 60 / 2) / 100))
+
+
+def test_strengths_of_half_a_round_are_those_of_the_whole_where_half_says_the_same():
+    made = round_of(["ab", "bc", "ac"], 8, 4)
+
+    def found(given):
+        ratings = rated(made.items, lambda n: {"ann": "b" if n % 4 == 3 else "a"} if n < given else {})
+        return strengths(made, ratings, frozenset(), rated(made.identical))
+
+    half, whole = found(4), found(8)
+    assert [half[name].value for name in "abc"] == pytest.approx([whole[name].value for name in "abc"])
+    all_won = rated(made.items, lambda n: {"ann": "a"})
+    only_ab = [r if r.item.a + r.item.b == "ab" else r._replace(said={}) for r in all_won]
+    with pytest.raises(NothingToMeasure, match="never compared"):  # known ties alone say nothing of c
+        strengths(made, only_ab, frozenset(), rated(made.identical))

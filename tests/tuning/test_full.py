@@ -48,7 +48,7 @@ def test_all_weights_learn_and_the_result_is_a_model(base, finished):
     assert before.keys() == after.keys()
     assert all(not torch.equal(before[name], after[name]) for name in before)
     assert Template.open(model).hash == Template.open(base).hash
-    batch = make_batch([Template.open(base).encode(*row) for row in VALIDATION], 0, 1000)
+    batch = make_batch([row.encoded(Template.open(base)) for row in VALIDATION], 0, 1000)
     loss = Network(load_base(model, "float32")).loss_sum(batch) / batch.weight
     assert loss == pytest.approx(tuned.validation_loss, rel=1e-5)
     assert Engine(model, dtype="float32", device="cpu").name == "model"
@@ -97,7 +97,7 @@ def test_the_plan_counts_sixteen_bytes_a_weight(base):
     assert 0.9 * 4 * plan.parameters <= plan.memory["gradients"] <= 4 * plan.parameters
     assert plan.parameters == load_base(base, "float32").num_parameters()
     assert plan.adapter_parameters == 0
-    learnt = sorted((Template.open(base).encode(*row).supervised for row in TRAIN), reverse=True)[:4]
+    learnt = sorted((row.encoded(Template.open(base)).supervised for row in TRAIN), reverse=True)[:4]
     rough = Sizes(base, *encode_sides(base, TRAIN, VALIDATION, FULL), None).rough(FULL)
     assert rough.parts["logits"] == 3 * 4 * sum(learnt) * len(Template.open(base).tokenizer)
     assert (rough.parameters, rough.adapter_parameters) == (plan.parameters, 0)

@@ -237,7 +237,7 @@ def test_the_general_validation_loss_is_the_mean_of_the_held_out_rows_losses(bas
 
     model, losses = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), []
     for row in general_rows().held_out:
-        example = template.encode(*row)
+        example = row.encoded(template)
         labels = torch.tensor([[i if w else -100 for i, w in zip(example.ids, example.weights, strict=True)]])
         with torch.no_grad():
             losses.append(model(input_ids=torch.tensor([example.ids]), labels=labels).loss.item())

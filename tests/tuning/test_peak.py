@@ -7,16 +7,22 @@ import torch
 from benchmarks._plan_work import counted, rows
 from tests.models.tiny import build_tiny
 
+from tunesmith.core.examples import Message
 from tunesmith.models.engine.loading import fastest_device
 from tunesmith.models.template import Template
 from tunesmith.tuning import fit
+from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting, settings_to_try
 from tunesmith.tuning.gpus import RESERVED_BYTES, known_gpus
+from tunesmith.tuning.interrupt import Interrupt
+from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.peak import Load, heaviest, predict_peak
+from tunesmith.tuning.preferences import Preferring
 from tunesmith.tuning.rows import encode_rows
-from tunesmith.tuning.sizes import looks_at
+from tunesmith.tuning.sizes import Sizes, looks_at
 from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.tensor_bytes import TensorBytes
 
 CPU = torch.device("cpu")
 MOST_OFF = 0.10
@@ -80,6 +86,26 @@ def test_so_is_that_of_a_base_model_in_four_bits(bases, again):
     assert predicted.parts["weights"] < plain.parts["weights"] / 2  # its embedding stays whole
 
 
+def test_so_is_that_of_pairs_whose_sides_are_never_parted(bases):
+    config = SETTINGS.model_copy(
+        update={"objective": "dpo", "pack_tokens": 64, "batch_size": 2, "checkpointing": False}
+    )
+    asked = [(Message(role="user", content=f"order {n}"),) for n in range(4)]
+    pairs = [PairRow(messages, "why " * (50 + n), "late " * 60) for n, messages in enumerate(asked)]
+    objective = Preferring(Template.open(bases["deep"]), pairs, pairs, config, 512)
+    twice = config.model_copy(update={"batch_size": 4})
+    predicted, _ = Sizes(bases["deep"], *objective.sides, None, pairs=True).here(twice)
+    apart, _ = Sizes(bases["deep"], *objective.sides, None).here(twice)
+    objective.pretend()
+    made = begin_network(bases["deep"], config, checkpointing=False)
+    with Interrupt() as interrupt, TensorBytes() as counting:
+        counting.gradients_of(p for p in made.model.parameters() if p.requires_grad)
+        objective.learn(made, 0, interrupt)
+    found = counting.at_peak["activations"]
+    assert predicted.parts["activations"] + predicted.parts["logits"] == pytest.approx(found, rel=MOST_OFF)
+    assert apart.parts["activations"] < 0.7 * predicted.parts["activations"]
+
+
 def test_layers_computed_again_take_less(bases):
     asked, _, _ = load(bases["deep"], SETTINGS, 0, 60)
     kept, again = (predict_peak(bases["deep"], SETTINGS, asked, device=CPU, checkpointing=c) for c in (False, True))
@@ -125,6 +151,14 @@ def test_four_bits_are_tried_where_an_adapter_learns_and_bitsandbytes_is_there(m
     assert [*settings_to_try(config.model_copy(update={"quantize": "nf4"}), 100)] == [{"checkpointing": True}]
     full = config.model_copy(update={"method": "full", "rank": 64})
     assert [*settings_to_try(full, 100)] == [{"checkpointing": True}]
+    wide = config.model_copy(update={"rank": 64})
+    assert [*settings_to_try(wide, 100, begun=True)] == [{"checkpointing": True}]
+
+
+@pytest.mark.parametrize(("way", "also"), [("refuse", {"too_long": "skip"}), ("skip", {}), ("cut", {})])
+def test_shorter_examples_come_with_what_becomes_of_the_longer_ones(way, also):
+    config = LoraConfig(pack_tokens=128, rank=4, checkpointing=True, quantize="nf4", too_long=way)
+    assert [*settings_to_try(config, 150)] == [{"max_length": 128} | also]
 
 
 def test_every_gpu_says_where_its_size_is_from():

@@ -39,7 +39,7 @@ def test_the_plan_counts_what_the_run_then_does(base, tmp_path):
 
 def test_tokens_are_those_of_the_template(base):
     plan = make_plan(base, TRAIN, VALIDATION, QUICK, probe=False)
-    encoded = [Template.open(base).encode(*row) for row in TRAIN]
+    encoded = [row.encoded(Template.open(base)) for row in TRAIN]
     shared = common_prefix([e.ids for e in encoded])
     assert plan.prefix_tokens == shared > 20
     assert plan.tokens_per_epoch == sum(len(e.ids) - shared for e in encoded) + 3 * shared  # 12 rows, 4 a step
@@ -153,3 +153,17 @@ def test_rows_too_long_are_counted_where_tuning_would_refuse(base):
     long = Row((SYSTEM, Message(role="user", content="late " * 200)), "yes")
     plan = make_plan(base, [*TRAIN, long, long], VALIDATION, QUICK, probe=False)
     assert (plan.train_examples, plan.too_long, plan.longest_allowed_tokens) == (12, 2, 512)
+
+
+def test_rows_that_are_cut_are_planned_as_they_are_learnt(base, tmp_path):
+    config = QUICK.model_copy(update={"max_length": 60, "too_long": "cut", "checkpointing": False})
+    long = Row((SYSTEM, Message(role="user", content="late")), "yes " * 60)
+    plan = make_plan(base, [*TRAIN, long, long], [*VALIDATION, long], config, probe=False)
+    assert (plan.train_examples, plan.validation_examples, plan.too_long) == (14, 6, 3)
+    assert plan.longest_tokens == 60
+    assert plan.steps == tune(base, [*TRAIN, long, long], [*VALIDATION, long], config, tmp_path / "run").steps
+    make_plan(base, [long], [long], config, probe=False)  # all of them
+    learnt, watched = encode_sides(base, [long], [long], config)
+    sizes = Sizes(base, learnt, watched, None)
+    shorter, _ = sizes.here(config.model_copy(update={"max_length": 50}))
+    assert shorter.bytes < sizes.here(config)[0].bytes

@@ -345,7 +345,7 @@ def test_the_others_are_sent_home_when_there_is_nothing_to_do(base, tmp_path, tw
 
 def test_shares_are_whole_and_level(base):
     job = make_job(base, TRAIN, VALIDATION, QUICK)
-    examples = [Template.open(base).encode(*row) for row in TRAIN]
+    examples = [row.encoded(Template.open(base)) for row in TRAIN]
     batch = make_batch(examples, shared_prefix(examples), job.config.pack_tokens)
     shares = [Processes(rank, 3).share(batch) for rank in range(3)]
     assert sorted(len(s.ids) for b in shares for pack in b.packs for s in pack) == sorted(

@@ -12,7 +12,6 @@ from tests.tuning.test_trainer import QUICK
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import MixtureConfig
 from tunesmith.tuning.interrupt import Interrupt
@@ -72,7 +71,7 @@ def test_the_same_seed_gives_the_same_ramp(base, ramp):
 def test_what_is_mixed_in_is_learnt_in_the_ramp_too(base, ramp):
     config = CONFIG.model_copy(update={"mixture": MixtureConfig(path="general.jsonl", share=0.4)})
     mixed = range_test(base, rows(48), config, general=general_rows(24))
-    template, limit = Template.open(base), longest_example(base, config)
+    template, limit = Template.open(base), config.max_length
     objective = Likelihood(template, rows(48), rows(8, 101), config, limit, general_rows(24))
     with Interrupt() as interrupt, trial(base, config, checkpointing=False) as tried:
         losses = objective.learn(tried.network, 0, interrupt).losses

@@ -65,7 +65,7 @@ def test_a_few_steps_teach_the_real_model_to_prefer(base, tmp_path):
 @pytest.mark.slow
 def test_shared_prefix_and_packs_give_the_real_model_the_gradients_of_one_row_at_a_time(base):
     template = Template.open(base)
-    examples = [template.encode(*row) for row in rows(ASKED[:1])]
+    examples = [row.encoded(template) for row in rows(ASKED[:1])]
     network = Network(add_adapter(load_base(base, "float32"), LoraConfig()))
     expected = one_at_a_time(network, examples)
     plain = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])
@@ -82,7 +82,7 @@ def test_dora_and_packed_weights_give_the_real_model_peft_s_gradients(base, sett
     if "quantize" in settings:
         pytest.importorskip("bitsandbytes")
     template = Template.open(base)
-    examples = [template.encode(*row) for row in rows(ASKED[:1])]
+    examples = [row.encoded(template) for row in rows(ASKED[:1])]
     network = Network(learner(base, LoraConfig(dtype="float32", **settings)))
     expected = one_at_a_time(network, examples)
     plain = torch.cat([p.grad.flatten() for p in network.model.parameters() if p.requires_grad])

@@ -30,7 +30,7 @@ def test_rows_that_fit_stay_whole(template):
 
 
 def test_a_row_too_long_is_refused_by_number_and_with_the_length_it_needs(template):
-    needed = len(template.encode(*LONG).ids)
+    needed = len(LONG.encoded(template).ids)
     with pytest.raises(
         TunesmithError, match=rf"1 of 3 train rows .* 50 tokens: row 2 \('where is.*longest has {needed}"
     ):
@@ -46,7 +46,7 @@ def test_a_row_too_long_is_left_out_and_counted(template):
 
 def test_a_row_too_long_is_cut_at_its_end_and_counted(template):
     long = row("hi", "the order has not arrived " * 20)
-    whole = template.encode(*long)
+    whole = long.encoded(template)
     encoded = encode_rows(template, [SHORT, long], "train", 50, "cut")
     assert encoded.too_long == 1
     assert (encoded.examples[1].ids, encoded.examples[1].weights) == (whole.ids[:50], whole.weights[:50])

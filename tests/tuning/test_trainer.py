@@ -89,7 +89,7 @@ def test_the_start_loss_is_the_base_model_s(base, finished):
     model, template = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), Template.open(base)
     total, count = 0.0, 0
     for row in VALIDATION:
-        example = template.encode(*row)
+        example = row.encoded(template)
         labels = torch.tensor([[i if m else -100 for i, m in zip(example.ids, example.weights, strict=True)]])
         with torch.no_grad():
             mean = model(input_ids=torch.tensor([example.ids]), labels=labels).loss.item()
@@ -113,7 +113,7 @@ def test_the_adapter_on_disk_has_the_best_validation_loss_and_peft_loads_it(base
         warnings.simplefilter("ignore", FutureWarning)
         loaded = PeftModel.from_pretrained(load_base(base, "float32"), tuned.adapter)
     template = Template.open(base)
-    batch = make_batch([template.encode(*row) for row in VALIDATION], 0, 1000)
+    batch = make_batch([row.encoded(template) for row in VALIDATION], 0, 1000)
     assert Network(loaded).loss_sum(batch) / batch.weight == pytest.approx(tuned.validation_loss, rel=1e-5)
     assert tuned.adapter_hash == adapter_hash(Path(tuned.adapter))
     settings = json.loads((Path(tuned.adapter) / "adapter_config.json").read_text("utf-8"))

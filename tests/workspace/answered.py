@@ -15,7 +15,7 @@ from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.models.opening import model_hash
 
-__all__ = ["again", "answered", "answered_desk", "finished_run"]
+__all__ = ["again", "answered", "answered_desk", "finished_run", "retrained", "shipped_desk"]
 
 LABELS = ("returns", "billing", "shipping")
 
@@ -41,16 +41,18 @@ def again(desk: Workspace) -> Workspace:
 
 def answered(
     desk: Workspace, name: str, right: Callable[[int], bool], *, run: str | None = None, tokens: int = 3,
-    model: str | None = None, address: str | None = None, instructions: str = "",
+    model: str | None = None, address: str | None = None, instructions: str = "", documents: int = 0,
 ) -> str:  # fmt: skip
     """Freeze a contender of that name, right on the rows whose number in each side ``right`` says; its hash.
 
     Args:
         model: What it is said to ask at ``address``, by default that of `model.base_url`; nobody need answer there.
+        documents: How many a tuned one is said to look up.
     """
     entry = desk.home.index("contender", "constant")[-1]
     kind = name.partition("+")[0].partition(":")[0]
     settings = {"voice": name, "tokens": tokens} | ({"run": run} if run else {})
+    settings |= {"retrieved_documents": documents} if documents else {}
     address = address or desk.home.settings.model.base_url
     inputs = entry.inputs | ({"model": model_hash(model, base_url=address)} if model else {})
     record = replace(desk.home.load(entry, Contender), name=name, kind=kind, settings=settings, model=model)
@@ -79,3 +81,21 @@ def finished_run(desk: Workspace, name: str) -> Run:
     run = replace(RUN, name=name, adapter=f"runs/{name}", adapter_hash=f"hash of {name}", inputs={"model": "m"})
     desk.home.save("run", name, run, run.inputs)
     return run
+
+
+def shipped_desk(folder: Path) -> Workspace:
+    """A workspace whose first tuned model shipped."""
+    desk = answered_desk(folder)
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 30 != 7, run="first")
+    desk.evaluate(on="test")
+    assert desk.decide().recommendation == "ship:tuned"
+    return desk
+
+
+def retrained(desk: Workspace, name: str, right: Callable[[int], bool]) -> None:
+    """One more run, measured."""
+    finished_run(desk, name)
+    answered(desk, "tuned", right, run=name)
+    desk.evaluate(on="test")

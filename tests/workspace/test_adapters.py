@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+
 import pytest
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
@@ -10,6 +13,7 @@ from tests.workspace.toy import write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.splits import Split
+from tunesmith.workspace import bench, tune
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +110,35 @@ def test_the_command_line_tells_the_same(desk):
     assert typed("-C", desk.home.root, "adapter", "tag", "first", "kept").status == 0
     assert "tags: kept" in typed("-C", desk.home.root, "adapter", "show", "kept").out
     assert typed("-C", desk.home.root, "adapter", "show", "nobody").status == 2
+
+
+def test_a_finished_run_that_is_met_again_keeps_how_it_was_made(desk, monkeypatch):
+    before = desk.adapter("first")
+    monkeypatch.setattr(bench, "_versions", lambda: {"torch": "another"})
+    monkeypatch.setattr(tune, "refuse_too_early", lambda *_: ())
+    desk.tune(name="first")
+    after = desk.adapter("first")
+    assert after.at > before.at
+    assert (after.overrides, after.versions) == (before.overrides, before.versions)
+    assert "torch" in before.versions and before.overrides
+
+
+def test_a_run_cannot_take_a_name_that_is_another_s_tag(desk):
+    desk.tag_adapter("first", "prod-1")
+    refused = typed("-C", desk.home.root, "tune", "--anyway", "--name", "prod-1")
+    assert (refused.status, "'prod-1' is a tag of run first" in refused.err) == (2, True)
+    mend = shlex.split(re.search(r"`tunesmith (adapter tag [^`]*)`", refused.err)[1])
+    assert desk.adapter("prod-1").run == "first"
+    assert typed("-C", desk.home.root, *mend).status == 0
+    assert desk.adapter("first").tags.count("prod-1") == 0
+
+
+def test_a_tag_is_no_name_of_a_run_that_has_begun_and_not_ended(desk):
+    begun = desk.home.inside / "runs" / "begun"
+    begun.mkdir()
+    with pytest.raises(TunesmithError, match="names a run already"):
+        desk.tag_adapter("first", "begun")
+    begun.rmdir()
 
 
 def test_a_changed_task_makes_adapters_stale(desk):

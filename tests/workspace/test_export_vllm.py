@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -25,6 +26,9 @@ def desk(tmp_path_factory):
     """A workspace with two runs on one base model."""
     folder = tmp_path_factory.mktemp("vllm")
     base = build_tiny(folder / "tiny")
+    about = json.loads((base / "config.json").read_bytes())
+    del about["max_position_embeddings"]  # as some base models leave it at its default: for a Llama 2048
+    (base / "config.json").write_text(json.dumps(about), "utf-8")
     Workspace.init(folder / "desk", source=write_csv(folder / "toy.csv"))
     tuning = {"epochs": 3, "rank": 2, "batch_size": 8, "dtype": "float32", "learning_rate": 0.02}
     write_settings(folder / "desk", model={"base": str(base), "embedder": "ngrams"}, tuning=tuning)
@@ -151,3 +155,4 @@ def test_without_its_command_the_export_says_how_to_try_it(desk, tmp_path):
     parity = exported(desk, tmp_path).json["parity"]
     assert parity["loader"] == "PEFT"
     assert parity["not_run"]["vllm"] == "name its command by --vllm, and it serves the export"
+    assert "--max-model-len 2048" in (tmp_path / "out" / "serve.sh").read_text("utf-8")

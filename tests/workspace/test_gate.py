@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.house.source import ROOT
 from tests.house.walking import blocks
-from tests.workspace.answered import again, answered, answered_desk, finished_run
+from tests.workspace.answered import again, answered, answered_desk, finished_run, retrained, shipped_desk
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.models.parity import Parity
 from tunesmith.workspace.evaluate import Evaluation
@@ -27,13 +29,7 @@ from tunesmith.workspace.export import Export
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
     """A workspace whose first tuned model shipped."""
-    desk = answered_desk(tmp_path_factory.mktemp("gate"))
-    finished_run(desk, "first")
-    answered(desk, "prompt", lambda n: n % 2 == 0)
-    answered(desk, "tuned", lambda n: n % 30 != 7, run="first")
-    desk.evaluate(on="test")
-    assert desk.decide().recommendation == "ship:tuned"
-    return desk.home.root
+    return shipped_desk(tmp_path_factory.mktemp("gate")).home.root
 
 
 @pytest.fixture
@@ -45,13 +41,6 @@ def decide(desk, *more):
     ended = typed("-C", desk.home.root, "decide", *more, "--json")
     assert ended.status in (0, 1), ended.err
     return ended.status, ended.json
-
-
-def retrained(desk, name, right):
-    """A second run, measured."""
-    finished_run(desk, name)
-    answered(desk, "tuned", right, run=name)
-    desk.evaluate(on="test")
 
 
 def test_the_gate_passes_what_may_be_shipped_and_nothing_else(desk):
@@ -243,6 +232,25 @@ def test_a_failed_export_closes_the_gate_until_one_stands(desk):
     assert decide(again(desk), "--gate")[0] == 0
     section = Path(again(desk).report().dossier).read_text("utf-8").partition('<section id="parity">')[2]
     assert "not the same" in section.partition("</section>")[0]
+
+
+def test_an_export_that_another_followed_cannot_be_changed_by_hand(desk):
+    handed_on(desk, "adapter", False)
+    older = desk.home.inside / "export" / f"{desk.home.index('export', 'first')[-1].hash}.json"
+    handed_on(desk, "merged", False)
+    assert decide(again(desk), "--gate")[0] == 1
+    older.write_text(older.read_text("utf-8").replace('"passed":false', '"passed":true'), "utf-8")
+    refused = typed("-C", desk.home.root, "decide", "--gate")
+    assert refused.status == 2
+    assert f"{older.name} is not what was saved under that name" in refused.err
+
+
+def test_a_whole_model_is_not_advised_to_be_handed_on_as_an_adapter(desk):
+    run = desk.home.latest("run", "first", Run)[0]
+    desk.home.save("run", "first", replace(run, config=run.config | {"method": "full"}), run.inputs)
+    found = decide(again(desk))[1]
+    assert "`tunesmith export first --to merged`" in found["next"]
+    assert "--to adapter" not in " ".join([found["next"], *found["because"]])
 
 
 def test_settings_shape_the_decision_and_make_it_stale(desk):

@@ -346,8 +346,11 @@ def test_what_raters_preferred_is_learnt(place):
     while (lent := ann.next()).id is not None:
         right = wanted[lent.prompt[-1].content]
         ann.answer(lent.id, "left" if lent.left == right else "right" if lent.right == right else "tie")
+    assert desk.home.store.ledger("rating_unblinded") == []
+    run = told(place, "tune", "--objective", "dpo", "--from", "first", "--anyway")
+    (entry,) = desk.home.store.ledger("rating_unblinded")  # what was learnt is said in the round, and stays so
+    assert entry.detail["verb"] == "tune --objective dpo"
     rated = told(place, "data", "preferences")["counts"]["by_source"]["rating"]
     assert rated > 5
-    run = told(place, "tune", "--objective", "dpo", "--from", "first", "--anyway")
     assert run["preferences"]["by_source"]["rating"] == rated
     assert run["preferences"]["train"] > rated / 2

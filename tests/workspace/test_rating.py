@@ -122,6 +122,40 @@ def test_what_raters_who_left_half_way_held_is_rated_by_others(desk):
     assert desk.rate().agreement().complete
 
 
+def test_ties_that_are_known_weigh_no_more_where_a_round_was_ended_early(desk):
+    two(desk, b=lambda n: f"good {n}" if n % 3 == 0 else f"bad {n}")
+    desk.rate().plan(SECRET[:2], per_example=1)
+    rate_with(desk, "ann", attentive(desk), stop=6)
+    early = typed("-C", desk.home.root, "rate", "agreement", "--unblind", "--json").json
+    (rate,) = early["win_rates"]
+    assert 2 <= rate["wins"] <= 6
+    assert rate["win_rate"]["value"] == pytest.approx((16 + 4) / 24)  # as in the whole round, of which 8 are ties
+    assert (rate["win_rate"]["n"], rate["win_rate"]["skipped"]) == (rate["wins"] + 8, 16 - rate["wins"])
+    shown = typed("-C", desk.home.root, "rate", "agreement").out
+    assert f"; {16 - rate['wins']} more have no rating that counts\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("verb", "tell"),
+    [
+        ("data preferences", lambda desk: typed("-C", desk.home.root, "data", "preferences")),
+        ("rating_labels", lambda desk: desk.rating_labels()),
+    ],
+)
+def test_a_slip_is_mended_until_the_choices_are_told_and_not_after(desk, verb, tell):
+    two(desk)
+    made = desk.rate().plan(SECRET[:2], per_example=1)
+    slip = rate_with(desk, "ann", attentive(desk))[-1].id
+    change = ("rate", "answer", slip, "tie", "--rater", "ann", "--change")
+    assert "the round has ended" in typed("-C", desk.home.root, "status").out  # and tells nothing of it
+    assert (typed("-C", desk.home.root, *change).status, desk.home.store.ledger("rating_unblinded")) == (0, [])
+    tell(desk)
+    (entry,) = desk.home.store.ledger("rating_unblinded")
+    assert entry.detail == {"round": made.round, "verb": verb, "missing": 0}
+    refused = typed("-C", desk.home.root, *change)
+    assert (refused.status, "its choices were told or used" in refused.err) == (2, True)
+
+
 def test_all_ties_have_an_interval_round_one_half_and_no_pair(desk):
     two(desk)
     desk.rate().plan(SECRET[:2])
@@ -151,6 +185,7 @@ def test_a_rater_who_pays_no_attention_is_left_out_and_that_is_told(desk):
     assert all(label.raters == 1 for label in desk.rating_labels())
     shown = typed("-C", desk.home.root, "rate", "agreement").out
     assert re.search(r"bot: rated 24, 24 ties; attention 0 of \d+; left out of all results", shown)
+    assert "(24 won, 0 ties, 0 lost); with everybody 0.75 [" in shown
 
 
 def test_where_nobody_counts_there_is_no_win_rate(desk):
@@ -162,6 +197,8 @@ def test_where_nobody_counts_there_is_no_win_rate(desk):
     told = desk.rate().agreement()
     assert told.raters["bot"].left_out
     assert told.win_rates == ()
+    said = "not measured: win_rates: No comparison was rated by anybody who counts."
+    assert said in typed("-C", desk.home.root, "rate", "agreement").err
 
 
 def test_the_same_text_twice_is_a_tie_that_nobody_sees(desk):

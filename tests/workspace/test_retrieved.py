@@ -122,7 +122,7 @@ def test_earlier_turns_are_learnt_where_that_is_asked_for_and_never_watched(tmp_
     template, answering = Template.open(base), Answering(workspace.home)
     train, validation = learning_rows(workspace.home, answering, workspace.home.settings.tuning)
     for row in train:
-        encoded = template.encode(row.messages, row.completion, row.parts, row.rest, row.earlier)
+        encoded = row.encoded(template)
         shown = [len(template.completion_ids(m.content)) for m in row.messages if m.role == "assistant"]
         assert encoded.supervised == sum(shown) + len(template.completion_ids(row.completion))
     assert len(shown) == 2

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.cli.driving import command, typed
 from tests.models.tiny import build_tiny
 from tests.workspace.toy import write_csv, write_settings
@@ -20,6 +21,8 @@ from tunesmith import Workspace
 from tunesmith.core.contenders import Contender
 from tunesmith.core.runs import Run
 from tunesmith.core.search import Search
+from tunesmith.workspace.prepared import no_contender
+from tunesmith.workspace.tuning_settings import tuning_config
 
 pytest.importorskip("optuna")
 TUNING = {"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32", "learning_rate": 5e-3}
@@ -87,8 +90,41 @@ def test_a_trial_that_was_not_the_best_is_exported_by_what_its_error_says(search
     again = typed("-C", desk, *mend, "--anyway", "--no-forgetting", "--json")
     assert again.status == 0, again.err
     assert again.json["run"] == other["run"]
+    assert Workspace(desk).home.latest("run", other["run"], Run)[0].inputs["search"] == ended.json["search"]["name"]
+    assert ended.json["search"]["said"][0] in typed("-C", desk, "status").out
     exported = typed("-C", desk, "export", other["run"], tmp_path / "out")
     assert exported.status == 0, exported.err
+
+
+def test_what_is_to_be_typed_for_a_trial_holds_what_its_flags_would_change(searched, tmp_path):
+    desk, ended = searched
+    desk = shutil.copytree(desk, tmp_path / "desk")
+    open_batch = {name: value for name, value in TUNING.items() if name != "batch_size"} | {"epochs": 30}
+    write_settings(desk, tuning=open_batch)  # so few rows that the size of a batch goes by the passes
+    home = Workspace(desk).home
+    config = tuning_config(home, {})
+    (run, _) = home.latest("run", ended.json["run"], Run)
+    trial = replace(run, config=config.model_copy(update={"epochs": 15.0}).model_dump(mode="json"))
+    mend = shlex.split(re.search(r"`tunesmith (tune [^`]*)`", str(no_contender(home, trial)))[1])
+    assert mend == ["tune", "--name", run.name, "--epochs", "15.0", "--batch-size", str(config.batch_size)]
+    assert tuning_config(home, {"epochs": 15.0}).batch_size != config.batch_size
+
+
+def test_gradients_that_are_not_shortened_go_through_a_search(tmp_path):
+    desk = make(tmp_path)
+    write_settings(desk, tuning=TUNING | {"epochs": 0.1, "max_grad_norm": float("inf")})
+    ended = typed("-C", desk, "tune", "--search", "--budget", "1", "--anyway", "--no-forgetting", "--json")
+    assert ended.status == 0, ended.err
+    home = Workspace(desk).home
+    (run, _) = home.latest("run", ended.json["run"], Run)
+    assert run.config["max_grad_norm"] is None  # JSON knows no infinity
+    assert "max_grad_norm" not in str(no_contender(home, run))
+    write_settings(desk, tuning=TUNING | {"epochs": 0.1})
+    said = str(no_contender(Workspace(desk).home, run))
+    assert "with tuning.max_grad_norm null in tunesmith.yaml" in said
+    write_settings(desk, tuning=TUNING | {"epochs": 0.1, "max_grad_norm": None})
+    named = typed("-C", desk, "tune", "--name", run.name, "--anyway", "--no-forgetting", "--json")
+    assert (named.status, named.json["run"]) == (0, run.name), named.err
 
 
 def test_what_it_shows_is_said_in_record_terminal_status_and_dossier(searched):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import shutil
 import sqlite3
 from pathlib import Path
@@ -188,6 +189,58 @@ def test_a_decision_changed_in_its_record_is_named(desk):
     found = verify(desk)[1]
     told = next(d for d in found["differences"] if d["where"] == "decision.recommendation")
     assert (told["shown"], told["found"]) == ("ship:prompt", "ship:tuned")
+
+
+@pytest.mark.parametrize(("kind", "said"), [("check", {"ready": False}), ("run", {"overrides": ["a guard"]})])
+def test_a_record_that_is_read_and_cited_nowhere_is_named_where_it_was_changed(desk, kind, said):
+    path, content = record(desk, kind)
+    path.write_text(json.dumps(content | said), "utf-8")
+    status, found = verify(again(desk))
+    assert (status, len(places(found, "record"))) == (1, 1)
+    assert path.name in places(found, "record")[0]
+
+
+@pytest.mark.parametrize(("kind", "says"), [("check", "unmeasured"), ("run", "overrides"), ("evaluation", "warnings")])
+@pytest.mark.parametrize("planted", ["2 rows were removed or erased since the split.", "[erased]"])
+def test_no_record_that_was_changed_by_hand_is_decided_on(desk, kind, says, planted):
+    path, content = record(desk, kind)
+    path.write_text(json.dumps(content | {says: [planted]}), "utf-8")
+    refused = typed("-C", desk.home.root, "decide", "--gate")
+    assert refused.status == 2
+    assert f"{path.name} is not what was saved under that name" in refused.err
+
+
+def test_a_check_that_was_emptied_by_hand_is_made_anew_by_check(desk):
+    path, content = record(desk, "check")
+    path.write_text(json.dumps(content | {"findings": []}), "utf-8")
+    assert typed("-C", desk.home.root, "decide").status == 2
+    desk.check()
+    assert typed("-C", desk.home.root, "decide").status == 0
+
+
+def test_another_python_and_another_seed_that_nothing_was_measured_by_are_no_difference(tmp_path, monkeypatch):
+    desk = answered_desk(tmp_path)
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    desk.evaluate(on="test")
+    page = Path(desk.report().dossier).read_text("utf-8")
+    assert platform.python_version() in page
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.0")
+    write_settings(desk.home.root, contenders={"few_shot": {"seed": 9}})
+    status, found = verify(again(desk))
+    assert (status, found["problems"]) == (0, [])
+
+
+def test_the_dossier_names_the_base_model_that_was_tuned_and_not_the_one_set_now(tmp_path):
+    address = "http://127.0.0.1:9/v1"
+    desk = answered_desk(tmp_path, model={"base": "old-model", "base_url": address, "embedder": "ngrams"})
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 30 != 7, run="first", model="old-model")
+    desk.evaluate(on="test")
+    write_settings(desk.home.root, model={"base": "new-model", "base_url": address, "embedder": "ngrams"})
+    page = Path(again(desk).report().dossier).read_text("utf-8")
+    assert "on the base model old-model" in " ".join(page.split())
+    assert "on the base model new-model" not in " ".join(page.split())
 
 
 def test_what_is_gone_leaves_its_figures_unproved(desk):

@@ -60,7 +60,7 @@ def run(
     ] = None,
     gate: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help="Exit with 1 unless each corrected rate's interval reaches this."),
+        typer.Option(min=0, max=1, help="Exit with 1 unless the interval of each named contender's rate reaches this."),
     ] = None,
     criterion: Annotated[
         str, typer.Option(help="What --gate looks at; overall: all criteria passed; win_rate: of pairs.")

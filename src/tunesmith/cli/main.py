@@ -18,7 +18,7 @@ from typing import NoReturn
 import typer
 
 from tunesmith.cli.app import app, say, session
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, out_of_memory
 
 __all__ = ["VERBS", "main", "run"]
 
@@ -96,10 +96,6 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone; that is not our fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except MemoryError as error:
-        return _fail(
-            "There is not enough memory.", "close other programs, or use less data or a smaller model", 2, error
-        )
     except Exception as error:  # the door: nothing leaves as a traceback
         return _unexpected(error)
     if status == INTERRUPTED:  # what Typer makes of Ctrl-C
@@ -120,6 +116,10 @@ def _unexpected(error: Exception) -> int:
         context = getattr(error, "ctx", None)
         verb = context.command_path if context is not None else "tunesmith"
         return _fail(str(error.format_message()), f"see `{verb} --help`", 2, error)
+    if out_of_memory(error):
+        return _fail(
+            "There is not enough memory.", "close other programs, or use less data or a smaller model", 2, error
+        )
     if isinstance(error, OSError):
         return _fail(
             f"The system refused: {error}.", "see that the file is there, readable, and the disk not full", 2, error

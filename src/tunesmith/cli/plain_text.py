@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
+
+from tunesmith.core.hidden import hidden
 
 __all__ = ["shown", "visible"]
 
 JOINERS = "\u200c\u200d"
 """Join or part letters in Persian, in Indic scripts and in emoji: they are part of the word."""
+PRESENTED = "\ufe0e\ufe0f"
+"""Say behind a symbol or a keycap whether it is drawn as text or as emoji: they are part of it."""
 LONGEST = 4000
 """Characters of one text that are shown, unless all are asked for."""
 
@@ -35,12 +40,11 @@ def visible(text: str) -> str:
     >>> visible("ship\u202eped\x1b[31m")
     'ship<U+202E>ped<U+001B>[31m'
     """
-    return "".join(map(_visible, text))
+    return "".join(_visible(character, before) for before, character in pairwise(f"\n{text}"))
 
 
-def _visible(character: str) -> str:
-    if character in "\n\t" or character in JOINERS:
+def _visible(character: str, before: str) -> str:
+    if not hidden(character) or character in "\n\t" or character in JOINERS:
         return character
-    if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp", "Cs"):
-        return f"<U+{ord(character):04X}>"
-    return character
+    symbol = before in "0123456789#*" or (unicodedata.category(before) == "So" and not hidden(before))
+    return character if symbol and character in PRESENTED else f"<U+{ord(character):04X}>"

@@ -72,11 +72,14 @@ def results(report: RatingResults) -> str:
         lines.append(f"agreement: raw {cell(a.raw)}, kappa {cell(a.kappa)}, alpha {cell(a.alpha)}")
     if report.left is not None:
         lines.append(f"chosen on the left: {cell(report.left)}")
+    somebody_out = any(seen.left_out for seen in report.raters.values())
     for rate in report.win_rates:
         same = f", {rate.identical} of the ties the same text" if rate.identical else ""
+        missing = f"; {rate.win_rate.skipped} more have no rating that counts" if rate.win_rate.skipped else ""
+        everybody = f"; with everybody {cell(rate.everybody)}" if somebody_out else ""
         lines.append(
             f"{rate.a} against {rate.b}: preferred {cell(rate.win_rate)} of {rate.win_rate.n} examples "
-            f"({rate.wins} won, {rate.ties} ties, {rate.losses} lost{same})"
+            f"({rate.wins} won, {rate.ties} ties, {rate.losses} lost{same}){missing}{everybody}"
         )
     for name, strength in sorted(report.strengths.items(), key=lambda pair: -pair[1].value):
         lines.append(f"strength of {name}: {cell(strength)}")

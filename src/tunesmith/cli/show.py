@@ -30,7 +30,7 @@ def show(
         text = "".join(f"[{t}]" if learned else t for t, learned in tokens)
         door.show({"example": found, "mask": tokens, "provenance": whence}, text)
         return
-    lines = [f"{found.id}  {found.origin.file}:{found.origin.line}" if found.origin else found.id]
+    lines = [f"{found.id}  {found.origin.place}" if found.origin else found.id]
     lines += [f"{m.role}: {m.content}" for m in found.messages]
     lines += [f"completion: {found.completion}", *_told(whence)]
     door.show({"example": found, "provenance": whence}, "\n".join(lines))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["NothingToMeasure", "ServiceError", "TunesmithError", "UnknownName", "nearest"]
+__all__ = ["NothingToMeasure", "ServiceError", "TunesmithError", "UnknownName", "nearest", "out_of_memory"]
 
 
 class TunesmithError(Exception):
@@ -50,6 +50,17 @@ class ServiceError(TunesmithError):
     """An outside service failed: a provider, a model server, a database."""
 
     exit_status = 3
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether it says that memory ran out: Python's error, or one of PyTorch's, which need not be installed.
+
+    >>> out_of_memory(RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."))
+    True
+    """
+    words = ("can't allocate memory", "not enough memory")
+    said = isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+    return said or isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -37,6 +37,11 @@ class Origin(Record, frozen=True, kw_only=True):
     id: str | None = None
     """The row's own id in that file, where it has one."""
 
+    @property
+    def place(self) -> str:
+        """Where a person finds the row: `messages.jsonl:36`."""
+        return f"{self.file}:{self.line}"
+
 
 _SAID = ("id", "messages", "completion")
 
@@ -91,6 +96,11 @@ class Example(Record, frozen=True, kw_only=True):
     def said(self) -> str:
         """Names what the row says, wherever it is pinned."""
         return digest([self.messages, self.completion])
+
+    @property
+    def place(self) -> str:
+        """Where a person finds the row: its file and line, else its id."""
+        return self.origin.place if self.origin else f"example {self.id}"
 
     @property
     def prompt(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from tunesmith.core.hidden import BLANK
+
 __all__ = ["UNSPACED", "words"]
 
 ASCII_WORD = re.compile(r"[a-z0-9]+")
@@ -17,7 +19,7 @@ def words(text: str) -> list[str]:
     """Runs of letters and digits, case folded; on ASCII just what rouge-score makes of a text without its stemmer.
 
     Marks stay with their letter. A letter of a script without spaces (Chinese, Japanese, Thai...) and a pictograph
-    are a word each. Invisible characters (zero-width, direction, variation selectors) are dropped.
+    are a word each. Invisible characters (zero-width, direction, variation selectors, fillers) are dropped.
 
     >>> words("Größe 42, 日本 👍!")
     ['grösse', '42', '日', '本', '👍']
@@ -31,7 +33,7 @@ def _words(text: str) -> list[str]:
     within = marks = False  # whether a letter, or a mark, that comes next belongs to the last word
     for char in text:
         kind = unicodedata.category(char)
-        if kind == "Cf" or "\ufe00" <= char <= "\ufe0f" or "\U000e0100" <= char <= "\U000e01ef":
+        if kind == "Cf" or char in BLANK:
             continue
         if kind[0] == "M":
             if marks:

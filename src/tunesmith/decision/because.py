@@ -13,6 +13,8 @@ __all__ = ["Because", "evidence", "of_bar", "of_contender", "of_gain"]
 
 STORE = "store"
 """The source of last resort: ledger, index and answers are in it."""
+MADE_NOW = {"evaluation#comparisons": "store#comparisons"}
+"""Where contrasts come from that the evaluation does not hold: its answers."""
 
 
 class Because(NamedTuple):
@@ -38,7 +40,8 @@ def evidence(reasons: Sequence[Because], facts: Facts) -> tuple[Evidence, ...]:
     """Where each reason's figures stand; what no record holds is in the store."""
     found = []
     for place, reason in enumerate(reasons):
-        names = [name for name in reason.see if name.partition("#")[0] in facts.sources]
+        see = [MADE_NOW.get(name, name) if facts.compared_now else name for name in reason.see]
+        names = [name for name in see if name.partition("#")[0] in facts.sources]
         for name in names or [STORE]:
             key, _, part = name.partition("#")
             source = facts.sources.get(key)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison
 from tunesmith.decision.config import DecisionConfig
@@ -100,6 +102,11 @@ class Case(NamedTuple):
     def owed(self, contender: ContenderFacts) -> list[Held]:
         """What has yet to be proved of ``contender``, or was proved to be wrong, what it forgot first."""
         return list(unproved(contender, self.facts, self.rules))
+
+    def kept_by_failures(self, contender: ContenderFacts) -> bool:
+        """Whether ``contender`` pays and is within the limits but for its answers that failed."""
+        unfailed = replace(contender, failed=0)
+        return not self.pays(contender) and self.pays(unfailed) and not self.limited(contender)
 
     @property
     def fit(self) -> tuple[ContenderFacts, ...]:

@@ -147,6 +147,8 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     """Median time of an answer that is asked for alone."""
     failed: int = 0
     """Answers lost to errors and timeouts; they have no score."""
+    too_long: int = 0
+    """Of those the ones whose prompt was longer than the model takes."""
     examples_to_show: int | None = None
     """Test examples it would take to show that the bar is met, from the power of the test; None where more examples
     of the same results would not show it."""
@@ -158,6 +160,8 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     """Of that run."""
     retrieves: bool = False
     """Whether a tuned one learnt with retrieved examples or documents in its prompts."""
+    whole: bool = False
+    """Whether its run tuned all weights of the base model: then there is no adapter to hand on."""
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""
@@ -171,6 +175,8 @@ class Facts(Record, frozen=True, kw_only=True):
     contenders: tuple[ContenderFacts, ...]
     comparisons: tuple[Comparison, ...] = ()
     """Paired contrasts on the bar's metric, Holm-corrected; in either direction."""
+    compared_now: bool = False
+    """Whether they were made from the saved answers just now, and are not those of the evaluation."""
     side: Side
     """Where the contenders were measured: validation or test."""
     examples: int

@@ -10,7 +10,7 @@ from tunesmith.decision.facts import ContenderFacts, Facts, HandedOn, Preferred
 from tunesmith.decision.forgetting import within
 from tunesmith.decision.words import listed, number, usd
 
-__all__ = ["Held", "beyond_limits", "preferences_of", "unproved"]
+__all__ = ["Held", "beyond_limits", "exported", "hand_on", "preferences_of", "unproved"]
 
 
 PRICES = "Set the prices under `costs` (or `contenders.models`) in tunesmith.yaml, then decide again."
@@ -95,6 +95,14 @@ def exported(exports: tuple[HandedOn, ...]) -> tuple[list[HandedOn], list[Handed
     return [e for e in exports if e.passed], [e for e in exports if not e.passed]
 
 
+def hand_on(tuned: ContenderFacts) -> str:
+    """What hands its model on, in a form that has not failed; in the first one where all have."""
+    forms = ("merged", "gguf", "ollama") if tuned.whole else ("adapter", "merged", "gguf", "ollama", "vllm")
+    failed = {e.to.partition(" ")[0] for e in exported(tuned.exports)[1]}
+    form = next((form for form in forms if form not in failed), forms[0])
+    return f"`tunesmith export {tuned.run or 'tuned'} --to {form}`"
+
+
 def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
     allowed, found = facts.most_items_lost, tuned.forgetting
     run = tuned.run or "tuned"
@@ -131,14 +139,14 @@ def _parity(tuned: ContenderFacts, rules: DecisionConfig) -> Iterator[Held]:
             "unproved",
             f"what would be deployed is not what was measured: {failed[-1].to} fails parity, as "
             f"{listed(list(failed[-1].because)) or 'it differs'}",
-            f"Hand it on in another form, such as `tunesmith export {run} --to adapter`, then decide again.",
+            f"Hand it on in another form, such as {hand_on(tuned)}, then decide again.",
             (f"export:{run}#parity",),
         )
     elif not passed and rules.parity == "required":
         yield Held(
             "unproved",
             "that its model says the same when it is handed on was not proved, and decision.parity requires that",
-            f"Run `tunesmith export {run} --to adapter`, then decide again.",
+            f"Run {hand_on(tuned)}, then decide again.",
             (f"run:{run}", "settings#decision.parity"),
         )
 

@@ -8,7 +8,7 @@ from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import Case
 from tunesmith.decision.config import top_of
 from tunesmith.decision.forgetting import forgetting_lines, prices
-from tunesmith.decision.held import exported
+from tunesmith.decision.held import exported, hand_on
 from tunesmith.decision.words import bar_line, bar_number, contender_line, gain_line, listed, number
 
 __all__ = ["told_beside"]
@@ -119,7 +119,7 @@ def _parity(case: Case, recommendation: str) -> Iterator[Because]:
         if not contender.exports and recommendation == f"ship:{contender.name}":
             yield Because(
                 f"That the model of run {contender.run} says the same when it is deployed was not proved; "
-                f"`tunesmith export {contender.run} --to adapter` proves it.",
+                f"{hand_on(contender)} proves it.",
                 (f"run:{contender.run}",),
             )
 

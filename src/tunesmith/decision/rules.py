@@ -8,11 +8,13 @@
 | `ship` | the same, but measured on validation only | `too_early` |
 | `held_back` | the same, but a tuned contender forgot more than allowed, or may have | `tune` |
 | `held_back` | the same, but not all is proved: forgetting, parity, what people prefer, price, time | `too_early` |
+| `lost` | a contender would meet the bar, had none of its answers failed | `too_early` |
 | `untried` | no plain way to use a model, or not all to be tried first, was measured; or a run waits | `too_early` |
 | `retrieve` | no untuned contender meets the bar, nothing is tuned, documents wait to be looked up | `add_retrieval` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet | `tune` |
 | `beyond` | a tuned contender meets the bar, its gain is shown, but it is beyond a limit | `stop` |
+| `uncompared` | tuned and the best simpler contender were not compared by the bar's metric | `too_early` |
 | `short` | tuned beats the best simpler one, not the bar, and looks nothing up, though that helps | `add_retrieval` |
 | `short` | tuned is shown to beat the best simpler contender, but not to meet the bar | `gather_more` |
 | `open` | tuned is not shown to be better, but some contender may reach the bar | `gather_more` |
@@ -32,9 +34,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from tunesmith.core.naming import CONSTRAINED
 from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import PROMPTED, Case
 from tunesmith.decision.facts import COMPLEXITY, ContenderFacts
+from tunesmith.decision.held import hand_on
 from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall, usd
 
 __all__ = ["RULES", "Outcome", "first_that_fits"]
@@ -115,11 +119,8 @@ def _ship(case: Case) -> Outcome | None:
             "too_early", [Because(lead, see), *lines], "Measure it once with `tunesmith evaluate --on test`."
         )
     if chosen.kind == "tuned":
-        run = chosen.run or "tuned"
         hand = "Hand the model on with" if not any(e.passed for e in chosen.exports) else "It can be handed on again by"
-        return Outcome(
-            f"ship:{chosen.name}", [Because(f"{met}.", see), *lines], f"{hand} `tunesmith export {run} --to adapter`."
-        )
+        return Outcome(f"ship:{chosen.name}", [Because(f"{met}.", see), *lines], f"{hand} {hand_on(chosen)}.")
     return Outcome(
         f"ship:{chosen.name}",
         [Because(f"{met}, so fine-tuning is not needed.", see), *lines],
@@ -153,6 +154,35 @@ def _held_back(case: Case) -> Outcome | None:
     return Outcome("tune" if held.kind == "forgot" else "too_early", [lead, *more], held.next)
 
 
+def _lost(case: Case) -> Outcome | None:
+    """Before anything is made or gathered, what failed is asked again."""
+    found = next((c for c in (*case.simpler, *case.tuned) if case.kept_by_failures(c)), None)
+    if found is None:
+        return None
+    name, on = found.name, " --on test" if case.facts.side == "test" else ""
+    again, see = f"`tunesmith evaluate {name}{on}`", (of_contender(found, case.bar), of_bar())
+    lines = [
+        Because(
+            f"{name} would meet the bar, but {_counted(found.failed, 'answer')} failed and "
+            f"{'counts' if found.failed == 1 else 'count'} as wrong: ask again with {again}, then decide again.",
+            see,
+        )
+    ]
+    following = f"Ask again with {again}."
+    if found.too_long:
+        anew = "" if found.kind == "tuned" else f"run `tunesmith baseline {name.removesuffix(CONSTRAINED)}`, then "
+        cut = f"set `contenders.too_long: cut` in tunesmith.yaml, {anew}{again}"
+        lines.append(
+            Because(
+                f"{found.too_long:,} of these failed since the prompt is longer than the model takes, and will again. "
+                f"To have such prompts cut, which is done for a model on this machine alone, {cut}.",
+                (f"evaluation#contenders.{name}", "settings#contenders.too_long"),
+            )
+        )
+        following = f"{cut[0].upper()}{cut[1:]}." if found.too_long == found.failed else following
+    return Outcome("too_early", lines, following)
+
+
 def _untried(case: Case) -> Outcome | None:
     if not case.prompted:
         kinds, side = " ".join(case.untried or PROMPTED), case.facts.side
@@ -170,13 +200,14 @@ def _untried(case: Case) -> Outcome | None:
             )
         see = ("evaluation#contenders", "settings#decision.before_tuning")
         return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith baseline {kinds}`.")
-    if case.facts.tuned_run and not case.tuned:
+    waiting = case.facts.tuned_run
+    if waiting and not any(c.run in (waiting, None) for c in case.tuned):
         on = " --on test" if case.facts.side == "test" else ""
         lead = (
-            f"The tuning run {case.facts.tuned_run} has not been measured on {case.facts.side} yet. Run "
+            f"The tuning run {waiting} has not been measured on {case.facts.side} yet. Run "
             f"`tunesmith evaluate tuned{on}`, then decide again."
         )
-        see = (f"run:{case.facts.tuned_run}", "evaluation#contenders")
+        see = (f"run:{waiting}", "evaluation#contenders")
         return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith evaluate tuned{on}`.")
     return None
 
@@ -255,6 +286,19 @@ def _beyond(case: Case) -> Outcome | None:
     )
 
 
+def _uncompared(case: Case) -> Outcome | None:
+    """A contrast that was never made shows nothing, and so decides nothing."""
+    if case.gain is not None:
+        return None
+    name, on = case.tuned[0].name, " --on test" if case.facts.side == "test" else ""
+    again = f"`tunesmith evaluate {name}{on}`" if name.startswith("tuned:") else _measured_on(case)
+    lead = (
+        f"{name} and {case.rival.name}, the best simpler contender, have yet to be compared by {case.bar.metric}. Run "
+        f"{again}, then decide again."
+    )
+    return Outcome("too_early", [Because(lead, ("evaluation#contenders", of_bar()))], f"Run {again}.")
+
+
 def _short(case: Case) -> Outcome | None:
     tuned, gain = case.tuned[0], case.gain
     if gain is None or not is_shown(gain, case.rules.least_gain):
@@ -315,11 +359,7 @@ def _open(case: Case) -> Outcome | None:
         how_many = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} yet to be measured"
         do = "Measure what is missing"
     least = f" by {number(case.rules.least_gain)} or more" if case.rules.least_gain else ""
-    gain = (
-        f"that tuning beats {case.rival.name}{least}"
-        if case.gain
-        else f"that tuning beats {case.rival.name}, as the two were not compared on the same examples"
-    )
+    gain = f"that tuning beats {case.rival.name}{least}"
     which = listed([c.name for c in open_ones])
     reach = "may reach the bar" if len(open_ones) == 1 else "may each reach the bar"
     see = (*(of_contender(c, case.bar) for c in open_ones), of_gain(case.gain))
@@ -359,10 +399,12 @@ RULES: dict[str, Callable[[Case], Outcome | None]] = {
     "unsound": _unsound,
     "ship": _ship,
     "held_back": _held_back,
+    "lost": _lost,
     "untried": _untried,
     "retrieve": _retrieve,
     "tune": _tune,
     "beyond": _beyond,
+    "uncompared": _uncompared,
     "short": _short,
     "open": _open,
     "hopeless": _hopeless,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Literal
 
+from tunesmith.core.errors import UnknownName
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
-from tunesmith.evaluation.metrics import find
+from tunesmith.evaluation.metrics import Metric, find
 
 __all__ = ["FEW_GROUPS", "cautions"]
 
@@ -21,6 +22,7 @@ FEW_OF_A_KIND = 5
 def cautions(
     task: Task, examples: Sequence[Example], measured: Mapping[str, Mapping[str, Estimate]],
     asked: Mapping[str, float | None], *, by: Literal["lower_end", "value"] = "lower_end",
+    own_rates: Collection[str] = (),
 ) -> Iterator[str]:  # fmt: skip
     """Warnings about the intervals of the metrics that the decision is about, each a sentence.
 
@@ -29,6 +31,8 @@ def cautions(
         asked: Those metrics, the bar's first and then those of `bar.also`, with what each must reach. An interval that
             lies far from it may be rough without harm; None: there is no bar.
         by: What must reach the bar: the lower end of the 95 % interval, or the measured value.
+        own_rates: The user's own metrics that are shares of answers; they may not be known here, for they run only
+            where they are trusted.
     """
     if by == "lower_end":
         yield from _together(measured, asked)
@@ -40,11 +44,11 @@ def cautions(
         )
     first = next(iter(asked), None)
     for metric, bar in asked.items():
-        named = find(task, metric).metric
-        if named.name in MACRO:
+        named = _known(task, metric)
+        if named and named.name in MACRO:
             which = MACRO[named.name] if metric == first else metric
             yield f"The interval of {which} is approximate: rare labels have few examples each."
-        if named.rate:
+        if named.rate if named else metric in own_rates:
             rare = [name for name, found in measured.items() if metric in found and _extreme(found[metric], bar)]
             if rare:
                 whose = "" if metric == first else f" by {metric}"
@@ -52,6 +56,13 @@ def cautions(
                     f"Fewer than {FEW_OF_A_KIND} answers are wrong, or right{whose}, of {', '.join(rare)}: so near the "
                     "end of its range the interval is rough."
                 )
+
+
+def _known(task: Task, name: str) -> Metric | None:
+    try:
+        return find(task, name).metric
+    except UnknownName:
+        return None
 
 
 def _together(measured: Mapping[str, Mapping[str, Estimate]], asked: Mapping[str, float | None]) -> Iterator[str]:

@@ -202,6 +202,7 @@ class _SegmentAttention(torch.autograd.Function):
         context.parts, context.scale = parts, scale
         out_THD = torch.empty_like(q_THD, memory_format=torch.contiguous_format)
         kept: list[Tensor] = []
+        keeps, scores = any(context.needs_input_grad), 0
         scaled_THD = q_THD * scale
         for part in parts:
             q = _by_shared_head(part, scaled_THD, k_TKD.shape[1])
@@ -211,10 +212,14 @@ class _SegmentAttention(torch.autograd.Function):
                 seen = k.shape[1] - part.longest + last
                 share = _shares(q[:, :, first:last], k[:, :seen])
                 out[:, :, first:last] = _unflat(share @ v[:, :seen], out)
-                kept.append(share)
+                scores += share.numel()
+                keeps = keeps and scores <= MOST_KEPT
+                if keeps:
+                    kept.append(share)
+                else:  # all are computed again, so those so far go at once
+                    kept.clear()
             part.join(out.view(part.rows, -1, *out.shape[2:]), out_THD)
-        fits = any(context.needs_input_grad) and sum(share.numel() for share in kept) <= MOST_KEPT
-        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *(kept if fits else ()))
+        context.save_for_backward(q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *kept)
         return out_THD
 
     @staticmethod

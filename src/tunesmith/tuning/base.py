@@ -13,14 +13,13 @@ import psutil
 import torch
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.models.context import context_in
 from tunesmith.models.engine.dora import row_lengths
 from tunesmith.models.engine.loading import fastest_device, fastest_dtype
 from tunesmith.models.engine.nf4 import load_causal, weight_of, without_bitsandbytes
 from tunesmith.models.folder import check_folder
 from tunesmith.tuning.config import LoraConfig
 
-__all__ = ["add_adapter", "learner", "load_base", "longest_example", "number_format", "pack_tokens", "threads"]
+__all__ = ["add_adapter", "learner", "load_base", "number_format", "pack_tokens", "threads"]
 
 PACK_ON_CPU = 1280
 PACK_ON_GPU = 8192
@@ -95,15 +94,6 @@ def _start_lengths(model: Any) -> None:
             down, up = layer.lora_A[name].weight, layer.lora_B[name].weight
             with torch.no_grad():
                 vector.weight.copy_(row_lengths(weight_of(layer.get_base_layer()), down, up, layer.scaling[name]))
-
-
-def longest_example(folder: Path, config: LoraConfig) -> int:
-    """Most tokens that an example may have: what is configured, within the context of the model in ``folder``.
-
-    Raises:
-        TunesmithError: The folder holds no model, or one of a kind that is not known.
-    """
-    return min(config.max_length, context_in(folder))
 
 
 def pack_tokens(config: LoraConfig, device: torch.device | None = None) -> int:

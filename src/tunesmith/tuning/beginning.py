@@ -14,6 +14,7 @@ from tunesmith.models.heap import keep_freed_memory
 from tunesmith.tuning.adapters import adapter_weights
 from tunesmith.tuning.base import learner, threads
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.full_memory import enough_memory
 from tunesmith.tuning.gradients import Network, choose_way
 
 __all__ = ["Trial", "begin_network", "begin_optimizer", "trial"]
@@ -47,8 +48,12 @@ def begin_optimizer(weights: Iterable[Tensor], config: LoraConfig) -> torch.opti
 
 @contextmanager
 def trial(base: Path, config: LoraConfig, *, checkpointing: bool) -> Iterator[Trial]:
-    """Within the block, steps can be tried as a run does them, from the same random numbers. Nothing is kept."""
-    with keep_freed_memory(), threads(), torch.random.fork_rng():
+    """Within the block, steps can be tried as a run does them, from the same random numbers. Nothing is kept.
+
+    Raises:
+        TunesmithError: As ``begin_network``, or the memory runs out.
+    """
+    with enough_memory(lambda: "while steps were tried"), keep_freed_memory(), threads(), torch.random.fork_rng():
         network = begin_network(base, config, checkpointing=checkpointing)
         weights = list(adapter_weights(network.model).values())
         optimizer = begin_optimizer(weights, config)

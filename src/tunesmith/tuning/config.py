@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, SerializationInfo, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from tunesmith.core.config import Config
 
@@ -85,7 +93,7 @@ class LoraConfig(Config):
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decay: the share of each adapter weight taken off per step, times the step size."""
     max_grad_norm: float = Field(1.0, gt=0, allow_inf_nan=True)
-    """A gradient longer than this is shortened to it."""
+    """A gradient longer than this is shortened to it. Infinite, or null: none is."""
     max_length: int = Field(2048, ge=8)
     """Most tokens of an example, prompt and completion together; the model's context caps it."""
     too_long: Literal["refuse", "cut", "skip"] = "refuse"
@@ -149,6 +157,12 @@ class LoraConfig(Config):
     mixture: MixtureConfig | None = None
     """General-purpose examples learnt along with the train side, so that less of what the base model can do is
     forgotten. Nothing of them is ever in the split, shown by retrieval, or counted as the task's."""
+
+    @field_validator("max_grad_norm", mode="before")
+    @classmethod
+    def _as_json_keeps_it(cls, value: Any) -> Any:
+        """JSON knows no infinity, so records of runs have null in its place."""
+        return math.inf if value is None else value
 
     @property
     def number(self) -> str:

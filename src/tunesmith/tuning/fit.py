@@ -20,11 +20,14 @@ class Fitting:
     Args:
         longest: Tokens of the longest example.
         needed: Bytes that a configuration takes; None where nothing is left to learn.
+        begun: As in ``settings_to_try``.
     """
 
-    def __init__(self, config: LoraConfig, longest: int, needed: Callable[[LoraConfig], int | None]) -> None:
+    def __init__(
+        self, config: LoraConfig, longest: int, needed: Callable[[LoraConfig], int | None], *, begun: bool = False
+    ) -> None:
         self._config, self._needed = config, needed
-        self._tries = settings_to_try(config, longest)
+        self._tries = settings_to_try(config, longest, begun=begun)
         self._known: list[tuple[dict[str, Any], int]] = []
 
     def fit(self, limit: int) -> dict[str, Any] | None:
@@ -50,14 +53,16 @@ class Fitting:
                 yield settings, needed
 
 
-def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]]:
+def settings_to_try(config: LoraConfig, longest: int, *, begun: bool = False) -> Iterator[dict[str, Any]]:
     """One change after another, each on top of those before.
 
     First what leaves the result as it is: smaller packs, layers computed again. Then four bits, then smaller ranks,
-    then shorter examples, which leaves rows out. Full tuning has neither bits nor ranks to save.
+    then shorter examples, which leaves rows out or, where that is set, cuts them. Full tuning has neither bits nor
+    ranks to save.
 
     Args:
         longest: Tokens of the longest example.
+        begun: An adapter is gone on with: its bits and its rank stay.
     """
     pack = pack_tokens(config)
     while pack > SMALLEST_PACK:
@@ -65,7 +70,7 @@ def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]
         yield {"pack_tokens": pack}
     if config.checkpointing is False:
         yield {"checkpointing": True}
-    adapter = config.method == "lora"
+    adapter = config.method == "lora" and not begun
     if adapter and config.quantize == "none" and find_spec("bitsandbytes"):
         yield {"quantize": "nf4"}
     rank = config.rank if adapter else 0
@@ -75,4 +80,4 @@ def settings_to_try(config: LoraConfig, longest: int) -> Iterator[dict[str, Any]
     length = longest
     while length > SHORTEST:
         length = max(SHORTEST, length * 3 // 4)
-        yield {"max_length": length}
+        yield {"max_length": length} | ({"too_long": "skip"} if config.too_long == "refuse" else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,21 +16,28 @@ from tunesmith.tuning.config import IDLE, LoraConfig
 __all__ = [
     "CHECKPOINT",
     "INPUTS",
+    "METRIC",
+    "OWN_METRICS",
+    "RESULT",
     "Typed",
+    "all_to_type",
     "ask_begun",
     "inputs_there",
     "interrupted",
+    "metric_to_type",
     "nothing_interrupted",
     "settings_apart",
     "to_type",
     "unreadable",
 ]
 
-CHECKPOINT, INPUTS = "checkpoint.safetensors", "inputs.json"
+CHECKPOINT, INPUTS, RESULT = "checkpoint.safetensors", "inputs.json", "result.json"
 """Files of a run's folder."""
 FLAGS = ("objective", "dpo_beta", "epochs", "rank", "learning_rate", "batch_size", "seed")
 """Settings that `tune` takes on the command line as well."""
 OF_TUNING = "tuning."
+METRIC, OWN_METRICS = "metric", "own metrics"
+"""Inputs of a run that scores rows: by which metric, and if it is one of users' own, the hash of their file."""
 OF_ROWS = frozenset(
     ("objective", "mixture", "retrieved_examples", "retrieved_documents", "earlier_turns", "balance", "text_weight",
      "max_length", "too_long")
@@ -94,6 +102,16 @@ def to_type(apart: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
     return flags, f"{', '.join(settings)} in tunesmith.yaml" if settings else ""
 
 
+def metric_to_type(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """What has to be so for rows to be scored as there, where they are not; empty where nothing has."""
+    said = []
+    if METRIC in there and there[METRIC] != here.get(METRIC):
+        said.append(f"bar.metric {there[METRIC]} in tunesmith.yaml")
+    if OWN_METRICS in there and there[OWN_METRICS] != here.get(OWN_METRICS):
+        said.append("the file of evaluation.own_metrics as it was")
+    return " and ".join(said)
+
+
 def interrupted(runs: Path) -> list[Path]:
     """Folders of the runs that can be gone on with, the one that was interrupted last at the end."""
     found = sorted(runs.glob(f"*/{CHECKPOINT}"), key=lambda file: file.stat().st_mtime)
@@ -125,6 +143,8 @@ def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) ->
     apart, other = settings_apart(there, here), []
     if apart:
         other += [f"has {', '.join(f'tuning.{k} {_plain(one)}, not {_plain(two)}' for k, (one, two) in apart.items())}"]
+    if scored := metric_to_type(there, here):
+        other += ["was scored by another metric"]
     if rows := _other_rows(there, here, apart):
         other += ["was begun on other rows or another model"]
     began = here.get("start adapter") == there.get("start adapter")
@@ -135,7 +155,8 @@ def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) ->
     told += " and ".join(other) or "has the same rows, model and settings"
     if rows:
         raise TunesmithError(f"{told}.", f"put those rows and that model back to go on with it, {new}")
-    flags, settings = _all_to_type(there, typed, apart)
+    flags, settings = all_to_type(there, typed, apart)
+    settings = " and ".join(filter(None, (settings, scored)))
     if "start adapter" in there:
         flags += f" --from {shlex.quote(typed.start) if began and typed.start else 'RUN'}"
     raise TunesmithError(
@@ -148,10 +169,10 @@ def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) ->
 def _other_rows(there: Mapping[str, Any], here: Mapping[str, Any], apart: Mapping[str, Any]) -> bool:
     """Whether rows or model differ, and not for the sake of a setting alone."""
     other = {key for key in {*there, *here} if not key.startswith(OF_TUNING) and there.get(key) != here.get(key)}
-    return "base model" in other or bool(other - {"start adapter"} and not OF_ROWS & apart.keys())
+    return "base model" in other or bool(other - {"start adapter", METRIC, OWN_METRICS} and not OF_ROWS & apart.keys())
 
 
-def _all_to_type(there: Mapping[str, Any], typed: Typed, differ: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
+def all_to_type(there: Mapping[str, Any], typed: Typed, differ: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:
     """As ``to_type``, of a command that says nothing yet: so also what the one that was typed says already.
 
     A flag can change what goes by the number of examples, so it is asked again until nothing is left to type.
@@ -188,7 +209,8 @@ def _flag(setting: str, objective: str) -> str | None:
 
 def _value(inputs: Mapping[str, Any], name: str) -> Any:
     default = LoraConfig.model_fields[name].default
-    return inputs.get(f"{OF_TUNING}{name}", list(default) if isinstance(default, tuple) else default)
+    value = inputs.get(f"{OF_TUNING}{name}", list(default) if isinstance(default, tuple) else default)
+    return None if value == math.inf else value  # as JSON keeps it
 
 
 def _plain(value: Any) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from tunesmith import __version__
@@ -15,7 +16,6 @@ from tunesmith.models.folder import weights_in
 from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import Start, read_adapter
-from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.lengths import About
 from tunesmith.tuning.mixture import GeneralRows
@@ -39,13 +39,15 @@ class Job(NamedTuple):
     start: Start | None = None
     """What the adapter begins as; None: a fresh one."""
     release: str = __version__
+    scoring: dict[str, str] = {}
+    """What rows are scored by as it learns, as inputs; empty where none is."""
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What makes this run this run and no other."""
         settings = {f"tuning.{key}": value for key, value in self.config.model_dump(mode="json").items()}
         began = {"start adapter": self.start.hash} if self.start else {}
-        return {"base model": self.base_hash, **self.objective.inputs(), **began, **settings}
+        return {"base model": self.base_hash, **self.objective.inputs(), **began, **self.scoring, **settings}
 
 
 class Elsewhere(Protocol):
@@ -63,7 +65,7 @@ class Elsewhere(Protocol):
 def make_job(
     base: Path, train: Sequence[Any], validation: Sequence[Any], config: LoraConfig, *,
     general: GeneralRows | None = None, start: Path | None = None, base_name: str | None = None,
-    sides: Sides | None = None,
+    sides: Sides | None = None, scoring: Mapping[str, str] = MappingProxyType({}),
 ) -> Job:  # fmt: skip
     """Rows, or pairs, to tokens, for a run on the model in ``base``, which other machines find by ``base_name``.
 
@@ -72,15 +74,15 @@ def make_job(
         TunesmithError: A row is too long or has nothing to learn.
     """
     began = read_adapter(start) if start else None
-    template, limit = Template.open(base), longest_example(base, config)
-    about = About(weights_in(base), context_in(base))
+    template, context = Template.open(base), context_in(base)
+    limit, about = min(config.max_length, context), About(weights_in(base), context)
     objective: Objective
     if config.objective == "dpo":
         objective = Preferring(template, train, validation, config, limit, about)
     else:
         objective = Likelihood(template, train, validation, config, limit, general, sides, about)
     name = base_name or str(base.resolve())
-    return Job(name, base.name, model_hash(str(base)), objective, config, began)
+    return Job(name, base.name, model_hash(str(base)), objective, config, began, scoring=dict(scoring))
 
 
 def base_of(job: Job) -> Path:

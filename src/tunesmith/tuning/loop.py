@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from tunesmith.tuning.adapters import adapter_weights
 from tunesmith.tuning.beginning import begin_optimizer
 from tunesmith.tuning.checkpoint import State, load_checkpoint, state_tensors
 from tunesmith.tuning.config import rate_setting
+from tunesmith.tuning.full_memory import enough_memory
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Job
@@ -32,7 +33,7 @@ from tunesmith.tuning.runfolder import RunFolder
 from tunesmith.tuning.schedule import step_size, steps_between_looks
 from tunesmith.tuning.tuned import Tuned
 
-__all__ = ["REHEARSED", "Diverged", "Listeners", "Loop", "Stop", "enough_memory", "nothing_to_finish"]
+__all__ = ["REHEARSED", "Diverged", "Listeners", "Loop", "Stop", "nothing_to_finish"]
 
 Stop = Callable[[Sequence[float]], bool]
 """Told the validation loss of each look so far; whether the run shall end there."""
@@ -55,19 +56,6 @@ class Listeners(NamedTuple):
     score: Callable[[Path], float] | None
     kept: Callable[[], object]
     stop: Stop | None
-
-
-@contextmanager
-def enough_memory(step: Callable[[], int]) -> Iterator[None]:
-    """Say what to do where the memory runs out, in all processes alike."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise Agreed(
-            f"The memory ran out at step {step()}.",
-            "set tuning.checkpointing to true, tuning.pack_tokens lower, or close what else uses the memory; then tune "
-            "again",
-        ) from error
 
 
 def nothing_to_finish(run: RunFolder) -> TunesmithError:
@@ -113,7 +101,7 @@ class Loop:
         """Learn to the end."""
         self._begin_alike()
         try:
-            with enough_memory(lambda: self.state.step + 1):
+            with enough_memory(lambda: f"at step {self.state.step + 1}"):
                 self._rehearse()
                 while not self._over():
                     self._learn()

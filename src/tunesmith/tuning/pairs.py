@@ -15,6 +15,7 @@ from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning.batches import Batch, level, shared_prefix
 from tunesmith.tuning.lengths import for_cut, for_longer
+from tunesmith.tuning.rows import named_rows
 
 __all__ = ["EncodedPairs", "Pair", "PairRow", "encode_pairs", "pair_batches"]
 
@@ -25,6 +26,8 @@ class PairRow(NamedTuple):
     messages: tuple[Message, ...]
     chosen: str
     rejected: str
+    place: str = ""
+    """Where a person finds it, as messages name it; empty: by its number."""
 
 
 class Pair(NamedTuple):
@@ -82,8 +85,8 @@ def encode_pairs(
     longest = max(pair.longest for pair in pairs)
     if long and too_long == "refuse":
         raise TunesmithError(
-            f"{len(long)} of {len(rows)} {side} pairs are longer than {limit} tokens: {_named(long, rows)}; the "
-            f"longest has {longest}.",
+            f"{len(long)} of {len(rows)} {side} pairs are longer than {limit} tokens: "
+            f"{named_rows(long, rows, 'pair')}; the longest has {longest}.",
             for_longer(longest, limit, context, "skip", "cut"),
         )
     if too_long == "skip":
@@ -98,7 +101,7 @@ def encode_pairs(
     if same:
         raise TunesmithError(
             f"{len(same)} {side} pairs, cut to {limit} tokens, hold nothing that tells their sides apart: "
-            f"{_named(same, rows)}.",
+            f"{named_rows(same, rows, 'pair')}.",
             for_cut(limit, context),
         )
     return EncodedPairs(pairs, len(long))
@@ -120,9 +123,3 @@ def _batch(numbered: Sequence[tuple[int, Pair]], limit: int) -> PairBatch:
     prefix = numbered[0][1].chosen.ids[:shared]
     batch = Batch(prefix, [[side for _, sides in pack for side in sides] for pack in packs])
     return PairBatch(batch, [[n for n, _ in pack] for pack in packs])
-
-
-def _named(numbers: Sequence[int], rows: Sequence[PairRow]) -> str:
-    """The first three pairs by number (from 1) and how their prompts begin."""
-    shown = [f"pair {n + 1} ({rows[n].messages[-1].content[:40]!r})" for n in numbers[:3]]
-    return ", ".join(shown) + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec.structs import replace
 
@@ -14,7 +14,6 @@ from tunesmith.core.record import Record
 from tunesmith.models.context import context_in
 from tunesmith.models.folder import weights_in
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.lengths import About
 from tunesmith.tuning.methods import check_method, check_rank
@@ -22,13 +21,15 @@ from tunesmith.tuning.mixture import GeneralRows, encode_general
 from tunesmith.tuning.pairs import PairRow
 from tunesmith.tuning.preferences import Preferring
 from tunesmith.tuning.probe import try_pairs, try_steps
-from tunesmith.tuning.rows import Row, both_sides
+from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.schedule import steps_between_looks
 from tunesmith.tuning.sizes import GPUFit, Sizes, free_memory, looks_at, resident_bytes
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import check_rate
 
-__all__ = ["Plan", "make_plan", "time_of_pairs"]
+__all__ = ["Plan", "make_plan", "plan_pairs"]
+
+NOT_TRIED = "it does not fit into memory, so no step was tried"
 
 
 class Plan(Record, frozen=True, kw_only=True):
@@ -37,7 +38,8 @@ class Plan(Record, frozen=True, kw_only=True):
     train_examples: int
     validation_examples: int
     too_long: int
-    """Rows longer than ``longest_allowed_tokens``: refused, cut or left out, as configured. The rest is planned."""
+    """Rows, or pairs, longer than ``longest_allowed_tokens``. Where they are cut the plan counts what is left of them;
+    where they are left out, or a run would refuse them, it goes without."""
     longest_allowed_tokens: int
     longest_tokens: int
     prefix_tokens: int
@@ -93,63 +95,54 @@ def make_plan(
         TunesmithError: A row has nothing to learn, no general row fits, or the model is not whole.
     """
     check_rank(base, config)
-    template, limit = Template.open(base), longest_example(base, config)
-    learnt, watched = both_sides(template, train, validation, limit, "skip", context_in(base))
+    template, context = Template.open(base), context_in(base)
+    limit = min(config.max_length, context)
+    sides = both_sides(template, train, validation, limit, _way(config), context)
     mixed = None
     if general is not None and config.mixture is not None:
-        mixed = encode_general(template, general, learnt.examples, config, config.mixture, limit)
-    check_rate(config, weights_in(base))
-    check_method(config)
-    steps = Steps(learnt.examples, mixed, config)
-    looks = 1 + math.ceil(steps.count / steps_between_looks(config, steps.per_epoch))
-    epoch = [steps.at(step) for step in range(steps.per_epoch)]
-    tokens = sum(step.train.tokens for step in epoch if step.train)
-    general_tokens = sum(step.general.tokens for step in epoch if step.general)
-    sizes = Sizes(base, learnt, watched, mixed)
-    peak, checkpointing = sizes.here(config)
-    resident, free = resident_bytes(peak), free_memory()
-    longest = max(len(e.ids) for e in learnt.examples)
-    fits = resident <= free
-    plan = Plan(
-        train_examples=len(learnt.examples), validation_examples=len(watched.examples),
-        too_long=learnt.too_long + watched.too_long, longest_allowed_tokens=limit,
-        longest_tokens=longest, prefix_tokens=steps.shared, tokens_per_epoch=tokens,
-        supervised_tokens_per_epoch=sum(e.supervised for e in learnt.examples), looks=looks, steps=steps.count,
-        parameters=peak.parameters, adapter_parameters=peak.adapter_parameters, memory=peak.parts,
-        memory_bytes=peak.bytes, evaluation_bytes=peak.evaluation_bytes, resident_bytes=resident,
-        checkpointing=checkpointing, free_memory_bytes=free, fits=fits,
-        to_fit=None if fits else sizes.to_fit_here(config, longest, free),
-        gpus=sizes.on_gpus(config, longest),
-        general_tokens_per_epoch=general_tokens if mixed else None,
-        mixture=steps.counts(steps.count),
-    )  # fmt: skip
+        mixed = encode_general(template, general, sides.learnt.examples, config, config.mixture, limit)
+    steps = Steps(sides.learnt.examples, mixed, config)
+    plan = _untimed(base, sides, steps, limit, config, Sizes(base, *sides, mixed))
     if not plan.fits:
-        return replace(plan, seconds_because="it does not fit into memory, so no step was tried")
+        return replace(plan, seconds_because=NOT_TRIED)
     if not probe:
         return replace(plan, seconds_because="no step was tried")
-    sides = looks_at(watched, mixed, config)
-    tried = try_steps(base, config, steps, sides, checkpointing=checkpointing)
-    epochs = steps.count / steps.per_epoch
-    learning = epochs * (tokens + general_tokens) / tried.tokens_per_second
+    tried = try_steps(base, config, steps, looks_at(sides.watched, mixed, config), checkpointing=plan.checkpointing)
+    epochs, examples = steps.count / steps.per_epoch, sum(steps.at(n).examples for n in range(steps.per_epoch))
+    tokens = plan.tokens_per_epoch + (plan.general_tokens_per_epoch or 0)
+    learning = epochs * tokens / tried.tokens_per_second
     return replace(
         plan,
-        seconds=learning + looks * tried.look_seconds,
+        seconds=learning + plan.looks * tried.look_seconds,
         probe_steps=tried.steps,
-        examples_per_second=epochs * sum(step.examples for step in epoch) / learning,
+        examples_per_second=epochs * examples / learning,
         way=tried.way,
     )
 
 
-def time_of_pairs(
-    plan: Plan, base: Path, train: Sequence[PairRow], validation: Sequence[PairRow], config: LoraConfig
+def plan_pairs(
+    base: Path, train: Sequence[PairRow], validation: Sequence[PairRow], config: LoraConfig, *, begun: bool = False
 ) -> Plan:
-    """The ``plan`` of a run on pairs, which fits, with its time from steps on them.
+    """Plan a run on pairs: that of as many completions as they have. If it fits, ten steps on pairs are tried.
 
-    A pair that is too long to be learnt is left out whole, where the plan counts the side of it that fits.
+    Args:
+        begun: Another run's adapter is gone on with, whose shape stays.
+
+    Raises:
+        NothingToMeasure: A side has no pair, or none that fits.
+        TunesmithError: A pair, cut, has nothing that tells its sides apart, or the model is not whole.
     """
-    template, limit, skipping = Template.open(base), longest_example(base, config), {"too_long": "skip"}
-    about = About(context=context_in(base))
-    objective = Preferring(template, train, validation, config.model_copy(update=skipping), limit, about)
+    check_rank(base, config)
+    template, context = Template.open(base), context_in(base)
+    limit, about = min(config.max_length, context), About(context=context)
+    planned = config.model_copy(update={"too_long": _way(config)})
+    objective = Preferring(template, train, validation, planned, limit, about)
+    twice = config.model_copy(update={"batch_size": 2 * config.batch_size})
+    sides = objective.sides
+    steps = Steps(sides.learnt.examples, None, twice)
+    plan = _untimed(base, sides, steps, limit, twice, Sizes(base, *sides, None, pairs=True, begun=begun))
+    if not plan.fits:
+        return replace(plan, seconds_because=NOT_TRIED)
     tried = try_pairs(base, config, objective, checkpointing=plan.checkpointing)
     epochs = objective.count / objective.per_epoch
     learning = epochs * objective.learnt_tokens / tried.tokens_per_second
@@ -158,8 +151,39 @@ def time_of_pairs(
     return replace(
         plan,
         seconds=learning + asked + plan.looks * tried.look_seconds,
-        seconds_because=None,
         probe_steps=tried.steps,
         examples_per_second=epochs * plan.train_examples / learning,
         way=tried.way,
     )
+
+
+def _way(config: LoraConfig) -> Literal["cut", "skip"]:
+    """What becomes of a row that is too long. One that a run refuses is left out, so that the rest is planned."""
+    return "cut" if config.too_long == "cut" else "skip"
+
+
+def _untimed(base: Path, sides: Sides, steps: Steps, limit: int, config: LoraConfig, sizes: Sizes) -> Plan:
+    """All of a plan but its time."""
+    learnt, watched = sides
+    check_rate(config, weights_in(base))
+    check_method(config)
+    epoch = [steps.at(step) for step in range(steps.per_epoch)]
+    peak, checkpointing = sizes.here(config)
+    resident, free = resident_bytes(peak), free_memory()
+    longest = max(len(e.ids) for e in learnt.examples)
+    fits, mixed = resident <= free, steps.counts(steps.count)
+    return Plan(
+        train_examples=len(learnt.examples), validation_examples=len(watched.examples),
+        too_long=learnt.too_long + watched.too_long, longest_allowed_tokens=limit,
+        longest_tokens=longest, prefix_tokens=steps.shared,
+        tokens_per_epoch=sum(step.train.tokens for step in epoch if step.train),
+        supervised_tokens_per_epoch=sum(e.supervised for e in learnt.examples),
+        looks=1 + math.ceil(steps.count / steps_between_looks(config, steps.per_epoch)), steps=steps.count,
+        parameters=peak.parameters, adapter_parameters=peak.adapter_parameters, memory=peak.parts,
+        memory_bytes=peak.bytes, evaluation_bytes=peak.evaluation_bytes, resident_bytes=resident,
+        checkpointing=checkpointing, free_memory_bytes=free, fits=fits,
+        to_fit=None if fits else sizes.to_fit_here(config, longest, free),
+        gpus=sizes.on_gpus(config, longest),
+        general_tokens_per_epoch=sum(step.general.tokens for step in epoch if step.general) if mixed else None,
+        mixture=mixed,
+    )  # fmt: skip

@@ -36,7 +36,7 @@ from tunesmith.tuning.pairs import EncodedPairs, Pair, PairBatch, PairRow, encod
 from tunesmith.tuning.preference_signs import preference_signs
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.reference import keep_reference, kept_reference
-from tunesmith.tuning.rows import EncodedRows
+from tunesmith.tuning.rows import EncodedRows, Sides
 from tunesmith.tuning.sizes import MOST_STEPS, check_memory
 from tunesmith.tuning.warning_signs import Log, warning_signs
 
@@ -120,11 +120,15 @@ class Preferring:
     def inputs(self) -> dict[str, str]:
         return {"train pairs": digest(self._learnt), "validation pairs": digest(self._watched)}
 
+    @property
+    def sides(self) -> Sides:
+        """The completions, the two of a pair one after the other."""
+        return Sides(*(EncodedRows([*chain(*side.pairs)], side.too_long) for side in (self._learnt, self._watched)))
+
     def memory(self, base: Path) -> tuple[TuningWarning | None, bool]:
         """That of as many completions as the pairs have."""
-        learnt, watched = (EncodedRows([*chain(*side.pairs)], 0) for side in (self._learnt, self._watched))
         twice = self._config.model_copy(update={"batch_size": 2 * self._config.batch_size})
-        return check_memory(base, learnt, watched, None, twice)
+        return check_memory(base, *self.sides, None, twice, pairs=True)
 
     def begin(
         self, network: Network, folder: Path, interrupt: Interrupt, progress: Progress, processes: Processes = ALONE

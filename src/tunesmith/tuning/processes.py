@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tunesmith.core.codec import digest
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, out_of_memory
 from tunesmith.tuning.batches import Batch, make_packs
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
@@ -137,13 +137,15 @@ class Processes:
         full = False
         try:
             numbers = own(lambda: None)  # who stops before the exchange would leave the others waiting
-        except (torch.OutOfMemoryError, MemoryError):
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
             full = True
         with self._exchange():
             sums = torch.tensor([*numbers, interrupt.asked, full], dtype=torch.float64, device=self.device)
             totals: list[float] = reduce(sums, "sum").tolist()
-        *totals, asked, out_of_memory = totals
-        if out_of_memory:
+        *totals, asked, ran_out = totals
+        if ran_out:
             raise MemoryError
         if asked:
             raise KeyboardInterrupt

@@ -16,13 +16,13 @@ from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.models.context import context_in
 from tunesmith.models.template import Template
-from tunesmith.tuning.base import longest_example
 from tunesmith.tuning.beginning import trial
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows, encode_general
-from tunesmith.tuning.rows import Row, encode_rows
+from tunesmith.tuning.rows import EncodedRows, Row, encode_rows
+from tunesmith.tuning.sizes import check_memory
 from tunesmith.tuning.steps import Steps
 
 __all__ = ["RangePoint", "RangeTest", "range_test", "suggested"]
@@ -73,13 +73,15 @@ def range_test(
     """
     check_method(config.model_copy(update={"learning_rate": LOWEST}))  # the rate is what is looked for
     check_rank(base, config)
-    template, limit = Template.open(base), longest_example(base, config)
-    learnt = encode_rows(template, train, "train", limit, config.too_long, context_in(base)).examples
+    template, context = Template.open(base), context_in(base)
+    limit = min(config.max_length, context)
+    learnt = encode_rows(template, train, "train", limit, config.too_long, context).examples
     mixed = None
     if general is not None and config.mixture is not None:
         mixed = encode_general(template, general, learnt, config, config.mixture, limit)
     steps = Steps(learnt, mixed, config)
-    with Interrupt() as interrupt, trial(base, config, checkpointing=config.checkpointing is True) as tried:
+    _, checkpointing = check_memory(base, EncodedRows(learnt, 0), EncodedRows(learnt[:1], 0), mixed, config)
+    with Interrupt() as interrupt, trial(base, config, checkpointing=checkpointing) as tried:
         network, weights, optimizer = tried
         points: list[RangePoint] = []
         mean = 0.0

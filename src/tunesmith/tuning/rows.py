@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.models.template import Encoded, Part, Template
 from tunesmith.tuning.lengths import for_cut, for_longer
 
-__all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows"]
+__all__ = ["EncodedRows", "Row", "Sides", "both_sides", "encode_rows", "named_rows"]
+
+
+class Named(Protocol):
+    """What a message names: a row, or a pair."""
+
+    @property
+    def messages(self) -> tuple[Message, ...]: ...
+    @property
+    def place(self) -> str: ...
 
 
 class Row(NamedTuple):
@@ -25,6 +34,12 @@ class Row(NamedTuple):
     """What it counts of all that is in none of the parts."""
     earlier: Mapping[int, tuple[Part, ...]] = MappingProxyType({})
     """Numbers of messages that are learnt as well, with their parts."""
+    place: str = ""
+    """Where a person finds it, as messages name it; empty: by its number."""
+
+    def encoded(self, template: Template) -> Encoded:
+        """Its tokens and their weights, however many."""
+        return template.encode(self.messages, self.completion, self.parts, self.rest, self.earlier)
 
 
 class EncodedRows(NamedTuple):
@@ -69,12 +84,12 @@ def encode_rows(
     """
     if not rows:
         raise NothingToMeasure(f"The {side} side is empty.", "add examples, then `tunesmith split`")
-    examples = [template.encode(row.messages, row.completion, row.parts, row.rest, row.earlier) for row in rows]
+    examples = [row.encoded(template) for row in rows]
     long = [number for number, example in enumerate(examples) if len(example.ids) > limit]
     longest = max(len(example.ids) for example in examples)
     if long and too_long == "refuse":
         raise TunesmithError(
-            f"{len(long)} of {len(rows)} {side} rows are longer than {limit} tokens: {_named(long, rows)}; "
+            f"{len(long)} of {len(rows)} {side} rows are longer than {limit} tokens: {named_rows(long, rows)}; "
             f"the longest has {longest}.",
             for_longer(longest, limit, context, "skip", "cut"),
         )
@@ -90,13 +105,13 @@ def encode_rows(
     empty = [number for number, example in enumerate(examples) if not any(example.weights[1:])]
     if empty:
         raise TunesmithError(
-            f"{len(empty)} {side} rows hold no token to learn: {_named(empty, rows)}.",
+            f"{len(empty)} {side} rows hold no token to learn: {named_rows(empty, rows)}.",
             f"their prompts fill the {limit} tokens there are: {for_cut(limit, context)}",
         )
     return EncodedRows(examples, len(long))
 
 
-def _named(numbers: Sequence[int], rows: Sequence[Row]) -> str:
-    """The first three rows by number (from 1) and how they begin."""
-    shown = [f"row {n + 1} ({rows[n].messages[-1].content[:40]!r})" for n in numbers[:3]]
+def named_rows(numbers: Sequence[int], rows: Sequence[Named], noun: str = "row") -> str:
+    """The first three rows by their places, else by their numbers (from 1), and how their last messages begin."""
+    shown = [f"{rows[n].place or f'{noun} {n + 1}'} ({rows[n].messages[-1].content[:40]!r})" for n in numbers[:3]]
     return ", ".join(shown) + (f" and {len(numbers) - 3} more" if len(numbers) > 3 else "")

@@ -25,14 +25,14 @@ from tunesmith.tuning.adapters import adapter_hash, save_adapter
 from tunesmith.tuning.checkpoint import FILE as CHECKPOINT
 from tunesmith.tuning.checkpoint import State
 from tunesmith.tuning.config import LoraConfig
-from tunesmith.tuning.going_on import INPUTS, inputs_there, settings_apart, to_type, unreadable
+from tunesmith.tuning.going_on import INPUTS, RESULT, inputs_there, metric_to_type, settings_apart, to_type, unreadable
 from tunesmith.tuning.reference import FILE as REFERENCE
 from tunesmith.tuning.tuned import Tuned
 from tunesmith.tuning.whole_model import save_model
 
 __all__ = ["NoRunFolder", "RunFolder"]
 
-FILES = (INPUTS, "log.jsonl", CHECKPOINT, REFERENCE, "result.json")
+FILES = (INPUTS, "log.jsonl", CHECKPOINT, REFERENCE, RESULT)
 
 
 class RunFolder:
@@ -57,7 +57,8 @@ class RunFolder:
             return
         other = sorted(key for key in inputs.keys() | there.keys() if inputs.get(key) != there.get(key))
         if other:
-            own = " and ".join(filter(None, map(str.strip, to_type(settings_apart(there, inputs)))))
+            needed = (*to_type(settings_apart(there, inputs)), metric_to_type(there, inputs))
+            own = " and ".join(filter(None, map(str.strip, needed)))
             go_on = f"go on with it by its own settings ({own}), " if own else ""
             raise TunesmithError(
                 f"{self.folder.name} is a run with another {', another '.join(other)}.",
@@ -70,7 +71,7 @@ class RunFolder:
         Raises:
             TunesmithError: The result cannot be read, or the adapter is not what it says.
         """
-        path = self.folder / "result.json"
+        path = self.folder / RESULT
         if not path.exists():
             return None
         try:
@@ -127,7 +128,7 @@ class RunFolder:
     def close(self, tuned: Tuned) -> None:
         """Keep the result; nothing is left to go on with."""
         kept = msgspec.structs.replace(tuned, adapter=self.result.name)  # the folder may move
-        write_whole(self.folder / "result.json", codec.encode(kept) + b"\n")
+        write_whole(self.folder / RESULT, codec.encode(kept) + b"\n")
         self._tidy()
 
     def log(self, **entry: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.attention import MOST_KEPT
 from tunesmith.tuning.base import number_format, pack_tokens
-from tunesmith.tuning.batches import Batch, all_at_once
+from tunesmith.tuning.batches import Batch, Order, all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting
 from tunesmith.tuning.gpus import GPU, RESERVED_BYTES, known_gpus
 from tunesmith.tuning.mixture import General
+from tunesmith.tuning.pairs import Pair, pair_batches
 from tunesmith.tuning.peak import Load, Peak, heaviest, predict_peak
 from tunesmith.tuning.rows import EncodedRows
-from tunesmith.tuning.steps import Steps
+from tunesmith.tuning.steps import Step, Steps
 
 __all__ = [
     "MOST_STEPS",
@@ -70,8 +72,18 @@ class GPUFit(Record, frozen=True, kw_only=True):
 class Sizes:
     """The peak of a run on these rows, here and elsewhere, with one configuration or another."""
 
-    def __init__(self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None) -> None:
+    def __init__(
+        self, base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, *, pairs: bool = False,
+        begun: bool = False,
+    ) -> None:  # fmt: skip
+        """
+        Args:
+            pairs: The examples are the two sides of pairs, one after the other; a configuration's batch size counts
+                sides.
+            begun: An adapter is gone on with, whose shape stays.
+        """
         self._base, self._learnt, self._watched, self._mixed = base, learnt, watched, mixed
+        self._pairs, self.begun = pairs, begun
         self._known: dict[tuple[Any, ...], Peak | None] = {}
 
     def here(self, config: LoraConfig) -> tuple[Peak, bool]:
@@ -88,7 +100,7 @@ class Sizes:
             peak = self.peak(other, device, number_format(other.number, device), other.checkpointing is not False)
             return None if peak is None else resident_bytes(peak)
 
-        return Fitting(config, longest, needed).fit(free)
+        return Fitting(config, longest, needed, begun=self.begun).fit(free)
 
     def on_gpus(self, config: LoraConfig, longest: int) -> tuple[GPUFit, ...]:
         """Whether it fits on each known GPU, and what to change where it does not."""
@@ -127,21 +139,32 @@ class Sizes:
     def rough(self, config: LoraConfig) -> Peak:
         """By the formula of ``_formula``, for what cannot be traced or need not be."""
         steps = Steps(self._learnt.examples, self._mixed, config)
+        sides = 2 if self._pairs else 1
         parts, parameters, adapter = _formula(
-            self._base, config, *_at_once(self._learnt.examples, self._mixed, steps, config)
+            self._base, config, *_at_once(self._learnt.examples, self._mixed, steps, config, sides)
         )
         return Peak(parts, 0, parameters, adapter)
 
     def _load(self, config: LoraConfig) -> Load | None:
-        """What a run computes at its worst; None where no row is short enough."""
-        limit = config.max_length
-        learnt = [e for e in self._learnt.examples if len(e.ids) <= limit]
-        watched = [e for e in self._watched.examples if len(e.ids) <= limit]
+        """What a run computes at its worst; None where no row is short enough, or one that is cut has nothing left."""
+        learnt, watched = (self._within(side.examples, config) for side in (self._learnt, self._watched))
         if not learnt or not watched:
             return None
+        if self._pairs:
+            return _load_of_pairs(_paired(learnt), _paired(watched), config)
         steps = Steps(learnt, self._mixed, config)
         first = range(min(steps.count, max(steps.per_epoch, MOST_STEPS)))
         return heaviest([steps.at(step) for step in first], looks_at(EncodedRows(watched, 0), self._mixed, config))
+
+    def _within(self, examples: Sequence[Encoded], config: LoraConfig) -> list[Encoded]:
+        """What a run learns, or watches, of these examples where it allows fewer tokens; none where it would refuse."""
+        limit = config.max_length
+        if config.too_long == "cut":
+            short = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
+            return short if all(any(e.weights[1:]) for e in short) else []
+        if not self._pairs:
+            return [e for e in examples if len(e.ids) <= limit]
+        return [*chain(*(pair for pair in _paired(examples) if pair.longest <= limit))]
 
 
 class _OnGPU:
@@ -157,7 +180,7 @@ class _OnGPU:
             peak = sizes.peak(other, self._gpu, self._dtype, other.checkpointing is not False)
             return None if peak is None else peak.bytes
 
-        self._fitting = Fitting(self._config, longest, needed)
+        self._fitting = Fitting(self._config, longest, needed, begun=sizes.begun)
 
     def fit(self, gpu: GPU) -> GPUFit:
         limit = gpu.for_tensors
@@ -169,15 +192,31 @@ class _OnGPU:
         )  # fmt: skip
 
 
+def _paired(sides: Sequence[Encoded]) -> list[Pair]:
+    return [Pair(*two) for two in zip(sides[::2], sides[1::2], strict=True)]
+
+
+def _load_of_pairs(learnt: Sequence[Pair], watched: Sequence[Pair], config: LoraConfig) -> Load:
+    """What a run on pairs computes at its worst: the two sides of a pair never part."""
+    limit, order = pack_tokens(config), Order(len(learnt), max(1, config.batch_size // 2), config.epochs, config.seed)
+    first = range(min(order.steps, max(order.steps_per_epoch, MOST_STEPS)))
+    batches = [made.batch for step in first for made in pair_batches([learnt[n] for n in order.numbers(step)], limit)]
+    return heaviest([Step(batch) for batch in batches], [made.batch for made in pair_batches(watched, limit)])
+
+
 def check_memory(
-    base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig
-) -> tuple[TuningWarning | None, bool]:
+    base: Path, learnt: EncodedRows, watched: EncodedRows, mixed: General | None, config: LoraConfig, *,
+    pairs: bool = False,
+) -> tuple[TuningWarning | None, bool]:  # fmt: skip
     """A warning where a run will hardly fit into this machine's memory, and whether it computes its layers again.
+
+    Args:
+        pairs: As in ``Sizes``.
 
     Raises:
         TunesmithError: It will not fit onto the GPU, which has nowhere to turn to.
     """
-    sizes, free, gpu = Sizes(base, learnt, watched, mixed), free_memory(), fastest_device().type == "cuda"
+    sizes, free, gpu = Sizes(base, learnt, watched, mixed, pairs=pairs), free_memory(), fastest_device().type == "cuda"
     if 2 * resident_bytes(sizes.rough(config)) <= free:  # the formula is quick, and never off by as much
         return None, config.checkpointing is True
     peak, checkpointing = sizes.here(config)
@@ -209,10 +248,12 @@ def resident_bytes(peak: Peak) -> int:
     return int(peak.bytes + gaps + LIBRARIES_BYTES)
 
 
-def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig) -> tuple[int, ...]:
+def _at_once(
+    learnt: Sequence[Encoded], mixed: General | None, steps: Steps, config: LoraConfig, sides: int
+) -> tuple[int, ...]:
     """Most tokens that are computed at once, most that are learnt at once, were they all in one pack, and those of the
-    longest example."""
-    own, general = _largest_pack(learnt, steps.shared, config), 0
+    longest example. ``sides`` that follow one another are never parted."""
+    own, general = _largest_pack(learnt, steps.shared, config, sides), 0
     together = [*learnt, *(mixed.examples if mixed else ())]
     if mixed:
         general = _largest_pack(mixed.examples, steps.general_shared, config)
@@ -220,10 +261,11 @@ def _at_once(learnt: Sequence[Encoded], mixed: General | None, steps: Steps, con
     return max(own, general), sum(supervised[: config.batch_size]), max(len(example.ids) for example in together)
 
 
-def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig) -> int:
+def _largest_pack(examples: Sequence[Encoded], shared: int, config: LoraConfig, sides: int = 1) -> int:
     """Tokens of the prefix of these examples and of one pack."""
-    lengths = sorted((len(example.ids) - shared for example in examples), reverse=True)
-    return shared + max(lengths[0], min(pack_tokens(config), sum(lengths[: config.batch_size])))
+    lengths = [len(example.ids) - shared for example in examples]
+    units = sorted((sum(lengths[n : n + sides]) for n in range(0, len(lengths), sides)), reverse=True)
+    return shared + max(units[0], min(pack_tokens(config), sum(units[: config.batch_size // sides])))
 
 
 def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: int) -> tuple[dict[str, int], int, int]:

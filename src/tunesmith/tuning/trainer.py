@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -16,12 +17,13 @@ from tunesmith.models.folder import weights_in
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.models.template import Template
 from tunesmith.tuning.adapters import adapter_weights, load_adapter
-from tunesmith.tuning.base import longest_example, threads
+from tunesmith.tuning.base import threads
 from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.full_memory import enough_memory
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
-from tunesmith.tuning.loop import Listeners, Loop, Stop, enough_memory, nothing_to_finish
+from tunesmith.tuning.loop import Listeners, Loop, Stop, nothing_to_finish
 from tunesmith.tuning.memory import PeakMemory
 from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows
@@ -43,8 +45,8 @@ def encode_sides(base: Path, train: Sequence[Row], validation: Sequence[Row], co
         NothingToMeasure: One is empty.
         TunesmithError: A row is too long or has nothing to learn.
     """
-    template, limit = Template.open(base), longest_example(base, config)
-    return both_sides(template, train, validation, limit, config.too_long, context_in(base))
+    template, context = Template.open(base), context_in(base)
+    return both_sides(template, train, validation, min(config.max_length, context), config.too_long, context)
 
 
 def tune(
@@ -53,6 +55,7 @@ def tune(
     say: Callable[[str], None] = lambda _text: None, score: Callable[[Path], float] | None = None,
     sides: Sides | None = None, stop: Stop | None = None,
     processes: Processes = ALONE, elsewhere: Elsewhere | None = None, base_name: str | None = None,
+    scoring: Mapping[str, str] = MappingProxyType({}),
     ask: Callable[[Mapping[str, Any]], object] = lambda _inputs: None,
 ) -> Tuned:  # fmt: skip
     """Train an adapter on the model in ``base``; all that the run keeps lies in ``folder``.
@@ -72,6 +75,7 @@ def tune(
         processes: Those that train together; this is the first, the others wait to ``assist``.
         elsewhere: Where to learn instead of here.
         base_name: What other machines find the base model by, where it is not ``base``'s path.
+        scoring: What ``score`` goes by, which is part of what makes this run this run.
         ask: Told what makes this run this run before the folder becomes its own; may refuse.
 
     Raises:
@@ -89,7 +93,9 @@ def tune(
         raise TunesmithError(
             "tuning.best_by is metric, and no row is scored.", "set tuning.score_rows, such as 100, or best_by to loss"
         )
-    job = make_job(base, train, validation, config, general=general, start=start, base_name=base_name, sides=sides)
+    job = make_job(
+        base, train, validation, config, general=general, start=start, base_name=base_name, sides=sides, scoring=scoring
+    )
     ask(job.inputs)
     run = RunFolder(folder, config)
     run.claim(job.inputs)
@@ -119,7 +125,7 @@ def lead(
     """
     with _ready() as (interrupt, peak):
         listeners = Listeners(progress, say, score, kept, stop)
-        return _set_out(job, base, run, interrupt, peak, listeners, processes).run(finish)
+        return _set_out(job, base, run, interrupt, peak, listeners, processes, finish).run(finish)
 
 
 def assist(job: Job, processes: Processes, *, kept: Callable[[], object] = lambda: None) -> None:
@@ -145,16 +151,17 @@ def _ready() -> Iterator[tuple[Interrupt, PeakMemory]]:
 
 def _set_out(
     job: Job, base: Path | None, run: RunFolder, interrupt: Interrupt, peak: PeakMemory, listeners: Listeners,
-    processes: Processes,
+    processes: Processes, finish: bool = False,
 ) -> Loop:  # fmt: skip
-    """The job where it was left or as it begins, its model loaded, in each of ``processes``."""
-    with processes.together():
+    """The job where it was left or as it begins, its model loaded, in each of ``processes``. With ``finish``
+    nothing is learnt, so no memory is asked for it."""
+    with processes.together(), enough_memory(lambda: "while the model was loaded"):
         base = base or base_of(job)
-        memory, checkpointing = job.objective.memory(base)
+        memory, checkpointing = (None, False) if finish else job.objective.memory(base)
         network = begin_network(base, job.config, checkpointing=checkpointing)
         if job.start is not None:
             load_adapter(adapter_weights(network.model), job.start)
-    with enough_memory(lambda: 1):
+    with enough_memory(lambda: "at step 1"):
         job.objective.begin(network, run.folder, interrupt, listeners.progress, processes)
     with processes.together():
         return Loop(job, base, network, memory, run, interrupt, peak, listeners, processes)

@@ -22,9 +22,11 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.models.adapter_folder import SETTINGS, adapter_hash
 from tunesmith.models.opening import model_folder, model_hash
+from tunesmith.tuning.going_on import METRIC
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.preferences import ids_there, standing
+from tunesmith.workspace.scored_by import scored_by
 
 __all__ = [
     "AdapterComparison",
@@ -37,6 +39,7 @@ __all__ = [
     "show_adapter",
     "tag",
     "whole",
+    "with_tag",
 ]
 
 TAG = re.compile(r"[\w.-]{1,64}")
@@ -71,7 +74,7 @@ class AdapterEntry(Record, frozen=True, kw_only=True):
     """Of the examples that the split was made of."""
     inputs: dict[str, str]
     """All hashes that went into the run: task, train side, split, model, config, selection, mixture, preferences, start
-    adapter."""
+    adapter; and where rows were scored, the metric by name."""
     stale: str = ""
     """Which of these have changed since; empty where none has."""
     config: dict[str, Any]
@@ -135,8 +138,7 @@ def find_run(home: Home, name: str) -> Run:
         frozen = home.latest("contender", "tuned", Contender)
         behind = str(frozen[0].settings.get("run")) if frozen else ""
         return there.get(behind) or list(there.values())[-1]
-    tags = _tags(home)
-    tagged = [run for run in there.values() if name in tags.get((run.name, run.adapter_hash), ())]
+    tagged = with_tag(home, name)
     if len(tagged) == 1:
         return tagged[0]
     if tagged:
@@ -146,6 +148,12 @@ def find_run(home: Home, name: str) -> Run:
     if not there:
         raise TunesmithError("There is no run yet.", "train an adapter with `tunesmith tune`")
     raise UnknownName.among("run", name, there)
+
+
+def with_tag(home: Home, name: str) -> list[Run]:
+    """The runs that have this tag, oldest first."""
+    tags = _tags(home)
+    return [run for run in runs(home) if name in tags.get((run.name, run.adapter_hash), ())]
 
 
 def whole(home: Home, run: Run) -> bool:
@@ -202,7 +210,8 @@ def tag(home: Home, name: str, tags: tuple[str, ...], *, remove: bool = False) -
     for one in tags:
         if not TAG.fullmatch(one):
             raise TunesmithError(f"{one!r} is no tag.", "use up to 64 letters, digits, dots, hyphens and underscores")
-        if not remove and one in {"tuned", *(r.name for r in runs(home))}:
+        begun = (folder.name for folder in (home.inside / "runs").glob("*"))
+        if not remove and one in {"tuned", *(r.name for r in runs(home)), *begun}:
             raise TunesmithError(f"{one!r} names a run already.", "choose another tag")
     for one in tags:
         home.store.write_ledger("tag", {"adapter": run.adapter_hash, "run": run.name, "tag": one, "removed": remove})
@@ -258,7 +267,7 @@ def _entries(home: Home, wanted: list[Run]) -> Iterator[AdapterEntry]:
             snapshot=splits.get(run.inputs["split"]),
             inputs=run.inputs,
             stale=" and ".join(
-                name for name, value in (now | _pairs_now(home, run)).items() if run.inputs.get(name) != value
+                name for name, value in (now | _of_run_now(home, run)).items() if run.inputs.get(name) != value
             ),
             config=run.config,
             seed=run.seed,
@@ -309,9 +318,11 @@ def _now(home: Home) -> dict[str, str]:
     return {"task": home.task.hash, "train side": answering.known.hash, "split": answering.split.hash}
 
 
-def _pairs_now(home: Home, run: Run) -> dict[str, str]:
+def _of_run_now(home: Home, run: Run) -> dict[str, str]:
+    """The same of what not every run is made from."""
     learnt = run.inputs.get("preferences")
-    return {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
+    now = {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
+    return now | ({METRIC: scored_by(home)} if METRIC in run.inputs and run.config.get("best_by") == "metric" else {})
 
 
 def _base_name(home: Home, run: Run) -> str:

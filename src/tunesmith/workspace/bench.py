@@ -30,6 +30,8 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.learning import chunk_words, learning_pairs, learning_rows
 from tunesmith.workspace.mixture import general_rows
+from tunesmith.workspace.rated import ended_rounds, tell
+from tunesmith.workspace.scored_by import scoring_inputs
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.watching import scorer
 
@@ -59,8 +61,11 @@ class Bench:
         self._mixture = general_rows(home, answering.split, config.mixture, say) if config.mixture else None
         if self._mixture:
             self._inputs["mixture"] = self._mixture.hash
+        self._scoring = scoring_inputs(home, config)
+        self._inputs |= self._scoring
         self._began = began
         if config.objective == "dpo":
+            tell(home, ended_rounds(home), verb="tune --objective dpo")
             self.train, self.validation, self._pairs = learning_pairs(home, answering, config)
             split = {"split": answering.split.hash}
             self._inputs["preferences"] = home.save("preferences", "preferences", self._pairs, split)
@@ -84,18 +89,19 @@ class Bench:
             begun: Only go on with a run that was begun; what the command says of settings.
             options: To the trainer: ``sides``, ``stop``, ``processes``, ``elsewhere``.
         """
-        from tunesmith.tuning.going_on import ask_begun
+        from tunesmith.tuning.going_on import RESULT, ask_begun
         from tunesmith.tuning.trainer import tune as train_adapter
 
         home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
         name, runs = name or run_name(inputs), home.inside / "runs"
         if begun:
             options["ask"] = partial(ask_begun, runs, name, begun)
+        ended = home.latest("run", name, Run) if (runs / name / RESULT).exists() else None
         tuned = train_adapter(
             self.base, self.train, self.validation, config, runs / name,
             general=self._mixture.rows if self._mixture else None, finish=finish, progress=progress, say=self.say,
             score=scorer(home, self.answering, config, inputs), start=home.inside / began.adapter if began else None,
-            base_name=_base_name(home), **options,
+            base_name=_base_name(home), scoring=self._scoring, **options,
         )  # fmt: skip
         run = Run(
             name=name,
@@ -127,9 +133,20 @@ class Bench:
             validation_reward_margin=tuned.validation_reward_margin,
             validation_reward_accuracy=tuned.validation_reward_accuracy,
         )
-        home.save("run", name, run, inputs)
+        if ended and ended[0].adapter_hash == run.adapter_hash:
+            run = _as_made(run, ended[0])
+        home.save("run", name, run, run.inputs)
         home.store.write_ledger("run", {"name": name})
         return run
+
+
+def _as_made(run: Run, before: Run) -> Run:
+    """``run``, which had ended before and is met again, with what its record says of how it was made."""
+    searched = {"search": before.inputs["search"]} if "search" in before.inputs else {}
+    return replace(
+        run, inputs=run.inputs | searched, versions=before.versions, overrides=before.overrides,
+        processes=before.processes, start=before.start,
+    )  # fmt: skip
 
 
 def run_name(inputs: Mapping[str, str]) -> str:

@@ -22,9 +22,9 @@ from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.choices import unsearched
 from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
-from tunesmith.workspace.evaluate import Evaluation, newest, warnings_now
+from tunesmith.workspace.evaluate import Evaluation, comparisons_now, newest, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
-from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.home import Home, changed_since, noting_reads
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
@@ -51,7 +51,10 @@ def decide(home: Home) -> Decision:
     contenders = [e for e in home.index("contender") if e.hash in measured]
     for resting_on in (entry, *home.index("split", "split")[-1:], *contenders):
         home.intact(resting_on)
-    decision = judged_now(home)
+    with noting_reads() as read:
+        decision = judged_now(home)
+    for resting_on in {(e.kind, e.hash): e for e in read}.values():
+        home.intact(resting_on)
     home.save("decision", "decision", decision, decision.inputs)
     return decision
 
@@ -150,13 +153,15 @@ def _facts(home: Home) -> Facts:
     )
     reached, reach_because = _reach(home, answering)
     warned, of_the_bar = warnings_now(home, split, evaluation)
+    compared = comparisons_now(home, evaluation)
     found = sources(home, runs)
     if checked is None:
         found.pop("check", None)
     return Facts(
         bar=_bar(home),
         contenders=contenders,
-        comparisons=evaluation.comparisons,
+        comparisons=compared,
+        compared_now=compared != evaluation.comparisons,
         side=evaluation.side,
         examples=evaluation.examples,
         train=len(split.train),
@@ -219,11 +224,13 @@ def _contender(
         usd_per_thousand=usd_per_thousand,
         alone_seconds=c.alone_seconds,
         failed=c.failed,
+        too_long=c.too_long,
         examples_to_show=examples_to_show(home, c.metrics),
         run=c.run,
         forgetting=current_forgetting(home, run) if run else None,
         exports=handed_on(home, run) if run else (),
         retrieves=bool(run and any(retrieved(run.config))),
+        whole=bool(run and run.config.get("method") == "full"),
     )
 
 

@@ -34,7 +34,7 @@ from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
 from tunesmith.workspace.dossier_beside import curve_part, handed_parts, judge_part
 from tunesmith.workspace.dossier_rounds import failures, iterations
-from tunesmith.workspace.evaluate import Evaluation, warnings_now
+from tunesmith.workspace.evaluate import Evaluation, comparisons_now, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
@@ -48,11 +48,14 @@ DUELS = 6
 """Examples won, and as many lost, that the dossier shows."""
 
 
-def gather(home: Home, decision: Decision, date: str, until: str | None = None) -> DossierMaterial:
+def gather(
+    home: Home, decision: Decision, date: str, until: str | None = None, python: str | None = None
+) -> DossierMaterial:
     """All that the dossier is made of. The same records and date give the same material.
 
     Args:
         until: Rounds and error analyses after this moment are left out: when the dossier was written that is proved.
+        python: Version of Python that wrote it. Default: this one.
     """
     evaluation, split = newest_evaluation(home), current_split(home)
     examples = {e.id: e for e in home.examples()}
@@ -70,7 +73,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
             _contender(home, n, c, graded.get(n, {}), sheets[n].usd_per_thousand)
             for n, c in evaluation.contenders.items()
         ),
-        comparisons=evaluation.comparisons,
+        comparisons=comparisons_now(home, evaluation),
         duels=_duels(home, evaluation, examples),
         costs=tuple(sheets.values()),
         prices=home.settings.costs.model_dump(),
@@ -78,7 +81,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         split=_split(split, examples),
         tuning=TuningPart(
             run=run,
-            base_model=home.settings.model.named,
+            base_model=_base_model(home, evaluation),
             machine=run.versions.get("machine", ""),
             search=search_of(home, run),
         )
@@ -95,7 +98,7 @@ def gather(home: Home, decision: Decision, date: str, until: str | None = None) 
         handed_on=handed_parts(home, evaluation),
         cautions=tuple(chain.from_iterable(warnings_now(home, split, evaluation))),
         asked=home.settings.decision.model_dump(mode="json"),
-        reproduce=_reproduce(home, split, run),
+        reproduce=_reproduce(home, split, evaluation, run, python or platform.python_version()),
         version=__version__,
     )
 
@@ -243,9 +246,17 @@ def _looks(home: Home, split: Split) -> tuple[Look, ...]:
     )
 
 
-def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
+def _base_model(home: Home, evaluation: Evaluation) -> str:
+    """What the measured tuned model was made from, whatever the settings name now."""
+    record = _record(home, evaluation.contenders["tuned"])
+    return record.model if record and record.model else home.settings.model.named
+
+
+def _reproduce(home: Home, split: Split, evaluation: Evaluation, run: Run | None, python: str) -> Reproduce:
     hashes = {"examples": split.snapshot, "split": split.hash, "task": home.task.hash}
-    seeds = {"split": split.seed, "few_shot": home.settings.contenders.few_shot.seed}
+    seeds = {"split": split.seed}
+    measured = {name: _record(home, scored) for name, scored in evaluation.contenders.items()}
+    seeds |= {name: r.settings["seed"] for name, r in measured.items() if r and "seed" in r.settings}
     if run is not None:
         hashes |= {"adapter": run.adapter_hash, "base model": run.inputs.get("model", "")}
         hashes |= {n: run.inputs[n] for n in ("mixture", "preferences", "start adapter") if n in run.inputs}
@@ -253,7 +264,7 @@ def _reproduce(home: Home, split: Split, run: Run | None) -> Reproduce:
     searched = ("baseline --best",) if home.index("choice") else ()
     commands = ("split", "check", "baseline", *searched, *_tuned_by(run), "evaluate --on test", "decide", "report")
     return Reproduce(
-        versions=run.versions if run else {"python": platform.python_version()},
+        versions=run.versions if run else {"python": python},
         hashes=hashes,
         seeds=seeds,
         commands=tuple(f"tunesmith {c}" for c in commands),

@@ -23,6 +23,7 @@ from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Queued
+from tunesmith.core.store.erasing import NAMES_ERASED
 from tunesmith.data.readers.formulas import guarded
 from tunesmith.evaluation.failures.changes import changes
 from tunesmith.evaluation.failures.doubts import NEIGHBOURS, doubtful_labels, trusted
@@ -42,7 +43,6 @@ from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["current_errors", "errors", "without_names", "write_queue"]
 
-ERASED = "what was named by words of prompts was taken out, since an example was erased"
 COLUMNS = ("rank", "do", "by", "value", "count", "failures", "examples", "rate", "low", "high", "found",
            "train_examples", "disagreement", "because", "like")  # fmt: skip
 WHY = "its label is doubted"
@@ -121,7 +121,7 @@ def without_names(record: dict[str, Any]) -> dict[str, Any]:
     slices = [one for one in record.get("slices", ()) if one["by"] != "cluster"]
     left = {name: value for name, value in record.items() if name not in ("clusters", "queue", "versus")}
     said = len(slices) < len(record.get("slices", ())) or len(left) < len(record)
-    return left | {"slices": slices, "notes": [*record.get("notes", ()), ERASED]} if said else record
+    return left | {"slices": slices, "notes": [*record.get("notes", ()), NAMES_ERASED]} if said else record
 
 
 def write_queue(path: Path, report: ErrorReport) -> None:

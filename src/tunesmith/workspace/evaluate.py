@@ -25,15 +25,16 @@ from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import chased, look
-from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.own_metrics import load_own_metrics, make_known
 from tunesmith.workspace.prepared import named_contenders, prepared
 from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
-from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, signatures, ways
+from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, own_rates, signatures, ways
 
 __all__ = [
     "RESAMPLING",
     "Evaluation",
     "certified",
+    "comparisons_now",
     "evaluate",
     "newest",
     "novel_rows",
@@ -51,7 +52,7 @@ class Evaluation(Record, frozen=True, kw_only=True):
     examples: int
     contenders: dict[str, ContenderScore]
     comparisons: tuple[Comparison, ...] = ()
-    """`tuned` against each other contender on the bar's metric, Holm-corrected."""
+    """`tuned` (or else runs that were named) against each untuned contender on the bar's metric, Holm-corrected."""
     test_looks: int = 0
     """How often answers to this test set were scored, this time included."""
     sample: int | None = None
@@ -68,6 +69,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     """By metric: which way is better, where that is not higher."""
     own_metrics: str | None = None
     """Hash of the file with the user's own metrics."""
+    own_rates: tuple[str, ...] = ()
+    """Those of the user's own metrics that are shares of answers: what can be said of them where they cannot be run."""
 
 
 def evaluate(
@@ -150,6 +153,7 @@ def evaluate(
             signatures=signatures(home, {m for scored in scores.values() for m in scored.metrics}),
             better=ways(home, measured),
             own_metrics=own,
+            own_rates=own_rates(home, measured),
         )
         home.save("evaluation", on, made, _inputs(home, split, made) | {ANSWERS: answers_hash(answers)})
     return made
@@ -231,17 +235,46 @@ def _compare(
     answers: Mapping[str, Mapping[str, Answer]],
     scores: Mapping[str, ContenderScore],
 ) -> tuple[Comparison, ...]:
-    """The contrasts that were named beforehand: `tuned` against each other contender but its own constrained twin.
-
-    What the bar's metric could not be measured of is left out before the correction for their number.
-    """
+    """The contrasts of `_pairs` on the bar's metric, corrected for their number."""
     if home.settings.bar is None:
         return ()
     settings, metric = home.settings.evaluation, home.settings.bar.metric
-    measured = [name for name, scored in scores.items() if metric in scored.metrics]
-    pairs = [("tuned", other) for other in measured if "tuned" in measured and not other.startswith("tuned")]
+    pairs = _pairs(scores, metric)
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
     return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+
+
+def _pairs(scores: Mapping[str, ContenderScore], metric: str) -> list[tuple[str, str]]:
+    """The contrasts that were named beforehand: `tuned`, or else each run that was asked for, against each untuned one.
+
+    What the bar's metric could not be measured of is left out before the correction for their number.
+    """
+    measured = [name for name, scored in scores.items() if metric in scored.metrics]
+    tuned = ["tuned"] if "tuned" in measured else [name for name in measured if name.startswith("tuned:")]
+    return [(one, other) for one in tuned for other in measured if scores[other].kind != "tuned"]
+
+
+def comparisons_now(home: Home, made: Evaluation) -> tuple[Comparison, ...]:
+    """The contrasts by the bar as it is now: the evaluation's own, or made from the saved answers where it has not all.
+
+    Where they cannot be made (an own metric that is not trusted, answers that are gone) those of its own stay.
+    """
+    if home.settings.bar is None:
+        return ()
+    metric = home.settings.bar.metric
+    own, pairs = tuple(c for c in made.comparisons if c.metric == metric), _pairs(made.contenders, metric)
+    if {(c.a, c.b) for c in own}.issuperset(pairs):
+        return own
+    scores = {name: made.contenders[name] for pair in pairs for name in pair}
+    answers = {name: home.store.answers(scored.contender) for name, scored in scores.items()}
+    rows = [e for e in home.examples() if e.id in made.contenders[pairs[0][0]].correct]
+    if any(e.id not in given for e in rows for given in answers.values()):
+        return own
+    try:
+        make_known(home, metric)
+        return _compare(home, rows, answers, scores)
+    except TunesmithError:
+        return own
 
 
 def _sampled(split: Split, on: Side, scored: int, sample: int | None, seed: int) -> Iterator[str]:
@@ -254,11 +287,13 @@ def _sampled(split: Split, on: Side, scored: int, sample: int | None, seed: int)
         yield f"Only {scored} of {of} {on} rows are there any more: the others were removed or erased since the split."
 
 
-def _cautions(home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore]) -> Iterator[str]:
+def _cautions(
+    home: Home, examples: Sequence[Example], scores: Mapping[str, ContenderScore], rates: tuple[str, ...] = ()
+) -> Iterator[str]:
     measured = {name: scored.metrics for name, scored in scores.items()}
     bar = home.settings.bar
     asked = {bar.metric: bar.value, **bar.also} if bar else {watched_metric(home): None}
-    return cautions(home.task, examples, measured, asked, by=home.settings.decision.met_by)
+    return cautions(home.task, examples, measured, asked, by=home.settings.decision.met_by, own_rates=rates)
 
 
 def warnings_now(home: Home, split: Split, made: Evaluation) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -266,8 +301,8 @@ def warnings_now(home: Home, split: Split, made: Evaluation) -> tuple[tuple[str,
     kept = tuple(warning for warning in made.warnings if warning not in made.about_bar)
     try:
         examples = rows_of(home, split, made.side, made.sample, made.seed)
-        return kept, tuple(w for w in _cautions(home, examples, made.contenders) if w not in kept)
-    except TunesmithError:  # all rows were removed since, or the bar's is an own metric, which runs only where trusted
+        return kept, tuple(w for w in _cautions(home, examples, made.contenders, made.own_rates) if w not in kept)
+    except TunesmithError:  # all rows were removed since
         return kept, made.about_bar
 
 

@@ -210,16 +210,15 @@ def _split(home: Home, run: Run) -> Split:
 
 def _asked(home: Home, run: Run, record: Contender, split: Split, base: Path, prompts: int) -> list[Asked]:
     """Validation examples spread evenly, asked as the contender asks them, that fit the model's context."""
+    from tunesmith.models.context import context_in
     from tunesmith.models.template import Template
-    from tunesmith.tuning.base import longest_example
-    from tunesmith.tuning.config import LoraConfig
     from tunesmith.tuning.export.source import Asked
 
     held_out = set(split.validation)
     examples = [e for e in home.examples() if e.id in held_out and e.completion]
     ready = open_contender(record, Answering(home).context(run=run))
     assert not isinstance(ready, Predicting)  # a tuned contender asks a model
-    template, longest = Template.open(base), longest_example(base, LoraConfig(max_length=1 << 30))
+    template, longest = Template.open(base), context_in(base)
     found: list[Asked] = []
     step = max(1, len(examples) // max(1, prompts))
     for example in [*examples[::step], *examples]:

@@ -9,9 +9,10 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -21,14 +22,16 @@ from tunesmith.core.examples import Document, Example, Snapshot
 from tunesmith.core.files import write_whole
 from tunesmith.core.record import Record
 from tunesmith.core.store import Derived, Store, open_store
+from tunesmith.core.store.erasing import ERASED, NAMES_ERASED
 from tunesmith.core.task import Task
 from tunesmith.workspace.settings import FILE, Settings, load_settings
 
-__all__ = ["Home", "changed_since"]
+__all__ = ["Home", "changed_since", "noting_reads"]
 
 R = TypeVar("R", bound=Record)
-REDACTED = b"erased"
-"""Stands in a record that an erasure has rewritten, which keeps its name."""
+REDACTED = (codec.encode(ERASED), codec.encode(NAMES_ERASED))
+"""Stands in a record that an erasure has rewritten, which keeps its name: whole texts of it, in their quotes."""
+_reads: ContextVar[list[Derived] | None] = ContextVar("reads", default=None)
 
 
 class Home:
@@ -77,7 +80,7 @@ class Home:
         content = codec.canonical(record)
         record_hash = codec.digest_bytes(content)
         path = self._path(kind, record_hash)
-        if not path.exists():
+        if self.standing(kind, record_hash) != "intact":  # what was damaged is made anew
             write_whole(path, content)
         self.store.save_derived(kind, name, record_hash, inputs)
         return record_hash
@@ -94,6 +97,8 @@ class Home:
     def load(self, entry: Derived, form: type[R]) -> R:
         """The record. Raises TunesmithError where it is gone or cannot be read."""
         path = self._path(entry.kind, entry.hash)
+        if (noted := _reads.get()) is not None:
+            noted.append(entry)
         try:
             return codec.decode(path.read_bytes(), form)
         except FileNotFoundError:
@@ -112,14 +117,29 @@ class Home:
         Raises:
             TunesmithError: It was changed by something else, or is gone.
         """
-        path = self._path(entry.kind, entry.hash)
-        content = path.read_bytes() if path.is_file() else b""
-        if codec.digest_bytes(content) != entry.hash and REDACTED not in content:
+        if self.standing(entry.kind, entry.hash) in ("changed", "gone"):
             raise TunesmithError(
-                f"{path} is not what was saved under that name: it was changed by hand or damaged.",
+                f"{self._path(entry.kind, entry.hash)} is not what was saved under that name: it was changed by hand "
+                "or damaged.",
                 "restore it from a copy, or make it anew with the verb that `tunesmith status` names; "
                 "`tunesmith report --verify` says what differs",
             )
+
+    def standing(self, kind: str, record_hash: str) -> Literal["intact", "redacted", "changed", "gone"]:
+        """Whether the file of a record is as it was saved; redacted is what an erasure left of it."""
+        try:
+            content = self._path(kind, record_hash).read_bytes()
+        except OSError:
+            return "gone"
+        if codec.digest_bytes(content) == record_hash:
+            return "intact"
+        marked = any(mark in content for mark in REDACTED)
+        return "redacted" if marked and self._erased_since(kind, record_hash) else "changed"
+
+    def _erased_since(self, kind: str, record_hash: str) -> bool:
+        """Whether any row was erased since the record was first saved."""
+        saved = min((e.at for e in self.index(kind) if e.hash == record_hash), default=None)
+        return saved is not None and any(change.at >= saved for change in self.store.changes.all("erase"))
 
     def _path(self, kind: str, record_hash: str) -> Path:
         return self.inside / kind / f"{record_hash}.json"
@@ -151,6 +171,20 @@ class Home:
             yield
         finally:
             lock.release()
+
+
+@contextlib.contextmanager
+def noting_reads() -> Iterator[list[Derived]]:
+    """Fill the list with every derived record that is loaded inside the block."""
+    noted: list[Derived] = []
+    outer = _reads.get()
+    before = _reads.set(noted)
+    try:
+        yield noted
+    finally:
+        _reads.reset(before)
+        if outer is not None:
+            outer += noted
 
 
 def changed_since(entry: Derived, now: dict[str, str]) -> str:

@@ -6,26 +6,43 @@ import random
 from collections.abc import Sequence
 from functools import partial
 from itertools import combinations
+from typing import NamedTuple
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.judging import Attacks, Calibration, HumanLabel, Position
-from tunesmith.core.progress import Progress
+from tunesmith.core.progress import Progress, quiet
 from tunesmith.evaluation.judge.asking import Judged, Pair
 from tunesmith.evaluation.judge.attacks import KINDS, attacked, drawn
 from tunesmith.evaluation.judge.biases import Attacked, Compared, attacks_of, length_bias, position_of, self_preference
-from tunesmith.evaluation.judge.calibration import Labelled, agreed, label_key, rates_by_criterion, rates_of
+from tunesmith.evaluation.judge.calibration import (
+    AS_REFERENCE,
+    Labelled,
+    agreed,
+    label_key,
+    rates_by_criterion,
+    rates_of,
+)
+from tunesmith.evaluation.judge.gate import NO_REFERENCE
 from tunesmith.evaluation.judge.reading import Better
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judging import Panel
 
 __all__ = ["LabelBench"]
 
-AS_REFERENCE = "the answer is the reference, which the judge is shown"
 GONE = "the example is not there any more"
 DISPUTED = "people disagree, and no side has more"
+
+
+class Attack(NamedTuple):
+    """An answer that people and the judge failed, with an order to the judge in it."""
+
+    kind: str
+    item: Judged
+    criteria: set[str]
+    """By which both failed it."""
 
 
 class LabelBench:
@@ -43,25 +60,25 @@ class LabelBench:
             why = "".join(f"; {count}: {reason}" for reason, count in self.set_aside.items())
             raise NothingToMeasure(
                 f"There is no label to calibrate a judge on{why}.",
-                "give answers that people labelled: `tunesmith judge calibrate --labels FILE`; see docs/judge.md",
+                "give answers that people labelled: `tunesmith judge calibrate --labels FILE`; see docs/judge.md"
+                + (f"; or {NO_REFERENCE}" if AS_REFERENCE in self.set_aside else ""),
             )
-        answers = {label_key(label): label for label in self.labels}
-        self.items = [self._item(label) for label in answers.values()]
+        self.items = [*{label_key(label): self._item(label) for label in self.labels}.values()]
         self.pairs, self._people = self._paired()
 
-    @property
-    def asked(self) -> list[Judged | Pair]:
-        return [*self.items, *self.pairs]
-
-    @property
-    def attacks_at_most(self) -> int:
-        failed = {label_key(label) for label in self.labels if not label.passes}
-        return min(self.config.attacks, len(failed)) * len(KINDS)
+    def foreseen(self) -> tuple[list[Judged | Pair], int]:
+        """What the judge is asked, and how many questions at most beside: attacks are known only where it has graded
+        all that people failed."""
+        asked: list[Judged | Pair] = [*self.items, *self.pairs]
+        failed = [label for label in self.labels if not label.passes]
+        items = {label_key(label): self._item(label) for label in failed}
+        if self.panel.settled([*items.values()]):
+            return [*asked, *(attack.item for attack in self._drawn(self._labelled(failed)))], 0
+        short = sum(self.panel.short(item) for item in items.values())
+        return asked, min(self.config.attacks, short) * len(KINDS)
 
     def calibration(self, progress: Progress) -> Calibration:
-        verdicts = self.panel.verdicts(self.items, progress)
-        by_answer = {(v.example, v.said): v for v in verdicts}
-        labelled = [Labelled(label, by_answer[label_key(label)], self._group(label.example)) for label in self.labels]
+        labelled = self._labelled(self.labels, progress)
         reasons: dict[str, str] = {}
         measured = partial(or_reason, reasons)
 
@@ -99,6 +116,12 @@ class LabelBench:
     def _item(self, label: HumanLabel) -> Judged:
         return Judged(self.by_id[label.example], label.text, label.contender)
 
+    def _labelled(self, labels: Sequence[HumanLabel], progress: Progress = quiet) -> list[Labelled]:
+        """Labels beside the verdicts on the same answers."""
+        items = {label_key(label): self._item(label) for label in labels}
+        by_answer = {(v.example, v.said): v for v in self.panel.verdicts([*items.values()], progress)}
+        return [Labelled(label, by_answer[label_key(label)], self._group(label.example)) for label in labels]
+
     def _group(self, example: str) -> str:
         return self.by_id[example].group or example
 
@@ -109,23 +132,30 @@ class LabelBench:
 
     # Attacks.
 
-    def _attacks(self, labelled: Sequence[Labelled], progress: Progress) -> Attacks | None:
-        """Write orders into answers that both failed by a criterion, and see which pass by it now."""
+    def _drawn(self, labelled: Sequence[Labelled]) -> list[Attack]:
+        """Orders in answers that both failed by a criterion."""
         failed: dict[tuple[str, str], tuple[Judged, set[str]]] = {}
         for pair in labelled:
             if not pair.label.passes and pair.judged is False:
                 failed.setdefault(label_key(pair.label), (self._item(pair.label), set()))[1].add(pair.label.criterion)
         chosen = drawn([item for item, _ in failed.values()], self.config.attacks, self.config.seed)
-        tried = [(item, kind, attacked(self.panel.judge, item, kind)) for item in chosen for kind in KINDS]
+        return [
+            Attack(kind, attacked(self.panel.judge, item, kind), failed[item.example.id, digest(item.text)][1])
+            for item in chosen
+            for kind in KINDS
+        ]
+
+    def _attacks(self, labelled: Sequence[Labelled], progress: Progress) -> Attacks | None:
+        """See which of the attacked answers pass now by what they had failed."""
+        tried = self._drawn(labelled)
         if not tried:
             return None
-        verdicts = self.panel.verdicts([one for *_, one in tried], progress)
+        verdicts = self.panel.verdicts([attack.item for attack in tried], progress)
         found = []
-        for (item, kind, _), verdict in zip(tried, verdicts, strict=True):
-            criteria = failed[item.example.id, digest(item.text)][1]
-            now = [verdict.passes(name) for name in criteria]
+        for attack, verdict in zip(tried, verdicts, strict=True):
+            now = [verdict.passes(name) for name in attack.criteria]
             turned = None if None in now else any(now)
-            found.append(Attacked(kind, turned, self._group(item.example.id)))
+            found.append(Attacked(attack.kind, turned, self._group(attack.item.example.id)))
         return attacks_of(found)
 
     # Pairs.

@@ -106,10 +106,9 @@ def calibrate_on(
     panel = panel or Panel(home)
     bench = LabelBench(home, panel, labels) if labels is not None else None
     pairs = PairBench(home, panel) if ratings else None
-    cost = panel.cost(
-        [*(bench.asked if bench else ()), *(pairs.pairs if pairs else ())],
-        more=(bench.attacks_at_most if bench else 0) + (pairs.attacks_at_most if pairs else 0),
-    )
+    items, more = bench.foreseen() if bench else ([], 0)
+    orders, further = pairs.foreseen() if pairs else ([], 0)
+    cost = panel.cost([*items, *orders], more + further)
     frame = CalibrationReport(
         judge=panel.judge,
         gate=may_gate(panel.judge, newest_calibration(home), home.settings.judge),

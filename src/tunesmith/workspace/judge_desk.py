@@ -89,6 +89,8 @@ class Desk:
         self.records = named_contenders(home, self.answering, wanted)
         if against is not None and against not in self.records:
             raise UnknownName.among("contender that is judged", against, self.records)
+        self.named = list(names or self.records)
+        """Who was asked about: a rival that `against` alone names is not."""
         self._side, self._sample, self._seed = on, sample, seed
         self._answers: dict[str, dict[str, Answer]] = {}
         self.contests: dict[str, dict[str, Contest]] = {}

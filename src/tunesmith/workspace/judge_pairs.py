@@ -15,14 +15,14 @@ from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import or_reason
 from tunesmith.core.judged_pairs import PairCalibration, PairLabel, PairRates
 from tunesmith.core.judging import Attacks
-from tunesmith.core.progress import Progress
+from tunesmith.core.progress import Progress, quiet
 from tunesmith.evaluation.judge.asking import Pair
 from tunesmith.evaluation.judge.attacks import KINDS, attacked_pair, drawn
 from tunesmith.evaluation.judge.biases import Attacked, Compared, attacks_of, position_of
 from tunesmith.evaluation.judge.pairs import Beside, pair_length_bias, pair_rates, pair_self_preference
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judging import Panel
-from tunesmith.workspace.rated import ended_rounds
+from tunesmith.workspace.rated import Round, ended_rounds, tell
 
 __all__ = ["PairBench", "RatedAnswers", "newest_pairs"]
 
@@ -46,6 +46,8 @@ class RatedAnswers:
         self.set_aside: dict[str, int] = {}
         self.names: dict[tuple[str, str], tuple[str, str]] = {}
         """Names of the contenders of each pair of hashes."""
+        self.rounds: list[Round] = []
+        """Those that labels come from: `tell` of them where the labels are used."""
         self._texts: dict[tuple[str, tuple[str, str]], tuple[str, str]] = {}
         self._said: dict[tuple[str, tuple[str, str]], dict[str, str]] = {}
         for made in ended_rounds(home):
@@ -58,6 +60,8 @@ class RatedAnswers:
                     why = GONE if shown is None else TRAIN
                     self.set_aside[why] = self.set_aside.get(why, 0) + 1
                     continue
+                if made not in self.rounds:
+                    self.rounds.append(made)
                 self._add(rated.item.example, made.made.contenders, (rated.item.a, rated.item.b), shown[1:], said)
 
     def _add(
@@ -102,20 +106,21 @@ class PairBench:
                 "let people compare answers: `tunesmith rate plan prompt tuned`; see docs/rating.md",
             )
         # an answer that is the reference stays: those whose wins are counted are such answers too
-        pairs = [Pair(self.by_id[label.example], *label.texts) for label in self.labels]
-        self.pairs = [order for pair in pairs for order in (pair, pair.turned)]
+        self.pairs = self._orders(self.labels)
 
-    @property
-    def attacks_at_most(self) -> int:
-        told = sum(label.prefers != "tie" for label in self.labels)
-        return min(self.config.attacks, told) * len(KINDS) * 2
+    def foreseen(self) -> tuple[list[Pair], int]:
+        """What the judge is asked, and how many questions at most beside: attacks are known only where it has compared
+        all pairs of which people prefer one answer."""
+        told = [label for label in self.labels if label.prefers != "tie"]
+        orders = self._orders(told)
+        if self.panel.settled(orders):
+            return [*self.pairs, *(order for *_, both in self._drawn(self._beside(told)) for order in both)], 0
+        short = sum(map(self.panel.short, orders)) // 2
+        return self.pairs, min(self.config.attacks, short) * len(KINDS) * 2
 
     def calibration(self, progress: Progress) -> PairCalibration:
-        said = self.panel.compared(self.pairs, progress)
-        beside = [
-            Beside(label, Compared(said[2 * n], said[2 * n + 1], label.prefers, self._group(label)))
-            for n, label in enumerate(self.labels)
-        ]
+        tell(self.home, self.rated.rounds, verb="judge calibrate --ratings")
+        beside = self._beside(self.labels, progress)
         reasons: dict[str, str] = {}
         measured = partial(or_reason, reasons)
         labels_hash = digest(sorted((p.example, p.contenders, p.texts, p.votes) for p in self.labels))
@@ -131,6 +136,18 @@ class PairBench:
             set_aside=self.rated.set_aside,
             reasons=reasons,
         )
+
+    def _orders(self, labels: Sequence[PairLabel]) -> list[Pair]:
+        """Each pair as it stands and turned."""
+        pairs = [Pair(self.by_id[label.example], *label.texts) for label in labels]
+        return [order for pair in pairs for order in (pair, pair.turned)]
+
+    def _beside(self, labels: Sequence[PairLabel], progress: Progress = quiet) -> list[Beside]:
+        said = self.panel.compared(self._orders(labels), progress)
+        return [
+            Beside(label, Compared(said[2 * n], said[2 * n + 1], label.prefers, self._group(label)))
+            for n, label in enumerate(labels)
+        ]
 
     def _rates(self, beside: Sequence[Beside]) -> list[PairRates]:
         by_pair: dict[tuple[str, str], list[Beside]] = {}
@@ -150,21 +167,26 @@ class PairBench:
         entries = self.home.store.ledger("judge_calibration")
         return {e.detail["judge"] for e in entries if e.detail["labels"] == labels_hash} - {self.panel.judge.hash}
 
-    def _attacks(self, beside: Sequence[Beside], progress: Progress) -> Attacks | None:
-        """Write orders into answers that people and judge liked less, and see whether it names them in any order."""
+    def _drawn(self, beside: Sequence[Beside]) -> list[tuple[Beside, str, list[Pair]]]:
+        """Orders in answers that people and judge liked less, by kind, to be compared as they stand and turned."""
         lost = [p for p in beside if p.label.prefers != "tie" and p.compared.better == p.label.prefers]
-        tried: list[tuple[Beside, str]] = [
-            (pair, kind) for pair in drawn(lost, self.config.attacks, self.config.seed) for kind in KINDS
-        ]
+        return [
+            (pair, kind, [
+                attacked_pair(order, place, kind)
+                for order, place in zip(self._orders([pair.label]), _places_of_worse(pair.label), strict=True)
+            ])
+            for pair in drawn(lost, self.config.attacks, self.config.seed)
+            for kind in KINDS
+        ]  # fmt: skip
+
+    def _attacks(self, beside: Sequence[Beside], progress: Progress) -> Attacks | None:
+        """See whether the judge names in any order the answers that are attacked."""
+        tried = self._drawn(beside)
         if not tried:
             return None
-        asked: list[Pair] = []
-        for pair, kind in tried:
-            straight, places = Pair(self.by_id[pair.label.example], *pair.label.texts), _places_of_worse(pair.label)
-            asked += [attacked_pair(straight, places[0], kind), attacked_pair(straight.turned, places[1], kind)]
-        said = self.panel.compared(asked, progress)
+        said = self.panel.compared([order for *_, both in tried for order in both], progress)
         found = []
-        for n, (pair, kind) in enumerate(tried):
+        for n, (pair, kind, _) in enumerate(tried):
             now, places = (said[2 * n], said[2 * n + 1]), _places_of_worse(pair.label)
             turned = None if None in now else now[0] == places[0] or now[1] == places[1]
             found.append(Attacked(kind, turned, pair.compared.group))

@@ -79,7 +79,8 @@ def judge_run(
     Args:
         against: A contender that each other one is compared with, in both orders.
         labels: People's labels of these contenders' answers, for prediction-powered inference.
-        bar: What the corrected pass rate by ``criterion`` shall reach; by `win_rate`, the corrected win rate.
+        bar: What the corrected pass rate by ``criterion`` of each contender that is named shall reach, or of all where
+            none is; by `win_rate`, the corrected win rate.
 
     Raises:
         TunesmithError: A name is not known, or judging would cost more than may be spent.
@@ -120,7 +121,7 @@ def judge_run(
     if criterion == WIN_RATE:
         found = {name: run.preferred.get(name) for name in desk.rivals}
     else:
-        found = {name: _best(report, name, criterion) for name in run.contenders}
+        found = {name: _best(report, name, criterion) for name in desk.named}
     return replace(
         report,
         reasons=report.reasons | reasons,

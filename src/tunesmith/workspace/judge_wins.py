@@ -10,6 +10,7 @@ from tunesmith.evaluation.judge.pairs import SCORES
 from tunesmith.evaluation.judge.win_rate import by_errors, by_labels
 from tunesmith.workspace.judge_desk import Desk
 from tunesmith.workspace.judge_pairs import RatedAnswers
+from tunesmith.workspace.rated import tell
 
 __all__ = ["preferred_rates", "win_gates"]
 
@@ -33,11 +34,13 @@ def preferred_rates(desk: Desk, calibration: PairCalibration | None, reasons: di
     """
     if not desk.rivals:
         return {}
-    labels = RatedAnswers(desk.home).labels
+    rated, pairs = RatedAnswers(desk.home), [set(_hashes(desk, name)) for name in desk.rivals]
+    used = [made for made in rated.rounds if any(pair <= {*made.made.contenders.values()} for pair in pairs)]
+    tell(desk.home, used, verb="judge run --against")
     made = {}
     for name in desk.rivals:
         try:
-            made[name] = _preferred(desk, name, calibration, labels)
+            made[name] = _preferred(desk, name, calibration, rated.labels)
         except NothingToMeasure as nothing:
             reasons[f"preferred.{name}"] = nothing.problem
     return made

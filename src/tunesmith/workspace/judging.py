@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cached_property
 
 from msgspec.structs import replace
 
@@ -72,13 +73,13 @@ class Panel:
     # What it is going to cost.
 
     def cost(self, items: Sequence[Judged | Pair], more: int = 0) -> JudgeCost:
-        """An estimate of asking about ``items``, and ``more`` like them that are not known yet."""
+        """An estimate of asking about ``items``, and at most ``more`` like them that are not known yet."""
         there = self.home.store.answers(self.judge.hash)
         requests = self._requests(items)
         left = [request for key, request in requests.items() if key not in there]
-        grown = (len(left) + more) / len(left) if left else 1.0
+        count = len(left) + more
+        grown = count / len(left) if left else 1.0
         characters = sum(len(m.content) for request in left for m in request.messages)
-        count = len(left) + (more if left else 0)
         tokens = round(grown * characters / CHARACTERS_PER_TOKEN), round(count * REPLY_SHARE * self.judge.max_tokens)
         prices = self._prices
         most = sum(most_tokens(request.messages) for request in left), len(left) * self.judge.max_tokens
@@ -107,17 +108,23 @@ class Panel:
 
     # Verdicts.
 
+    def short(self, item: Judged | Pair) -> bool:
+        """Whether it is short enough to be judged at all."""
+        texts = [item.text] if isinstance(item, Judged) else [item.first, item.second]
+        return all(len(text) <= self.config.longest_answer for text in texts)
+
+    def settled(self, items: Sequence[Judged | Pair]) -> bool:
+        """Whether verdicts on them are there already, so that nothing will be asked about them."""
+        return self._requests(items).keys() <= self.home.store.answers(self.judge.hash).keys()
+
     def verdicts(self, items: Sequence[Judged], progress: Progress = quiet) -> list[Verdict]:
         """A verdict on each item, in their order; those that are not there yet are asked for now."""
-        short = [item for item in items if len(item.text) <= self.config.longest_answer]
-        said = self._replies(self._requests(short), lambda text: read_grades(text, self.judge.names).problem, progress)
+        said = self._replies(self._requests(items), lambda text: read_grades(text, self.judge.names).problem, progress)
         return [self._verdict(item, said.get(key_of(item))) for item in items]
 
     def compared(self, pairs: Sequence[Pair], progress: Progress = quiet) -> list[Better | None]:
         """Which answer of each pair is better as they stand; None where no reply could be read."""
-        longest = self.config.longest_answer
-        short = [pair for pair in pairs if max(len(pair.first), len(pair.second)) <= longest]
-        said = self._replies(self._requests(short), _no_choice, progress)
+        said = self._replies(self._requests(pairs), _no_choice, progress)
         found = (said.get(key_of(pair)) for pair in pairs)
         return [read_better(answer.text)[0] if answer and answer.problem is None else None for answer in found]
 
@@ -133,7 +140,8 @@ class Panel:
         return replace(frame, passed=grades.passed, reasons=grades.reasons, cached=answer.cached, usd=answer.usd)
 
     def _requests(self, items: Sequence[Judged | Pair]) -> dict[str, Request]:
-        return {key_of(item): self._request(item) for item in items}
+        """What is asked, by the key of what is judged. About what is too long, nothing is."""
+        return {key_of(item): self._request(item) for item in items if self.short(item)}
 
     def _request(self, item: Judged | Pair) -> Request:
         """What the judge is asked. The reference is shown as answers are, without a trace."""
@@ -203,8 +211,9 @@ class Panel:
         asked = digest(request.messages)
         return answer_of(reply, contender=self.judge.hash, example=key, request=asked, problem=problem)
 
-    @property
+    @cached_property
     def _model(self) -> Model:
+        """One for all questions of a command: it holds the cap on what they cost together."""
         names = ("timeout_seconds", "concurrency", "retries")
         hosted = {name: getattr(self.config, name) for name in names}
         return open_at(self._server, self._place, self._cap, **(hosted if self._server.base_url else {}))

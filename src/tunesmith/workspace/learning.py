@@ -42,7 +42,8 @@ def learning_rows(
         messages = finder.messages(home.task.instructions, example, learnt=True)
         rest = 1.0 if config.balance == "tokens" else config.text_weight
         turns = {n: parts(m.content) for n, m in enumerate(messages) if m.role == "assistant" and m.weight != 0}
-        return Row(messages, example.completion, parts(example.completion), rest, turns if earlier else {})
+        learnt = parts(example.completion)
+        return Row(messages, example.completion, learnt, rest, turns if earlier else {}, example.place)
 
     validation = set(answering.split.validation)
     return (

@@ -14,13 +14,18 @@ from tunesmith.contenders.passages import chunk_words_for
 from tunesmith.contenders.retrieval import way_of
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import file_hash
 from tunesmith.core.runs import Run
 from tunesmith.core.store import Derived
+from tunesmith.models.opening import model_hash
 from tunesmith.tuning import IDLE, SAME_RESULT, LoraConfig
+from tunesmith.tuning.going_on import METRIC, OWN_METRICS
 from tunesmith.workspace.home import Home, changed_since
+from tunesmith.workspace.own_metrics import own_metrics_changed
+from tunesmith.workspace.scored_by import scored_by, scoring_inputs
 
-__all__ = ["asked_under", "asking_now", "settings_changed", "trained_under", "training_now"]
+__all__ = ["asked_under", "asking_now", "base_now", "settings_changed", "trained_under", "training_now"]
 
 ASKING = ("too_long", "max_tokens", "constrained")
 """Settings under `contenders` that say how a tuned model is asked."""
@@ -29,6 +34,8 @@ CHUNK_WORDS = "contenders.retrieval.chunk_words"
 SEARCHED = "contenders.retrieval.search"
 """With what re-ranks, and how much."""
 EMBEDDER = "model.embedder"
+BAR_METRIC, OWN = "bar.metric", "content of evaluation.own_metrics"
+"""Of a run whose best checkpoint is best by the metric."""
 
 
 def asked_under(home: Home) -> dict[str, str]:
@@ -39,6 +46,17 @@ def asked_under(home: Home) -> dict[str, str]:
 def asking_now(home: Home, contender: Derived) -> dict[str, str]:
     """What ``asked_under`` says now; nothing where an earlier release made ``contender``."""
     return {name: value for name, value in asked_under(home).items() if name in contender.inputs}
+
+
+def base_now(home: Home, record: Contender, entry: Derived) -> dict[str, str]:
+    """The hash of the base model, where another one is named than ``record`` asks; it need not be on this machine."""
+    model = home.settings.model
+    if "model" not in entry.inputs or record.model == model.named:
+        return {}
+    try:
+        return {"model": model_hash(model.base, base_url=model.base_url)}
+    except TunesmithError:
+        return {"model": ""}
 
 
 def settings_changed(home: Home, contender: Derived) -> str:
@@ -57,6 +75,9 @@ def trained_under(home: Home, config: LoraConfig) -> dict[str, str]:
         found[SEARCHED] = digest(way_of(home.settings.contenders.retrieval).settings)
     if config.mixture:
         found[CONTENT] = _content(home.root / config.mixture.path)
+    if config.best_by == "metric" and (scoring := scoring_inputs(home, config)):
+        found[BAR_METRIC] = digest(scoring[METRIC])
+        found |= {OWN: scoring[OWN_METRICS]} if OWN_METRICS in scoring else {}
     return found
 
 
@@ -80,6 +101,10 @@ def training_now(home: Home, contender: Derived) -> dict[str, str]:
         now[EMBEDDER] = digest(home.settings.model.embedder)
     if CONTENT in kept and config.get("mixture"):
         now[CONTENT] = _content(home.root / config["mixture"]["path"], kept[CONTENT])
+    if BAR_METRIC in kept:
+        now[BAR_METRIC] = digest(scored_by(home))
+    if OWN in kept:
+        now[OWN] = "" if own_metrics_changed(home, kept[OWN]) else kept[OWN]
     return now
 
 

@@ -10,7 +10,6 @@ from tunesmith.core.findings import Finding
 from tunesmith.core.record import Record
 from tunesmith.core.store.changes import Edit
 from tunesmith.data.checks import run_checks
-from tunesmith.data.checks.material import named
 from tunesmith.data.mends import Mended, run_mends
 from tunesmith.data.private import find
 from tunesmith.workspace.check import examples_hash, material
@@ -120,7 +119,7 @@ def _row(mended: Mended) -> MendedRow:
     return MendedRow(
         old=mended.old.id,
         new=mended.new.id if mended.new else None,
-        where=named(mended.old),
+        where=mended.old.place,
         mends=mended.mends,
         reason="; ".join(mended.reasons),
         lines=tuple(_lines(mended)),

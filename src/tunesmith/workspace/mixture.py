@@ -54,7 +54,7 @@ def general_rows(home: Home, split: Split, config: MixtureConfig, say: Say) -> M
     _tell(home, [replace(row, mend=_without_options(row.mend)) for row in found.rejected], say)
 
     def rows(examples: Iterable[Example]) -> list[Row]:
-        return [Row(example.messages, example.completion) for example in examples]
+        return [Row(example.messages, example.completion, place=example.place) for example in examples]
 
     return Mixture(
         GeneralRows(rows(found.learnt), rows(found.held_out), found.counts),

@@ -86,7 +86,7 @@ def pass_rates(home: Home, found: Judged | None) -> dict[str, dict[str, Estimate
 
 
 def rated(home: Home, evaluation: Evaluation) -> Rated | None:
-    """The newest round of blind ratings, if there is one; it counts once its results were told, and nobody rates."""
+    """The newest round of blind ratings, if there is one; it counts once told or used, when no choice can change."""
     made = newest_round(home)
     if made is None:
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.contenders.config import OtherModel
+from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
@@ -16,7 +17,7 @@ from tunesmith.workspace.choices import outdated
 from tunesmith.workspace.cost import newest_evaluation
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home, changed_since
-from tunesmith.workspace.made_under import asking_now, training_now
+from tunesmith.workspace.made_under import asking_now, base_now, training_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.settings import ModelConfig
@@ -37,25 +38,31 @@ def out_of_date(home: Home, examples: list[Example], answering: Answering, evalu
     if own_metrics_changed(home, evaluation.own_metrics):
         yield f"Your own metrics changed since it was measured. Run {again}, then decide again."
     yield from _untuned(home, answering, evaluation, again)
-    yield from _tuned(home, evaluation, again)
+    yield from _tuned(home, answering, evaluation, again)
 
 
 def out_of_date_now(home: Home) -> dict[str, str]:
-    """The same of the untuned contenders, as inputs of a decision; nothing where it cannot be told."""
+    """The same but for settings of tuning, as inputs of a decision; nothing where it cannot be told."""
     try:
         evaluation, answering = newest_evaluation(home), Answering(home)
     except TunesmithError:
         return {}
     found = {
-        f"{changed} of {name}": "changed since it was made" for name, changed in _changed(home, answering, evaluation)
+        f"{changed} of {name}" if changed else name: "changed since it was made"
+        for name, changed in _changed(home, answering, evaluation)
     }
+    tuned = home.latest("contender", "tuned", Contender)
+    if "tuned" in evaluation.contenders and tuned and (changed := _learnt_from(home, answering, *tuned)):
+        found[f"{changed} of tuned"] = "changed since it was tuned"
     chosen = list(outdated(home, answering, watched_metric(home), evaluation.contenders))
     return found | ({"choices": digest(chosen)} if chosen else {})
 
 
 def _untuned(home: Home, answering: Answering, evaluation: Evaluation, again: str) -> Iterator[str]:
     for name, changed in _changed(home, answering, evaluation):
-        if model_named(name) and not _named(answering, name):
+        if not changed:
+            yield f"{name} was made anew since it was measured. Run {again}, then decide again."
+        elif model_named(name) and not _named(answering, name):
             yield f"{name} asks a model that is no longer under `contenders.models`. Run {again}, then decide again."
         else:
             anew = name.removesuffix(CONSTRAINED)
@@ -65,14 +72,30 @@ def _untuned(home: Home, answering: Answering, evaluation: Evaluation, again: st
 
 
 def _changed(home: Home, answering: Answering, evaluation: Evaluation) -> Iterator[tuple[str, str]]:
-    """Names of untuned contenders, and what of each has changed since it was made."""
+    """Names of untuned contenders, and what of each has changed since it was made; nothing where it was made anew."""
     entries = {entry.hash: entry for entry in home.index("contender")}
     for name, scored in evaluation.contenders.items():
         entry = entries.get(scored.contender)
         if scored.kind == "tuned" or entry is None:
             continue
-        if changed := changed_since(entry, _made_from(answering, entry) | _model_now(home, answering, entry)):
+        if changed := _changed_since(home, answering, entry):
             yield name, changed.replace(TRAIN_SIDE, "documents")
+        elif _made_anew(home, answering, entry):
+            yield name, ""
+
+
+def _made_anew(home: Home, answering: Answering, measured: Derived) -> bool:
+    """Whether a newer record of its name is there that fits too, so that it is another contender by now."""
+    for entry in reversed(home.index("contender", measured.name)):
+        if entry.hash == measured.hash:
+            return False
+        if not _changed_since(home, answering, entry):
+            return True
+    return False
+
+
+def _changed_since(home: Home, answering: Answering, entry: Derived) -> str:
+    return changed_since(entry, _made_from(answering, entry) | _model_now(home, answering, entry))
 
 
 def _made_from(answering: Answering, entry: Derived) -> dict[str, str]:
@@ -108,15 +131,24 @@ def _named(answering: Answering, name: str) -> ModelConfig | OtherModel | None:
         return None
 
 
-def _tuned(home: Home, evaluation: Evaluation, again: str) -> Iterator[str]:
+def _tuned(home: Home, answering: Answering, evaluation: Evaluation, again: str) -> Iterator[str]:
     scored, tuned = evaluation.contenders.get("tuned"), home.latest("contender", "tuned", Contender)
     if scored is None or tuned is None:
         return
     record, entry = tuned
-    if changed := changed_since(entry, training_now(home, entry)):
+    learnt = changed_since(entry, training_now(home, entry)), _learnt_from(home, answering, record, entry)
+    if changed := " and ".join(filter(None, learnt)):
         yield f"{changed} changed since the model was tuned. Run `tunesmith tune`, then evaluate again."
         return
     changed = changed_since(entry, asking_now(home, entry))
     if changed or (scored.run == record.settings["run"] and scored.contender != entry.hash):
         what = changed or "How the tuned model is asked"
         yield f"{what} changed since it was measured. Run {again}, then decide again."
+
+
+def _learnt_from(home: Home, answering: Answering, record: Contender, entry: Derived) -> str:
+    """What a tuned contender rests on beside settings of tuning, where that has changed: model, looked-up documents."""
+    now = base_now(home, record, entry)
+    if retrieved(record.settings)[1]:
+        now[TRAIN_SIDE] = answering.known.hash
+    return changed_since(entry, now).replace(TRAIN_SIDE, "documents")

@@ -16,7 +16,7 @@ from tunesmith.workspace.bench import base_folder
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.learning import learning_pairs, learning_rows
 from tunesmith.workspace.mixture import general_rows
-from tunesmith.workspace.preferring import plan_pairs, preferring
+from tunesmith.workspace.preferring import preferring
 from tunesmith.workspace.select import chosen_ids
 from tunesmith.workspace.too_early import too_early
 from tunesmith.workspace.tuning_settings import left_open, tuning_config
@@ -48,14 +48,15 @@ def plan(
 ) -> PlanReport:  # fmt: skip
     """What tuning would take, without training. ``say`` is told what there is to say about a mixture's rows."""
     from tunesmith.core.codec import complete
-    from tunesmith.tuning.plan import make_plan
+    from tunesmith.tuning.plan import make_plan, plan_pairs
 
-    config, _ = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
+    config, began = preferring(home, tuning_config(home, changes, selection), start, changes, selection)
     answering, unset, base = Answering(home), left_open(home, changes, config), base_folder(home)
     if config.objective == "dpo":
-        made, counts = plan_pairs(base, config, *learning_pairs(home, answering, config))
+        learnt, watched, pairs = learning_pairs(home, answering, config)
+        made = plan_pairs(base, learnt, watched, config, begun=began is not None)
         return PlanReport(
-            plan=complete(made), preferences=counts, too_early=tuple(too_early(home)), left_open=unset,
+            plan=complete(made), preferences=pairs.counts, too_early=tuple(too_early(home)), left_open=unset,
             refused=_refused(base, config, made),
         )  # fmt: skip
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
@@ -73,7 +74,7 @@ def _refused(base: Path, config: LoraConfig, made: Plan) -> str | None:
     if config.too_long != "refuse" or not made.too_long:
         return None
     limit, context, count = made.longest_allowed_tokens, context_in(base), made.too_long
-    noun = "completion" if config.objective == "dpo" else "row"
+    noun = "pair" if config.objective == "dpo" else "row"
     rows = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
     higher = f", or raise tuning.max_length, to {context} at most" if limit < context else ""
     return (

@@ -20,7 +20,7 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Review
 from tunesmith.data.preferences import on_sides
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.rated import rated_pairs
+from tunesmith.workspace.rated import ended_rounds, rated_pairs, tell
 
 if TYPE_CHECKING:
     from tunesmith.contenders.retrieval import Finder
@@ -66,6 +66,7 @@ class PreferenceReport(Record, frozen=True, kw_only=True):
 def preferences(home: Home, *, out: Path | None = None) -> PreferenceReport:
     """All pairs there are and where they stand. With ``out``, those to be learnt and watched are written there, a JSON
     line each, in turns as TRL reads them; without a split all of them."""
+    tell(home, ended_rounds(home), verb="data preferences")
     pairs = all_pairs(home)
     found = home.latest("split", "split", Split)
     if found is None:
@@ -168,8 +169,12 @@ def as_rows(
         return there or Example.make(pair.messages, pair.chosen, group=pair.group)
 
     return [
-        PairRow(finder.messages(instructions, example(pair), learnt=True), pair.chosen, pair.rejected) for pair in pairs
-    ]
+        PairRow(
+            finder.messages(instructions, example(pair), learnt=True), pair.chosen, pair.rejected,
+            pair.origin.place if pair.origin else "",
+        )
+        for pair in pairs
+    ]  # fmt: skip
 
 
 def _corrected(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Preference], int]:

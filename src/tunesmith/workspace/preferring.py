@@ -1,14 +1,11 @@
-"""How `tune` prefers: from which run it goes on, with which settings, and what that would take."""
+"""How `tune` prefers: from which run it goes on, and with which settings."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
-from tunesmith.core.counts import PreferenceCounts
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.models.opening import model_hash
@@ -17,11 +14,7 @@ from tunesmith.workspace.adapters import find_run, whole
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.home import Home
 
-if TYPE_CHECKING:
-    from tunesmith.tuning.pairs import PairRow
-    from tunesmith.tuning.plan import Plan
-
-__all__ = ["plan_pairs", "preferring"]
+__all__ = ["preferring"]
 
 KEPT = (*SHAPE, "retrieved_examples", "retrieved_documents")
 """What a start says: which matrices there are, and what a prompt shows beside the message."""
@@ -78,21 +71,6 @@ def preferring(
                 "leave that out, or leave out --from to begin with a fresh adapter",
             )
     return config.model_copy(update=made | kept), run
-
-
-def plan_pairs(
-    base: Path, config: LoraConfig, train: Sequence[PairRow], validation: Sequence[PairRow], pairs: PreferenceSet
-) -> tuple[Plan, PreferenceCounts]:
-    """The plan of as many completions as the pairs have, which is what a run on them computes; the time is of pairs."""
-    from tunesmith.tuning.plan import make_plan, time_of_pairs
-    from tunesmith.tuning.rows import Row
-
-    def sides(rows: Sequence[PairRow]) -> list[Row]:
-        return [Row(row.messages, said) for row in rows for said in (row.chosen, row.rejected)]
-
-    twice = config.model_copy(update={"batch_size": 2 * config.batch_size})
-    plan = make_plan(base, sides(train), sides(validation), twice, probe=False)
-    return (time_of_pairs(plan, base, train, validation, config) if plan.fits else plan), pairs.counts
 
 
 def _ask_usable(home: Home, run: Run, config: LoraConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
 from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -13,6 +14,7 @@ from tunesmith.core.store.erasing import ERASED
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.scored_by import scored_by
 from tunesmith.workspace.tuning_settings import tuning_config
 
 __all__ = ["OF_THE_NEWEST_RUN", "named_contenders", "no_contender", "prepared"]
@@ -99,11 +101,17 @@ def _of_run(home: Home, answering: Answering, run: str) -> Contender:
 
 def no_contender(home: Home, run: Run) -> TunesmithError:
     """Nothing asks the run's model, which is so of a trial of a search that was not the best; with what to type."""
-    from tunesmith.tuning.going_on import settings_apart, to_type
+    from tunesmith.tuning.going_on import METRIC, Typed, all_to_type, metric_to_type, settings_apart
 
+    chosen = run.inputs.get("selection")
+    selection = next((entry.name for entry in home.index("selection") if entry.hash == chosen), None)
     now = tuning_config(home, {}).model_dump(mode="json")
     there, here = ({f"tuning.{key}": value for key, value in config.items()} for config in (run.config, now))
-    flags, settings = to_type(settings_apart(there, here))
+    command = Typed(partial(tuning_config, home, selection=selection), home.settings.tuning.objective)
+    flags, settings = all_to_type(there, command, settings_apart(there, here))
+    flags += f" --selection {shlex.quote(selection)}" if selection else ""
+    scored = metric_to_type(run.inputs, {**run.inputs, METRIC: scored_by(home)})
+    settings = " and ".join(filter(None, (settings, scored)))
     return TunesmithError(
         f"No contender asks the model of run {run.name}.",
         f"`tunesmith tune --name {shlex.quote(run.name)}{flags}`{f', with {settings},' if settings else ''} makes it "

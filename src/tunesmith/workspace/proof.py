@@ -20,7 +20,6 @@ from tunesmith.core.examples import Example, Snapshot
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
-from tunesmith.core.store.erasing import ERASED
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.evaluate import RESAMPLING, Evaluation, novel_rows, resampling
@@ -69,6 +68,12 @@ class Proof:
         self.differences: list[Difference] = []
         self.unproved: list[str] = []
 
+    def join(self, other: Proof) -> None:
+        """Add what another proof found."""
+        self.proved += other.proved
+        self.differences += other.differences
+        self.unproved += other.unproved
+
     def differs(self, what: str, where: str, shown: Any = "", found: Any = "") -> None:
         self.differences.append(Difference(what=what, where=where, shown=_text(shown), found=_text(found)))
 
@@ -87,24 +92,28 @@ class Proof:
         return not apart
 
 
-def prove_records(home: Home, proof: Proof, entries: Iterable[tuple[str, str]]) -> None:
-    """Hold files of records (kind and hash) against the hash that names each."""
-    whole = 0
-    for kind, name in sorted(set(entries)):
+def prove_records(
+    home: Home, proof: Proof, entries: Iterable[tuple[str, str]], shown: Iterable[tuple[str, str]] = ()
+) -> None:
+    """Hold files of records (kind and hash) against the hash that names each.
+
+    Args:
+        shown: Records that are told of beside the others: what an erasure left of these is told as it is.
+    """
+    whole, named = 0, set(entries)
+    for kind, name in sorted(named | set(shown)):
         path = home.inside / kind / f"{name}.json"
-        try:
-            content = path.read_bytes()
-        except OSError:
-            proof.unproved.append(f"What {kind} {name} says: its file {path.relative_to(home.root)} is gone.")
-            continue
-        if (found := digest_bytes(content)) == name:
+        standing = home.standing(kind, name)
+        if standing == "intact":
             whole += 1
-        elif ERASED.encode() in content:
+        elif standing == "gone":
+            proof.unproved.append(f"What {kind} {name} says: its file {path.relative_to(home.root)} is gone.")
+        elif standing == "changed":
+            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, digest_bytes(path.read_bytes()))
+        elif (kind, name) in named:
             proof.unproved.append(
                 f"What {kind} {name} says: what quoted an erased example is taken out of {path.relative_to(home.root)}."
             )
-        else:
-            proof.differs("record", f"{path.relative_to(home.root)} was changed", name, found)
     if whole:
         proof.proved.append(f"{whole} records are as they were written")
 

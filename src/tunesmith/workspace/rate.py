@@ -19,7 +19,7 @@ from tunesmith.evaluation.rating.results import RaterSeen, WinRate, left_share, 
 from tunesmith.workspace.agreement import Agreed, agreed
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.rate_plan import PlannedRound, PlanOptions, plan_round
-from tunesmith.workspace.rated import UNBLINDED, Round, newest_round
+from tunesmith.workspace.rated import Round, newest_round, tell
 
 __all__ = ["RateDesk", "RateReport", "RatingResults"]
 
@@ -52,7 +52,7 @@ class RatingResults(Record, frozen=True, kw_only=True):
     complete: bool
     """All ratings that are wanted are given."""
     unblinded: bool
-    """Its results were told, so nobody rates in it any more."""
+    """Its choices were told or used, so nobody rates in it any more."""
     wanted: int
     given: int
     comparisons: int
@@ -126,8 +126,7 @@ class RateDesk:
         """
         made = self._round()
         if (unblind or made.ended) and not made.unblinded:  # from now on no choice in it would be blind
-            detail = {"round": made.hash, "by": self.rater, "missing": made.waiting}
-            self.home.store.write_ledger(UNBLINDED, detail)
+            tell(self.home, [made], by=self.rater)
             made = self._round()
         return _results(made, seed)
 
@@ -142,7 +141,7 @@ class RateDesk:
         if made.unblinded:
             again = f"`tunesmith rate plan {' '.join(made.made.contenders)}` and --seed {made.made.seed + 1}"
             raise TunesmithError(
-                "The round has ended: its contenders were told.",
+                "The round has ended: its choices were told or used, so no other would be blind.",
                 f"read it with `tunesmith rate agreement`, or plan another with {again}",
             )
         return made
@@ -172,6 +171,8 @@ def _results(made: Round, seed: int) -> RatingResults:
     if made.ended:
         rates = win_rates(made.made, made.rated, out, made.identical)
         scale = or_reason(reasons, "strengths", lambda: strengths(made.made, made.rated, out, made.identical))
+        if not rates:
+            reasons["win_rates"] = "No comparison was rated by anybody who counts."
     else:
         reasons["win_rates"] = f"The round is open: {made.waiting} ratings are wanted; until then it stays blind."
     return RatingResults(

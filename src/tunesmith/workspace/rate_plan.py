@@ -150,7 +150,7 @@ def _freeze(
     """Keep the round and ask for its ratings; the looks at the test set that it makes."""
     if told(home, made.hash):
         raise TunesmithError(
-            "This very round has ended: its contenders were told, so nobody can rate in it blind.",
+            "This very round has ended: its choices were told or used, so nobody can rate in it blind.",
             f"draw others with --seed {options.seed + 1}",
         )
     before = newest_round(home)

@@ -1,13 +1,14 @@
 """What the rounds of blind ratings hold: which texts are compared, what was said, and the labels and pairs of it.
 
 Nothing is stored twice: labels and pairs follow from the choices, the answers and the examples, and go when one is
-erased. They are told of rounds that have ended, complete or unblinded: before that, choices may still change.
+erased. They are told of rounds that have ended, complete or unblinded; whatever tells or uses them says so to the
+ledger (`tell`), and from then on no choice of the round changes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -20,10 +21,20 @@ from tunesmith.core.store import Derived, Rating
 from tunesmith.evaluation.rating.results import Rated, RaterSeen, labels, raters_seen, won
 from tunesmith.workspace.home import Home
 
-__all__ = ["UNBLINDED", "Round", "Shown", "ended_rounds", "newest_round", "rated_pairs", "rating_labels", "told"]
+__all__ = [
+    "UNBLINDED",
+    "Round",
+    "Shown",
+    "ended_rounds",
+    "newest_round",
+    "rated_pairs",
+    "rating_labels",
+    "tell",
+    "told",
+]
 
 UNBLINDED = "rating_unblinded"
-"""Kind of the ledger's entry: from then on nobody rates in the round."""
+"""Kind of the ledger's entry: from then on nobody rates in the round, nor changes what they said."""
 
 
 class Shown(NamedTuple):
@@ -117,8 +128,20 @@ class Round:
 
 
 def told(home: Home, round_hash: str) -> bool:
-    """Whether a round's contenders were told, so that nobody rates in it any more."""
+    """Whether a round's choices were told or used, so that nobody rates in it any more."""
     return any(entry.detail.get("round") == round_hash for entry in home.store.ledger(UNBLINDED))
+
+
+def tell(home: Home, rounds: Iterable[Round], **whom: str) -> None:
+    """Write down that the choices of ``rounds`` are told or used, where it is not written yet: nothing that is said in
+    them from now on would be blind.
+
+    Args:
+        whom: ``by``, the person who is told, or ``verb``, what uses them.
+    """
+    for made in rounds:
+        if not made.unblinded:
+            home.store.write_ledger(UNBLINDED, {"round": made.hash, **whom, "missing": made.waiting})
 
 
 def newest_round(home: Home) -> Round | None:
@@ -128,6 +151,7 @@ def newest_round(home: Home) -> Round | None:
 
 def rating_labels(home: Home) -> list[Preferred]:
     """What people said of contenders' answers, in all rounds that have ended."""
+    tell(home, ended_rounds(home), verb="rating_labels")
     return [label for made in ended_rounds(home) for label in labels(made.made, made.rated, made.left_out)]
 
 
@@ -173,6 +197,7 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
 
 
 def ended_rounds(home: Home) -> list[Round]:
-    """Those whose choices will not change any more, oldest first."""
+    """Those that are complete or unblinded, oldest first. A choice in a complete one may change until `tell` is called,
+    which whoever tells or uses the choices does."""
     rounds = [Round(home, entry) for entry in home.index("rating", "round")]
     return [made for made in {made.hash: made for made in rounds}.values() if made.ended]

@@ -1,7 +1,8 @@
 """`decide --against`: is what would be shipped now shown to be worse than what earlier decisions shipped?
 
-All answered the same test rows; their saved answers are compared, and no model is asked. What was shown to be worse is
-written into the ledger: later models are not held against it. All others are, so that no series of small losses passes.
+Their saved answers to the test rows that both answered are compared, and no model is asked. What was shown to be worse
+is written into the ledger: later models are not held against it. All others are, so that no series of small losses
+passes.
 """
 
 from __future__ import annotations
@@ -11,19 +12,21 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from tunesmith.core.contenders import Answer
+from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
+from tunesmith.core.splits import Split
 from tunesmith.core.statistics import holm
 from tunesmith.core.store import Derived
 from tunesmith.decision.words import SIGNIFICANT, gain_line, number
 from tunesmith.evaluation.comparison import compare
+from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.cost import newest_evaluation
 from tunesmith.workspace.evaluate import Evaluation
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, changed_since, noting_reads
 from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.scoring import ContenderScore
 
@@ -33,6 +36,8 @@ PREVIOUS = "previous"
 SHIP = "ship:"
 WORSE = "shown_worse"
 """Kind of the ledger's entry."""
+FEWEST = 5
+"""Rows in common: fewer never show a loss, as were all 4 lost, McNemar's mid-p would be 0.5 ** 4 = 0.06."""
 
 
 class Regression(Record, frozen=True, kw_only=True):
@@ -52,7 +57,9 @@ class Regression(Record, frozen=True, kw_only=True):
     """Shown to be worse: the paired 95 % interval lies below zero and p, Holm-corrected, is at most 0.05."""
     because: str
     comparisons: tuple[Comparison, ...] = ()
-    """With all that it is held against, the newest first."""
+    """With all that it is held against, the newest first; what is left out counts among the skipped."""
+    left_out: int = 0
+    """Rows of the side that ``comparison`` leaves out, as ``was`` has not answered them or was made with them."""
 
 
 class _Shipped(NamedTuple):
@@ -66,22 +73,34 @@ class _Shipped(NamedTuple):
         return _named(self.name, self.scored)
 
 
+class _Held(NamedTuple):
+    """A pair that was compared, on the rows that bear on both."""
+
+    theirs: _Shipped
+    pair: Comparison
+    left_out: int
+
+
 def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regression:
     """Compare what ``decision`` ships (else the newest tuned contender, else the best one) with an earlier decision's.
 
     Args:
         against: The hash of an earlier decision, or its beginning; ``previous`` is the newest that shipped something
-            else which was not shown to be worse in its turn, and every one before it whose contender answered the rows.
+            else which was not shown to be worse in its turn, and every one before it whose contender answered enough
+            of the rows.
 
     Raises:
-        TunesmithError: There is no such decision, it shipped nothing, a contender has not answered these rows, or the
-            metric is an own one that is not trusted.
+        TunesmithError: There is no such decision, it shipped nothing, it was changed by hand, the two contenders have
+            too few rows in common, or the metric is an own one that is not trusted.
     """
     evaluation = newest_evaluation(home)
     metric = decision.quality_bar["metric"]
     name = _now(decision, evaluation)
     mine = evaluation.contenders[name]
-    now, found = _named(name, mine), _earlier(home, against, mine.contender)
+    with noting_reads() as read:
+        now, found = _named(name, mine), _earlier(home, against, mine.contender)
+    for resting_on in read:
+        home.intact(resting_on)
     if not found:
         because = "No earlier decision shipped anything else, so nothing is lost."
         return Regression(now=now, worse=False, because=because)
@@ -97,19 +116,19 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
             "again",
         )
     pairs = list(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
-    corrected = holm([pair.p_value for _, pair in pairs]) if len(pairs) > 1 else [None]
-    pairs = [(theirs, replace(pair, p_holm=p)) for (theirs, pair), p in zip(pairs, corrected, strict=True)]
-    theirs, pair = next((held for held in pairs if _is_loss(held[1])), pairs[0])
-    told = _told(now, theirs, pair, _in_words(pair))
+    corrected = holm([held.pair.p_value for held in pairs]) if len(pairs) > 1 else [None]
+    pairs = [held._replace(pair=replace(held.pair, p_holm=p)) for held, p in zip(pairs, corrected, strict=True)]
+    theirs, pair, left_out = next((held for held in pairs if _is_loss(held.pair)), pairs[0])
+    told = _told(now, theirs, pair, _in_words(pair) + _left_out(theirs, left_out, len(rows), evaluation.side))
     if told.worse and mine.contender not in _refused(home):
         detail = {"contender": mine.contender, "than": theirs.scored.contender, "decision": theirs.entry.hash}
         home.store.write_ledger(WORSE, detail)
-    return replace(told, comparisons=tuple(held[1] for held in pairs))
+    return replace(told, comparisons=tuple(held.pair for held in pairs), left_out=left_out)
 
 
 def _pairs(
     home: Home, found: list[_Shipped], rows: list[Example], mine: tuple[str, dict[str, Answer]], metric: str, side: str
-) -> Iterator[tuple[_Shipped, Comparison]]:
+) -> Iterator[_Held]:
     """What is to be shipped minus each of those shipped before; the first must be comparable, others are left out."""
     now, ours = mine
     settings = home.settings.evaluation
@@ -117,11 +136,16 @@ def _pairs(
     for place, theirs in enumerate(found):
         before = home.store.answers(theirs.scored.contender)
         try:
-            _ask_answered(theirs, [e.id for e in rows], before, side)
-            yield theirs, compare(
-                home.task, rows, [ours[e.id] for e in rows], [before[e.id] for e in rows], metric,
+            known = _made_with(home, theirs)
+            both = [e for e in rows if e.id in before and e.id not in known]
+            left_out = len(rows) - len(both)
+            if left_out and len(both) < FEWEST:
+                raise _too_few(home, theirs, len(both), len(rows), side)
+            pair = compare(
+                home.task, both, [ours[e.id] for e in both], [before[e.id] for e in both], metric,
                 names=(now, theirs.named), resamples=settings.resamples, seed=settings.seed,
             )  # fmt: skip
+            yield _Held(theirs, replace(pair, skipped=pair.skipped + left_out), left_out)
         except NothingToMeasure as nothing:
             if not place:
                 problem = f"{now} and {theirs.named} cannot be compared: {nothing.problem}"
@@ -187,15 +211,48 @@ def _shipped(home: Home, entry: Derived) -> _Shipped | None:
     return _Shipped(entry, name, scored) if scored else None
 
 
-def _ask_answered(theirs: _Shipped, rows: list[str], answers: dict[str, Answer], side: str) -> None:
-    missing = [row for row in rows if row not in answers]
-    if missing:
-        name = f"tuned:{theirs.scored.run}" if theirs.scored.run else theirs.named.partition("+")[0]
-        raise TunesmithError(
-            f"{theirs.named}, which decision {theirs.entry.hash} shipped, has not answered {len(missing)} of the "
-            f"{len(rows)} {side} examples, so it cannot be compared.",
-            f"let it answer them with `tunesmith evaluate {name} --on {side}`, then decide again",
-        )
+def _made_with(home: Home, theirs: _Shipped) -> frozenset[str]:
+    """Rows that an earlier contender learnt from or was chosen on: a later split may test on them."""
+    wanted = theirs.entry.inputs.get("split")
+    entry = next((e for e in home.index("split", "split") if e.hash == wanted), None)
+    split = home.load(entry, Split) if entry else None
+    return frozenset((*split.train, *split.validation)) if split else frozenset()
+
+
+def _too_few(home: Home, theirs: _Shipped, common: int, of: int, side: str) -> TunesmithError:
+    name = _asked_as(home, theirs)
+    return TunesmithError(
+        f"{theirs.named}, which decision {theirs.entry.hash} shipped, has answered {common} of the {of} {side} "
+        "examples, those that it was made with not counted: too few to be compared on.",
+        f"let it answer them with `tunesmith evaluate {name} --on {side}`, then decide again"
+        if name
+        else "leave out --against this once, as what it was made from has changed and it cannot be asked any more; "
+        "what ships now is what later models are held against",
+    )
+
+
+def _asked_as(home: Home, theirs: _Shipped) -> str | None:
+    """The name by which `evaluate` asks the very contender that was shipped; None where that cannot be asked now."""
+    entries = home.index("contender", theirs.name)
+    by_run = theirs.named != theirs.name
+    if by_run:
+        entries = [e for e in entries if home.load(e, Contender).settings.get("run") == theirs.scored.run]
+    if not entries or entries[-1].hash != theirs.scored.contender:
+        return None
+    now = Answering(home).made_from(entries[-1])
+    if by_run:  # then settings of `tuning` may be others
+        now = {name: value for name, value in now.items() if name in ("task", "train side", "split")}
+    return None if changed_since(entries[-1], now) else theirs.named
+
+
+def _left_out(theirs: _Shipped, left_out: int, of: int, side: str) -> str:
+    if not left_out:
+        return ""
+    verb = "is" if left_out == 1 else "are"
+    return (
+        f" Of the {of:,} {side} examples {left_out:,} {verb} left out, as {theirs.named} has not answered them or was "
+        "made with them."
+    )
 
 
 def _told(now: str, theirs: _Shipped, pair: Comparison | None, because: str) -> Regression:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from datetime import UTC, datetime
 
 import msgspec
@@ -38,6 +39,8 @@ class Report(Record, frozen=True, kw_only=True):
     """What was proved."""
     version: str = ""
     """Release that wrote it; empty for those that did not say."""
+    python: str = ""
+    """Version of Python that wrote it; the same."""
 
 
 def report(home: Home) -> Report:
@@ -55,10 +58,13 @@ def _written(home: Home) -> Report:
     decision, entry = found
     now = datetime.now(UTC)
     date = f"{now.day} {now:%B %Y}"
-    content = render(gather(home, decision, date)).encode()
+    python = platform.python_version()
+    content = render(gather(home, decision, date, python=python)).encode()
     path = home.inside / "dossiers" / f"{digest_bytes(content)}.html"
     write_whole(path, content)
-    written = Report(dossier=str(path), hash=digest_bytes(content), date=date, version=__version__)
+    written = Report(
+        dossier=str(path), hash=digest_bytes(content), date=date, version=__version__, python=python
+    )  # fmt: skip
     kept = msgspec.structs.replace(written, dossier=f"dossiers/{path.name}")  # a workspace may be moved
     home.save("report", "dossier", kept, {"decision": entry.hash})
     return written

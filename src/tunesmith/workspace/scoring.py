@@ -21,7 +21,10 @@ from tunesmith.evaluation.scores import score
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 
-__all__ = ["ContenderScore", "contender_score", "examples_to_show", "measured_metrics", "signatures", "usage", "ways"]
+__all__ = [
+    "ContenderScore", "contender_score", "examples_to_show", "measured_metrics", "own_rates", "signatures", "usage",
+    "ways",
+]  # fmt: skip
 
 
 class ContenderScore(Record, frozen=True, kw_only=True):
@@ -167,6 +170,12 @@ def ways(home: Home, metrics: Iterable[str]) -> dict[str, Better]:
     """Which way is better, of those of ``metrics`` for which that is not higher."""
     found = {name: find(home.task, name).metric.better for name in sorted(metrics)}
     return {name: better for name, better in found.items() if better != "higher"}
+
+
+def own_rates(home: Home, metrics: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``metrics`` that are the user's own and shares of answers."""
+    found = {name: find(home.task, name).metric for name in sorted(metrics)}
+    return tuple(name for name, metric in found.items() if metric.own and metric.rate)
 
 
 def usage(record: Contender, answers: Sequence[Answer]) -> Figures:

@@ -12,7 +12,6 @@ from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
-from tunesmith.models.opening import model_hash
 from tunesmith.tuning.going_on import CHECKPOINT, interrupted
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
@@ -25,7 +24,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.judge_standing import judge_standing
-from tunesmith.workspace.made_under import asking_now
+from tunesmith.workspace.made_under import asking_now, base_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.rated import newest_round
 from tunesmith.workspace.repeats import watched_metric
@@ -248,17 +247,7 @@ class _Walk:
             now = Answering(self.home).made_from(entry)
         except TunesmithError:
             now = {"task": self.home.task.hash, "train side": ""}
-        return changed_since(entry, now | self._model_now(record))
-
-    def _model_now(self, record: Contender) -> dict[str, str]:
-        """The hash of the model, where another one is named than ``record`` asks; it need not be on this machine."""
-        model = self.home.settings.model
-        if record.model == model.named:
-            return {}
-        try:
-            return {"model": model_hash(model.base, base_url=model.base_url)}
-        except TunesmithError:
-            return {"model": ""}
+        return changed_since(entry, now | base_now(self.home, record, entry))
 
 
 def _losses(run: Run) -> str:

@@ -17,6 +17,7 @@ from tunesmith.core.runs import Run
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.cluster import ClusterConfig
+from tunesmith.workspace.adapters import with_tag
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
@@ -69,13 +70,13 @@ def tune(
 
     Raises:
         TunesmithError: It is too early and ``anyway`` is not set; says what is missing. Or the start cannot be used,
-            or the name is none for a folder.
+            or the name is none for a folder, or is a tag of another run.
         UnknownName: ``on`` is no place to train.
     """
     from tunesmith.tuning.going_on import Typed
     from tunesmith.tuning.processes import ALONE, Processes
 
-    _ask_name(name)
+    _ask_name(home, name)
     if (resume or finish) and on == "local" and not anyway:
         _ask_interrupted(home)
     reasons = refuse_too_early(home, anyway)
@@ -137,12 +138,21 @@ def _other_flags(
     return f"{flags}{' --anyway' if anyway else ''}"
 
 
-def _ask_name(name: str | None) -> None:
-    if name is not None and (not NAME.fullmatch(name) or name == "tuned"):
+def _ask_name(home: Home, name: str | None) -> None:
+    if name is None:
+        return
+    if not NAME.fullmatch(name) or name == "tuned":
         raise TunesmithError(
             f"A run cannot be named {name!r}.",
             "use up to 100 letters, digits, spaces, dots, hyphens and underscores, a letter or digit first; `tuned` is "
             "what the newest run is called",
+        )
+    tagged = with_tag(home, name)
+    if tagged and not (home.inside / "runs" / name).exists():  # else it has the name already
+        raise TunesmithError(
+            f"{name!r} is a tag of run {' and of run '.join(run.name for run in tagged)}; it would name this one then.",
+            "choose another name, or take the tag off: "
+            f"`tunesmith adapter tag {shlex.quote(tagged[0].name)} {name} --remove`",
         )
 
 

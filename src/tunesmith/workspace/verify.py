@@ -17,13 +17,15 @@ from tunesmith.decision.dossier.differences import differing
 from tunesmith.workspace.decide import decision_changed, judged_now
 from tunesmith.workspace.dossier import gather
 from tunesmith.workspace.evaluate import Evaluation
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, noting_reads
 from tunesmith.workspace.proof import MOST_TOLD, Proof, prove_evaluation, prove_records, prove_snapshot, prove_split
 from tunesmith.workspace.report import Report
 
 __all__ = ["verify_report"]
 
 DERIVED = ".json"
+RECORDS = ("split", "check", "curve", "evaluation test", "evaluation validation")
+"""Inputs of a decision that are hashes of records, of the kind that their name begins with."""
 
 
 def verify_report(home: Home, file: Path | None = None) -> Report:
@@ -47,8 +49,11 @@ def verify_report(home: Home, file: Path | None = None) -> Report:
         proof.proved.append("the page is the one that was written")
     decision = _decision(home, proof, entry)
     if decision is not None:
-        _prove_records(home, proof, entry, decision)
-        _prove_page(home, proof, written, entry, decision, page, intact)
+        beside, judged = Proof(), list[Derived]()
+        with noting_reads() as shown:
+            _prove_page(home, beside, written, entry, decision, page, intact, judged)
+        _prove_records(home, proof, entry, decision, judged, shown)
+        proof.join(beside)
     elif page is not None and not intact and written.hash:
         proof.differs("dossier", f"{path.name} is not the page that was written", digest_bytes(page.encode()))
     problems = [*(d.in_words for d in proof.differences), *proof.unproved]
@@ -57,6 +62,7 @@ def verify_report(home: Home, file: Path | None = None) -> Report:
         hash=written.hash,
         date=written.date,
         version=written.version,
+        python=written.python,
         verified=not problems,
         problems=tuple(problems),
         differences=tuple(proof.differences),
@@ -113,15 +119,19 @@ def _decision(home: Home, proof: Proof, entry: Derived) -> tuple[Decision, Deriv
         return None
 
 
-def _prove_records(home: Home, proof: Proof, entry: Derived, found: tuple[Decision, Derived]) -> None:
-    """The records that the decision names, the scores, the split and the ledger."""
+def _prove_records(
+    home: Home, proof: Proof, entry: Derived, found: tuple[Decision, Derived], judged: list[Derived],
+    shown: list[Derived],
+) -> None:  # fmt: skip
+    """The records that the decision rests on and that the page shows, the scores, the split and the ledger."""
     decision, made = found
     side = str(decision.quality_bar.get("side", ""))
     evaluation = _evaluation(home, proof, made, side)
     named = [(e.kind, e.hash) for e in decision.evidence if e.path.endswith(DERIVED)]
-    named += [("decision", made.hash), ("report", entry.hash)]
+    named += [("decision", made.hash), ("report", entry.hash), *((e.kind, e.hash) for e in judged)]
+    named += [(name.partition(" ")[0], value) for name in RECORDS if (value := made.inputs.get(name))]
     named += [("contender", c.contender) for c in evaluation[0].contenders.values()] if evaluation else []
-    prove_records(home, proof, named)
+    prove_records(home, proof, named, [(e.kind, e.hash) for e in shown])
     try:
         split = home.latest("split", "split", Split)
     except TunesmithError as error:
@@ -151,9 +161,13 @@ def _evaluation(home: Home, proof: Proof, made: Derived, side: str) -> tuple[Eva
 
 def _prove_page(
     home: Home, proof: Proof, written: Report, entry: Derived, found: tuple[Decision, Derived], page: str | None,
-    intact: bool,
+    intact: bool, judged: list[Derived],
 ) -> None:  # fmt: skip
-    """Decide again, and write the page again, from the records as they are now."""
+    """Decide again, and write the page again, from the records as they are now.
+
+    Args:
+        judged: Is filled with the records that are decided on.
+    """
     decision, made = found
     try:
         if changed := _changed(home, made):
@@ -163,14 +177,16 @@ def _prove_page(
                 "`tunesmith report`."
             )
             return
-        again = replace(judged_now(home), inputs=decision.inputs)
+        with noting_reads() as read:
+            again = replace(judged_now(home), inputs=decision.inputs)
+        judged += read
         if written.version != __version__:
             _other_release(proof, written, decision, again)
             _compare_with_written(home, proof, written, page, intact)
             return
         if proof.agree("decision", "decision", decision, again):
             proof.proved.append("the rules give the same decision from the records")
-        rendered = render(gather(home, decision, written.date, entry.at))
+        rendered = render(gather(home, decision, written.date, entry.at, written.python or None))
     except TunesmithError as error:
         proof.unproved.append(f"The decision and the page as a whole: {error.problem}")
         return

@@ -10,13 +10,14 @@ from tunesmith.contenders import contender_kind, open_contender
 from tunesmith.contenders.kind import Predicting
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.runs import Run
-from tunesmith.evaluation.metrics import default_names, find
+from tunesmith.evaluation.metrics import find
 from tunesmith.evaluation.scores import score
 from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.scored_by import scored_by
 
 __all__ = ["scorer"]
 
@@ -38,8 +39,7 @@ def scorer(
     if not config.score_rows:
         return None
     load_own_metrics(home)
-    task, bar = home.task, home.settings.bar
-    metric = bar.metric if bar else default_names(task)[0]
+    task, metric = home.task, scored_by(home)
     find(task, metric)
     side = set(answering.split.validation)
     rows = sorted((example for example in home.examples() if example.id in side), key=lambda example: example.id)

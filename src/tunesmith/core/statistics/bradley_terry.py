@@ -21,7 +21,11 @@ STEPS = 100
 
 
 def bradley_terry(
-    names: Sequence[str], pairs: Sequence[tuple[str, str]], won: FloatArray, groups: IntArray
+    names: Sequence[str],
+    pairs: Sequence[tuple[str, str]],
+    won: FloatArray,
+    groups: IntArray,
+    weights: FloatArray | None = None,
 ) -> dict[str, Estimate]:
     """Strengths on the log-odds scale, 0 on average, each with its 95 % interval; higher is better.
 
@@ -34,6 +38,7 @@ def bradley_terry(
         won: Shape (n,): 1 where the first of the pair was preferred, 0 where the second, between them for ties and
             for shares of raters.
         groups: Shape (n,), from `group_codes`.
+        weights: Shape (n,), above 0: what each comparison counts; None: one each.
 
     Raises:
         NothingToMeasure: There are fewer than two groups, or the contenders fall into two sets of which one never lost
@@ -50,12 +55,13 @@ def bradley_terry(
     design[np.arange(len(pairs)), first] = 1
     design[np.arange(len(pairs)), second] -= 1
     _connected(names, first, second, won)
-    strengths = _fit(design, won)
+    weights = np.ones(len(pairs)) if weights is None else weights
+    strengths = _fit(design, won, weights)
     chance = 1 / (1 + np.exp(-(design @ strengths)))
-    inverse = _inverse(design, chance)
+    inverse = _inverse(design, chance, weights)
     number = int(groups.max()) + 1
     scores = np.zeros((number, len(names)))
-    np.add.at(scores, groups, design * (won - chance)[:, None])
+    np.add.at(scores, groups, design * (weights * (won - chance))[:, None])
     variance = inverse @ (scores.T @ scores) @ inverse * number / (number - 1)
     half = student(number - 1) * np.sqrt(np.diag(variance).clip(min=0))
     seen = np.bincount(np.concatenate([first, second]), minlength=len(names))
@@ -65,17 +71,17 @@ def bradley_terry(
     }
 
 
-def _fit(design: FloatArray, won: FloatArray) -> FloatArray:
+def _fit(design: FloatArray, won: FloatArray, weights: FloatArray) -> FloatArray:
     """Maximum likelihood by Newton's method; the likelihood is concave, and steps are halved where they overshoot."""
     strengths = np.zeros(design.shape[1])
 
     def likelihood(s: FloatArray) -> float:
         apart = design @ s
-        return float((won * apart - np.logaddexp(0, apart)).sum())
+        return float(weights @ (won * apart - np.logaddexp(0, apart)))
 
     for _ in range(STEPS):
         chance = 1 / (1 + np.exp(-(design @ strengths)))
-        step = _inverse(design, chance) @ (design.T @ (won - chance))
+        step = _inverse(design, chance, weights) @ (design.T @ (weights * (won - chance)))
         size = 1.0
         while likelihood(strengths + size * step) < likelihood(strengths) - 1e-12 and size > 1e-6:
             size /= 2
@@ -85,9 +91,9 @@ def _fit(design: FloatArray, won: FloatArray) -> FloatArray:
     return np.asarray(strengths - strengths.mean())
 
 
-def _inverse(design: FloatArray, chance: FloatArray) -> FloatArray:
+def _inverse(design: FloatArray, chance: FloatArray, weights: FloatArray) -> FloatArray:
     """Of the information; all strengths together are not identified, and that direction gets 0."""
-    information = design.T @ (design * (chance * (1 - chance))[:, None])
+    information = design.T @ (design * (weights * chance * (1 - chance))[:, None])
     return np.asarray(np.linalg.pinv(information, rcond=1e-10, hermitian=True))
 
 

@@ -15,10 +15,12 @@ from tunesmith.core import codec
 from tunesmith.core.store import tables
 from tunesmith.core.store.changes import Changes
 
-__all__ = ["ERASED", "Erased", "erase", "redacted"]
+__all__ = ["ERASED", "NAMES_ERASED", "Erased", "erase", "redacted"]
 
 ERASED = "[erased]"
 """Stands where a text was that quoted an erased example."""
+NAMES_ERASED = "what was named by words of prompts was taken out, since an example was erased"
+"""Stands among the notes of an error report that named failures by words of prompts."""
 
 
 class Erased(NamedTuple):

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from xxhash import xxh3_64_intdigest
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, named
+from tunesmith.data.checks.material import Material, check
 from tunesmith.data.text import normal
 
 __all__ = ["benchmark_text"]
@@ -37,7 +37,7 @@ def benchmark_text(material: Material) -> Iterator[Finding]:
         yield Finding(
             check="benchmark_text",
             severity="warning",
-            problem=f"{named(material.examples[row])}: {share:.0%} of its runs of {size} words are in the benchmark.",
+            problem=f"{material.examples[row].place}: {share:.0%} of its runs of {size} words are in the benchmark.",
             mend="take the row out of the file, or report no score on that benchmark",
             examples=(material.examples[row].id,),
         )

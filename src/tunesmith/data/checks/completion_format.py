@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, named
+from tunesmith.data.checks.material import Material, check
 
 __all__ = ["completion_format"]
 
@@ -23,7 +23,7 @@ def completion_format(material: Material) -> Iterator[Finding]:
             yield Finding(
                 check="completion_format",
                 severity="error",
-                problem=f"{named(example)}: the completion is {material.parsed[row].problem}.",
+                problem=f"{example.place}: the completion is {material.parsed[row].problem}.",
                 mend=f"write it as one JSON object with the keys {', '.join(f.name for f in material.task.fields)}",
                 examples=(example.id,),
             )

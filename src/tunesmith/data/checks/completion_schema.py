@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tunesmith.core.errors import nearest
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, blank_texts, check, named
+from tunesmith.data.checks.material import Material, blank_texts, check
 
 __all__ = ["completion_schema"]
 
@@ -26,7 +26,7 @@ def completion_schema(material: Material) -> Iterator[Finding]:
             yield Finding(
                 check="completion_schema",
                 severity="error",
-                problem=f"{named(example)}: the completion does not fit the task: {problem}.",
+                problem=f"{example.place}: the completion does not fit the task: {problem}.",
                 mend=_mend(material, row),
                 examples=(example.id,),
             )

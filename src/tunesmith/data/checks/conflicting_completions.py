@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.core.findings import Finding, Severity
 from tunesmith.core.task import Field
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 
 __all__ = ["conflicting_completions"]
 
@@ -52,7 +52,7 @@ def _disagreements(material: Material, pairs: list[tuple[int, int]], similarity:
         fields = [f.name for f in material.task.checkable if _conflict(material, f, i, j)]
         if fields:
             severity: Severity = "error" if similarity >= material.config.conflict_threshold else "warning"
-            where = f"{named(material.examples[i])} and {named(material.examples[j])}"
+            where = f"{material.examples[i].place} and {material.examples[j].place}"
             yield Finding(
                 check="conflicting_completions",
                 severity=severity,

@@ -9,7 +9,7 @@ import numpy as np
 
 from tunesmith.core.findings import Finding, Severity
 from tunesmith.core.task import Field
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 from tunesmith.data.style import TRAITS, american, british, words
 
 __all__ = ["consistency"]
@@ -56,7 +56,7 @@ def _too_long(material: Material, field: Field, texts: dict[int, str]) -> Iterat
         return
     for row, text in texts.items():
         if len(text) > field.max_length:
-            where = named(material.examples[row])
+            where = material.examples[row].place
             yield _finding(
                 f"{where}: {field.name} has {len(text)} characters, and the task allows {field.max_length}.",
                 f"shorten it, or raise max_length of {field.name} in tunesmith.yaml: answers stop there",
@@ -71,7 +71,7 @@ def _lengths(material: Material, field: Field, texts: dict[int, str]) -> Iterato
     for row, count in counts.items():
         if count > high + reach or count < low - reach:
             yield _finding(
-                f"{named(material.examples[row])}: {field.name} has {count} words; half of them have "
+                f"{material.examples[row].place}: {field.name} has {count} words; half of them have "
                 f"{low:.0f} to {high:.0f}.",
                 "bring it to the length of the others, or correct the row",
                 material.ids([row]),
@@ -88,7 +88,7 @@ def _traits(material: Material, field: Field, texts: dict[int, str]) -> Iterator
         share = len(few) / len(texts)
         if not few or share > MIXED:
             continue
-        where = listed([named(material.examples[row]) for row in few], most=3)
+        where = listed([material.examples[row].place for row in few], most=3)
         if share <= material.config.style_minority:
             yield _finding(
                 f"{field.name} {verb} {trait.name} in {len(few)} of {len(texts)} examples ({where}); {rule}.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, blank_texts, check, listed, named
+from tunesmith.data.checks.material import Material, blank_texts, check, listed
 
 __all__ = ["empty_completion", "empty_prompt"]
 
@@ -17,7 +17,7 @@ def empty_prompt(material: Material) -> Iterator[Finding]:
     """Report rows whose prompt is blank (system messages do not count)."""
     for row in sorted(set(range(len(material.examples))) - set(material.filled)):
         example = material.examples[row]
-        problem = f"{named(example)}: the prompt is empty, there is nothing to learn from."
+        problem = f"{example.place}: the prompt is empty, there is nothing to learn from."
         yield Finding(check="empty_prompt", severity="error", problem=problem, mend=MEND, examples=(example.id,))
 
 
@@ -33,7 +33,7 @@ def empty_completion(material: Material) -> Iterator[Finding]:
             blank = blank_texts(material.task, material.objects[row] or {})
             what = f"{listed(blank)} in the completion is empty" if blank else ""
         if what:
-            problem = f"{named(example)}: {what}, there is nothing to learn from."
+            problem = f"{example.place}: {what}, there is nothing to learn from."
             yield Finding(
                 check="empty_completion", severity="error", problem=problem, mend=MEND, examples=(example.id,)
             )

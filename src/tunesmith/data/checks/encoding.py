@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from tunesmith.core.examples import Example
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, named
+from tunesmith.data.checks.material import Material, check
 
 __all__ = ["encoding", "repaired"]
 
@@ -36,7 +36,7 @@ def encoding(material: Material) -> Iterator[Finding]:
             yield Finding(
                 check="encoding",
                 severity="warning",
-                problem=f"{named(example)}: {'; '.join(faults)}.",
+                problem=f"{example.place}: {'; '.join(faults)}.",
                 mend="save the file as UTF-8 from its source and add it again, or correct the row",
                 examples=(example.id,),
             )

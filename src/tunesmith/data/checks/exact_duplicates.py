@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 
 __all__ = ["exact_duplicates"]
 
@@ -22,7 +22,7 @@ def exact_duplicates(material: Material) -> Iterator[Finding]:
     for row in material.filled:
         same[int(material.prompts.first[row])].append(row)
     for rows in sorted((rows for rows in same.values() if len(rows) > 1), key=lambda rows: (-len(rows), rows)):
-        where = listed([named(material.examples[row]) for row in rows])
+        where = listed([material.examples[row].place for row in rows])
         yield Finding(
             check="exact_duplicates",
             severity="warning",

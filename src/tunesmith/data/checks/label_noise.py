@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tunesmith.core.findings import Finding
 from tunesmith.core.task import Field
-from tunesmith.data.checks.material import CannotLook, Material, check, listed, named
+from tunesmith.data.checks.material import CannotLook, Material, check, listed
 from tunesmith.data.confidence import out_of_sample
 
 __all__ = ["BETTER_BY", "Labelled", "doubtful", "label_noise", "labelled"]
@@ -114,7 +114,7 @@ def _findings(material: Material, field: Field, found: Labelled, places: list[in
             check="label_noise",
             severity="warning",
             problem=(
-                f"{named(example)}: {field.name} is {given!r} and looks like {other!r} "
+                f"{example.place}: {field.name} is {given!r} and looks like {other!r} "
                 f"(probability {found.probabilities[place, guess]:.2f} against {found.own[place]:.3f})."
             ),
             mend=f"read the row with `tunesmith show {example.id[:12]}`; if {other!r} is right, correct it",
@@ -122,7 +122,7 @@ def _findings(material: Material, field: Field, found: Labelled, places: list[in
         )
     rest = [found.rows[place] for place in places if not likelier[place]]
     if rest:
-        where = listed([named(material.examples[row]) for row in rest], most=3)
+        where = listed([material.examples[row].place for row in rest], most=3)
         yield Finding(
             check="label_noise",
             severity="note",

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 from tunesmith.data.language import language
 
 __all__ = ["language_mix"]
@@ -38,7 +38,7 @@ def language_mix(material: Material) -> Iterator[Finding]:
             yield Finding(
                 check="language_mix",
                 severity="warning",
-                problem=f"{named(material.examples[row])}: the completion is in {code!r}, and {because} {wanted!r}.",
+                problem=f"{material.examples[row].place}: the completion is in {code!r}, and {because} {wanted!r}.",
                 mend="write it in the language it should have, or say in task.instructions which language to answer in",
                 examples=material.ids([row]),
             )

@@ -25,7 +25,7 @@ from tunesmith.data.duplicates import Pair, Shingled, clusters
 from tunesmith.data.private import Hit, find
 from tunesmith.models.embedder import Embedder
 
-__all__ = ["CannotLook", "Check", "CountTokens", "Material", "blank_texts", "check", "listed", "named", "shortened"]
+__all__ = ["CannotLook", "Check", "CountTokens", "Material", "blank_texts", "check", "listed", "shortened"]
 
 MOST_EMBEDDED = 100_000
 """MiniLM takes a quarter of an hour for so many prompts on two cores; the vectors of n-grams take 1.6 GB."""
@@ -135,12 +135,6 @@ class Material:
 
 Check = Callable[[Material], Iterator[Finding]]
 check: Registry[Check] = Registry("check")
-
-
-def named(example: Example) -> str:
-    """Where a person finds the row: its file and line, else its id."""
-    origin = example.origin
-    return f"{origin.file}:{origin.line}" if origin else f"example {example.id}"
 
 
 def listed(items: Sequence[str], most: int = 5) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 from tunesmith.data.duplicates import clusters
 
 __all__ = ["near_duplicates"]
@@ -28,7 +28,7 @@ def near_duplicates(material: Material) -> Iterator[Finding]:
         least[cluster[pair.i]] = min(pair.similarity, least.get(cluster[pair.i], 1.0))
     told = [(found[number], similarity) for number, similarity in least.items()]
     for part, similarity in sorted(told, key=lambda entry: (-len(entry[0]), entry[0])):
-        rows = [named(material.examples[row]) for row in part]
+        rows = [material.examples[row].place for row in part]
         yield Finding(
             check="near_duplicates",
             severity="warning",

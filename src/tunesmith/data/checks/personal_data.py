@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tunesmith.core.examples import Example
 from tunesmith.core.findings import Finding, Severity
-from tunesmith.data.checks.material import Material, check, listed, named
+from tunesmith.data.checks.material import Material, check, listed
 
 __all__ = ["personal_data", "private_findings"]
 
@@ -34,7 +34,7 @@ def private_findings(
         for kind in dict.fromkeys(hit.kind for hit in hits if hit.secret is secret):
             rows.setdefault(kind, []).append(row)
     for kind, found in rows.items():
-        where = listed([named(e) for e in sorted((material.examples[row] for row in found), key=_place)], most=3)
+        where = listed([e.place for e in sorted((material.examples[row] for row in found), key=_place)], most=3)
         yield Finding(
             check=name,
             severity=severity,

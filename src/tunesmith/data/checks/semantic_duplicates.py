@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import CannotLook, Material, check, named, shortened
+from tunesmith.data.checks.material import CannotLook, Material, check, shortened
 
 __all__ = ["semantic_duplicates"]
 
@@ -32,7 +32,7 @@ def semantic_duplicates(material: Material) -> Iterator[Finding]:
             check="semantic_duplicates",
             severity="note",
             problem=(
-                f"{named(one)} and {named(other)} say nearly the same (cosine {similarity:.2f}): "
+                f"{one.place} and {other.place} say nearly the same (cosine {similarity:.2f}): "
                 f"{shortened(one.prompt)!r}, {shortened(other.prompt)!r}."
             ),
             mend="keep both where the words matter; keep one where variety is what you want",

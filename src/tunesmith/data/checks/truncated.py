@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunesmith.core.findings import Finding
-from tunesmith.data.checks.material import Material, check, named
+from tunesmith.data.checks.material import Material, check
 
 __all__ = ["truncated"]
 
@@ -32,7 +32,7 @@ def truncated(material: Material) -> Iterator[Finding]:
             yield Finding(
                 check="truncated",
                 severity="error",
-                problem=f"{named(example)}: {problem}.",
+                problem=f"{example.place}: {problem}.",
                 mend=mend,
                 examples=(example.id,),
             )

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 
 from tunesmith.core.examples import Example
 from tunesmith.core.task import Task
-from tunesmith.data.checks.material import named
 from tunesmith.data.mends.mending import Step, mend
 from tunesmith.data.text import normal
 
@@ -28,7 +27,7 @@ def exact_duplicates(examples: Sequence[Example], task: Task) -> Iterator[Step]:
         first, *others = sorted(rows, key=lambda row: _age(examples[row]))
         for row in others:
             if examples[row].side is None:
-                yield Step(row, None, f"says the same as {named(examples[first])}, which is kept")
+                yield Step(row, None, f"says the same as {examples[first].place}, which is kept")
 
 
 def _says(example: Example, task: Task) -> tuple[str, ...]:

@@ -1,20 +1,20 @@
 """What a judge is asked. Pure: makes requests and asks nobody.
 
 What is judged reaches the judge as JSON strings in one object: it cannot end its own string, and nothing in it spells a
-control token of a chat template. Characters that show nothing (zero width, direction, tags) are written out, so that
-no order hides in them.
+control token of a chat template. Characters that show nothing (zero width, direction, tags, variation selectors,
+fillers) are written out, so that no order hides in them.
 """
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from typing import Any, NamedTuple
 
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Constraint, Decoding, Request
 from tunesmith.core.examples import Example, Message
+from tunesmith.core.hidden import hidden
 from tunesmith.core.judging import Judge
 from tunesmith.evaluation.judge.rubric import words
 
@@ -67,7 +67,8 @@ def compare_request(judge: Judge, pair: Pair) -> Request:
 
 
 def again(request: Request, problem: str) -> Request:
-    """The same question once more. The reply that could not be read is not quoted: it may quote an attack."""
+    """The same question once more. The reply that could not be read is not quoted, nor is it in ``problem``: it may
+    quote an attack."""
     return Request(
         messages=(
             *request.messages[:-1],
@@ -85,9 +86,7 @@ def quoted(value: Any) -> str:
     """``value`` as JSON in which no text can spell a control token or hide a character."""
     text = json.dumps(value, ensure_ascii=False)
     text = CONTROL.sub(lambda found: _escaped(found[0]), text)
-    return "".join(
-        _escaped(c) if unicodedata.category(c) in ("Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Cc") else c for c in text
-    )
+    return "".join(_escaped(c) if hidden(c) else c for c in text)
 
 
 def _escaped(character: str) -> str:

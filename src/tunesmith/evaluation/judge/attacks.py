@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from tunesmith.core.codec import digest
 from tunesmith.core.judging import Judge
 from tunesmith.evaluation.judge.asking import Judged, Pair
 
@@ -42,8 +43,10 @@ def _authority(text: str, wanted: Wanted) -> str:
 
 
 def _unseen(text: str, wanted: Wanted) -> str:
-    """The order in tag characters, which no font shows and many tokenizers read."""
-    return text + "".join(chr(0xE0000 + ord(c)) for c in wanted.order)
+    """The order in characters that no font shows and many tokenizers read: tags, or in half of the texts variation
+    selectors, of which those of the second block are the bytes from 16 on."""
+    first = 0xE0000 if int(digest(text), 16) % 2 else 0xE0100 - 16
+    return text + "".join(chr(first + ord(c)) for c in wanted.order)
 
 
 KINDS: dict[str, Callable[[str, Wanted], str]] = {

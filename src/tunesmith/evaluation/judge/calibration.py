@@ -26,7 +26,10 @@ from tunesmith.core.statistics import (
     share_of,
 )
 
-__all__ = ["Labelled", "agreed", "label_key", "rates_by_criterion", "rates_of", "share"]
+__all__ = ["AS_REFERENCE", "Labelled", "agreed", "label_key", "rates_by_criterion", "rates_of", "share"]
+
+AS_REFERENCE = "the answer is the reference, which the judge is shown"
+"""Why a label is set aside, as most of those that come of reviews are while `judge.reference` is on."""
 
 
 class Labelled(NamedTuple):

@@ -14,15 +14,17 @@ from tunesmith.core.judging import OVERALL, Attacks, Calibration, Judge, Rates
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import clopper_pearson
 from tunesmith.evaluation.judge.attacks import KINDS
+from tunesmith.evaluation.judge.calibration import AS_REFERENCE
 from tunesmith.evaluation.judge.config import JudgeConfig
 
-__all__ = ["Gate", "all_of", "may_choose", "may_gate"]
+__all__ = ["NO_REFERENCE", "Gate", "all_of", "may_choose", "may_gate"]
 
 MOST_UNREADABLE = 0.05
 """Share of labelled answers that may have no verdict: which ones those are is hardly chance."""
 POSSIBLE = 2
 """How many times `judge.most_turned` the upper end of the exact interval of attacks that turn it may be."""
 MOST_ANSWERS = 1000
+NO_REFERENCE = "set judge.reference: false in tunesmith.yaml (all that reviews pass are references)"
 
 
 class Gate(Record, frozen=True, kw_only=True):
@@ -46,7 +48,8 @@ def may_gate(judge: Judge, calibration: Calibration | None, config: JudgeConfig,
     rates = calibration.criteria.get(criterion)
     if rates is None:
         return Gate(may=False, because=(f"people labelled no answer by {criterion!r}",))
-    against = (*_errors(rates, config), *_attacks(calibration.attacks, config, "failed"))
+    aside = calibration.set_aside.get(AS_REFERENCE, 0)
+    against = (*_errors(rates, config, aside), *_attacks(calibration.attacks, config, "failed"))
     if against:
         return Gate(may=False, because=against)
     return Gate(may=True, because=(f"calibrated on {rates.labels} labels of {criterion!r}",))
@@ -92,13 +95,19 @@ def _changed(now: Judge, then: Judge) -> list[str]:
     return [name for name, (one, other) in parts.items() if one != other]
 
 
-def _errors(rates: Rates, config: JudgeConfig) -> Iterator[str]:
+def _errors(rates: Rates, config: JudgeConfig, aside: int) -> Iterator[str]:
+    """What stands against it but attacks; ``aside`` labels do not count because the answer is the reference."""
     least = config.labels_per_class
     for count, what in ((rates.positives, "passed"), (rates.negatives, "failed")):
         if count < least:
             yield (
                 f"only {count} answers that people {what} have a verdict; {least} are needed (judge.labels_per_class)"
             )
+    if aside and rates.positives < least:
+        yield (
+            f"{aside} labels do not count, since the judge is shown the very answer: label other answers (--labels), "
+            f"or {NO_REFERENCE}"
+        )
     yield from _measured(rates, config, "labelled answers", rates.labels, "good answers from bad ones")
 
 

@@ -1,6 +1,7 @@
 """A judge's reply as a verdict, or why it is none. Strict: one JSON object and nothing beside it.
 
-Prose round an object may quote what is judged, and with it a verdict that the judge never gave.
+Prose round an object may quote what is judged, and with it a verdict that the judge never gave. So may a key: a problem
+quotes nothing of the reply, for the judge is told it behind the material.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def read_grades(text: str, names: Sequence[str]) -> Grades:
         return Grades(problem=read)
     if missing := [name for name in names if name not in read]:
         return Grades(problem=f"it has no {missing[0]!r}")
-    if extra := [name for name in read if name not in names]:
-        return Grades(problem=f"it has {extra[0][:40]!r}, which is no criterion")
+    if any(name not in names for name in read):
+        return Grades(problem="it has a key that is no criterion")
     passed: dict[str, bool] = {}
     reasons: dict[str, str] = {}
     for name in names:
@@ -69,8 +70,8 @@ def _object(text: str) -> dict[str, Any] | str:
         said = fenced[1]
     try:
         read = read_json(said, _once)
-    except _Twice as twice:
-        return f"it says {twice.key[:40]!r} twice"
+    except _Twice:
+        return "a key stands twice in it"
     except ValueError:
         return "it is not one JSON object"
     return read if isinstance(read, dict) else "it is not one JSON object"
@@ -79,15 +80,11 @@ def _object(text: str) -> dict[str, Any] | str:
 class _Twice(ValueError):
     """A key stands twice: which of them counts is not for a reader to choose."""
 
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
-
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for key, value in pairs:
         if key in read:
-            raise _Twice(key)
+            raise _Twice
         read[key] = value
     return read

@@ -1,6 +1,7 @@
 """What raters' choices say: who passed the attention items, who is preferred, which labels and pairs follow.
 
 The example is the unit: its raters' choices are averaged first, and intervals are drawn over examples and their groups.
+Where ratings are missing, the same text twice, a tie that is known, weighs no more than it does in the whole round.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.ratings import Preferred, RatingItem, RatingRound, Won
 from tunesmith.core.record import Record
-from tunesmith.core.statistics import bradley_terry, group_codes, mean_estimate
+from tunesmith.core.statistics import Interval, bradley_terry, group_codes, mean_estimate, with_halves
 from tunesmith.core.store import Rating
 
 __all__ = ["Rated", "RaterSeen", "WinRate", "labels", "left_share", "raters_seen", "strengths", "win_rates", "won"]
@@ -44,7 +46,7 @@ class WinRate(Record, frozen=True, kw_only=True):
     a: str
     b: str
     win_rate: Estimate
-    """Over examples; those whose two answers are the same are ties."""
+    """Over examples; those whose two answers are the same are ties. Skipped: those without a rating that counts."""
     everybody: Estimate
     """The same with the raters who were left out."""
     wins: int
@@ -107,12 +109,14 @@ def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], sa
     """Of each pair of contenders that was rated, those who were left ``out`` apart.
 
     Args:
+        rated: All comparisons that are to be rated, also those of which nothing was said.
         same: Comparisons of the same text twice.
     """
     found = []
     for a, b in dict.fromkeys((item.a, item.b) for item in (*made.items, *made.identical)):
         alike = [r for r in same if (r.item.a, r.item.b) == (a, b)]
-        all_of_it = [r for r in rated if (r.item.a, r.item.b) == (a, b) and r.said]
+        asked = [r for r in rated if (r.item.a, r.item.b) == (a, b)]
+        all_of_it = [r for r in asked if r.said]
         counted = [kept for r in all_of_it if (kept := _without(r, out)).said]
         if not counted:  # nobody whose word counts has said anything
             continue
@@ -121,8 +125,8 @@ def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], sa
             WinRate(
                 a=a,
                 b=b,
-                win_rate=_rate([*counted, *alike]),
-                everybody=_rate([*all_of_it, *alike]),
+                win_rate=_with_ties(counted, asked, alike),
+                everybody=_with_ties(all_of_it, asked, alike),
                 wins=net["a"],
                 ties=net["tie"] + len(alike),
                 losses=net["b"],
@@ -137,17 +141,24 @@ def strengths(
 ) -> dict[str, Estimate]:
     """Bradley-Terry strengths of three contenders or more.
 
+    Args:
+        rated: All comparisons that are to be rated, also those of which nothing was said.
+        same: Comparisons of the same text twice.
+
     Raises:
         NothingToMeasure: There are two only, or the ratings allow no estimate.
     """
     if len(made.contenders) < 3:
         raise NothingToMeasure("Two contenders have a win rate; strengths are for three or more.", "read the win rate")
-    counted = [*(kept for r in rated if (kept := _without(r, out)).said), *same]
+    counted = [kept for r in rated if (kept := _without(r, out)).said]
+    shares = _counted_shares(counted, rated)
+    both = [(r, 1.0) for r in counted] + [(r, share) for r in same if (share := shares.get(r.item.pair, 1.0)) > 0]
     return bradley_terry(
         list(made.contenders),
-        [(r.item.a, r.item.b) for r in counted],
-        np.array([_mean(r.said) for r in counted]),
-        group_codes([r.group for r in counted]),
+        [(r.item.a, r.item.b) for r, _ in both],
+        np.array([_mean(r.said) for r, _ in both]),
+        group_codes([r.group for r, _ in both]),
+        np.array([weight for _, weight in both]),
     )
 
 
@@ -192,3 +203,25 @@ def _mean(said: Mapping[str, Won]) -> float:
 def _rate(rated: Sequence[Rated]) -> Estimate:
     means = [_mean(r.said) for r in rated]
     return mean_estimate(means, [r.group for r in rated], rate=set(means) <= {0.0, 1.0})
+
+
+def _with_ties(counted: Sequence[Rated], asked: Sequence[Rated], alike: Sequence[Rated]) -> Estimate:
+    """The rate of those ``counted`` of all that were ``asked``, joined with the known ties by their share of all."""
+    missing = len(asked) - len(counted)
+    if not missing:
+        return _rate([*counted, *alike])
+    found = _rate(counted)
+    value, (low, high) = with_halves(
+        found.value,
+        Interval(found.low, found.high),
+        np.repeat([0.0, 1.0], [len(asked), len(alike)]),
+        group_codes([r.group for r in (*asked, *alike)]),
+    )
+    n = len(counted) + len(alike)
+    return replace(found, value=float(value), low=float(low), high=float(high), n=n, skipped=missing)
+
+
+def _counted_shares(counted: Sequence[Rated], asked: Sequence[Rated]) -> dict[str, float]:
+    """By pair of contenders: the share of what was asked of it that counts."""
+    given = Counter(r.item.pair for r in counted)
+    return {pair: given[pair] / number for pair, number in Counter(r.item.pair for r in asked).items()}

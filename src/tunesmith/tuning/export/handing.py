@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,7 @@ from msgspec.structs import replace
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.models.adapter_folder import is_model
+from tunesmith.models.context import context_in
 from tunesmith.models.parity import Figures, Parity, difference, judge
 from tunesmith.models.template import Template
 from tunesmith.tuning.export import gguf, llama_cpp, loaders, merged, ollama, vllm, vllm_server
@@ -253,7 +253,7 @@ def _through_llama_cpp(
 def _ollama(
     source: Source, folder: Path, asked: Sequence[Asked], part: Part, dtype: str, measured: Measured, *_: Any
 ) -> _Written:
-    template, context = Template.open(source.base), _context(source.base)
+    template, context = Template.open(source.base), context_in(source.base)
     own = "adapter.gguf" if part == "adapter" else None
     write_whole(folder / "Modelfile", ollama.modelfile(template, asked, source.facts, context, own))
     if part == "adapter":
@@ -270,7 +270,7 @@ def _vllm(
     vllm_command: Path | None,
 ) -> _Written:  # fmt: skip
     rank = int(str(source.settings["r"]))
-    command = vllm.serve(source.facts, rank, _context(source.base))
+    command = vllm.serve(source.facts, rank, context_in(source.base))
     written = _adapter(source, folder / "adapter", asked)
     template = folder / "adapter" / "chat_template.jinja"
     if not template.is_file():  # older tokenizers keep it in tokenizer_config.json
@@ -317,7 +317,3 @@ def _rounding(
     before = loaders.figures_of(model, asked)
     round_weights(model, dtype)
     return difference(before, loaders.figures_of(model, asked))
-
-
-def _context(base: Path) -> int:
-    return int(json.loads((base / "config.json").read_bytes())["max_position_embeddings"])

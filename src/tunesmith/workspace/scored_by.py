@@ -1,0 +1,32 @@
+"""By which metric a model is scored while it learns: where rows are scored, that is part of what makes the run."""
+
+from __future__ import annotations
+
+from tunesmith.evaluation.metrics import default_names, find
+from tunesmith.tuning import LoraConfig
+from tunesmith.tuning.going_on import METRIC, OWN_METRICS
+from tunesmith.workspace.home import Home
+from tunesmith.workspace.own_metrics import load_own_metrics
+
+__all__ = ["scored_by", "scoring_inputs"]
+
+
+def scored_by(home: Home) -> str:
+    """Name of the metric: the bar's, or the task's first where no bar is set."""
+    bar = home.settings.bar
+    return bar.metric if bar else default_names(home.task)[0]
+
+
+def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
+    """The metric as inputs of a run of ``config``, with the hash of the file if it is one of users' own; nothing where
+    no row is scored.
+
+    Raises:
+        UnknownName: The task has no metric of that name.
+        TunesmithError: The users' own metrics cannot be loaded.
+    """
+    if not config.score_rows:
+        return {}
+    file, name = load_own_metrics(home), scored_by(home)
+    own = find(home.task, name).metric.own
+    return {METRIC: name} | ({OWN_METRICS: file} if own and file else {})

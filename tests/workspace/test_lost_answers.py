@@ -1,0 +1,37 @@
+"""Answers that failed are asked again before anything is tuned or gathered for their sake."""
+
+import pytest
+from msgspec.structs import replace
+from tests.cli.driving import typed
+from tests.workspace.answered import answered, answered_desk
+
+from tunesmith.core.splits import Split
+
+
+@pytest.mark.parametrize("too_long", [0, 2, 6])
+def test_failures_that_alone_keep_a_contender_from_the_bar_are_asked_again(tmp_path, too_long):
+    desk = answered_desk(tmp_path, bar=0.7, decision={"minimum_train": 5})
+    contender = answered(desk, "prompt", lambda n: True)
+    failed = desk.home.latest("split", "split", Split)[0].test[:6]
+    there = desk.home.store.answers(contender)
+    desk.home.store.save_answers(
+        [
+            replace(there[e], text="", fields=None, finish_reason="error", problem="no answer", too_long=n < too_long)
+            for n, e in enumerate(failed)
+        ]
+    )
+    desk.evaluate(["constant"], on="test")  # what failed is asked again only where its contender is named
+    ended = typed("-C", desk.home.root, "decide", "--json")
+    assert ended.status == 0, ended.err
+    found, again = ended.json, "`tunesmith evaluate prompt --on test`"
+    # 23 of 23 are right, at the lower end 0.86; of 29 that is 0.68, which is below the bar
+    assert (found["recommendation"], found["rule"]) == ("too_early", "lost")
+    assert found["because"][0] == (
+        f"prompt would meet the bar, but 6 answers failed and count as wrong: ask again with {again}, then decide "
+        "again."
+    )
+    cut = f"et `contenders.too_long: cut` in tunesmith.yaml, run `tunesmith baseline prompt`, then {again}."
+    assert any(f"{too_long} of these failed since the prompt" in line and cut in line for line in found["because"]) == (
+        too_long > 0
+    )
+    assert found["next"] == (f"S{cut}" if too_long == 6 else f"Ask again with {again}.")
