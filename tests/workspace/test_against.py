@@ -8,7 +8,7 @@ import shutil
 import pytest
 from sqlalchemy import text
 from tests.cli.driving import typed
-from tests.workspace.answered import answered, answered_desk, retrained, shipped_desk
+from tests.workspace.answered import answered, answered_desk, retrained
 
 from tunesmith import Workspace
 from tunesmith.core.contenders import Answer
@@ -17,14 +17,9 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    return shipped_desk(tmp_path_factory.mktemp("against")).home.root
-
-
 @pytest.fixture
-def desk(template, tmp_path):
-    return Workspace(shutil.copytree(template, tmp_path / "desk"))
+def desk(shipped, tmp_path):
+    return Workspace(shutil.copytree(shipped, tmp_path / "desk"))
 
 
 def corrected(desk, *sides):

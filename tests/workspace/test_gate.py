@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.house.source import ROOT
 from tests.house.walking import blocks
-from tests.workspace.answered import again, answered, answered_desk, finished_run, retrained, shipped_desk
+from tests.workspace.answered import again, answered, answered_desk, finished_run, retrained
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
@@ -26,15 +26,9 @@ from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.export import Export
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    """A workspace whose first tuned model shipped."""
-    return shipped_desk(tmp_path_factory.mktemp("gate")).home.root
-
-
 @pytest.fixture
-def desk(template, tmp_path):
-    return Workspace(shutil.copytree(template, tmp_path / "desk"))
+def desk(shipped, tmp_path):
+    return Workspace(shutil.copytree(shipped, tmp_path / "desk"))
 
 
 def decide(desk, *more):

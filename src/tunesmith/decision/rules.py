@@ -159,8 +159,8 @@ def _lost(case: Case) -> Outcome | None:
     found = next((c for c in (*case.simpler, *case.tuned) if case.kept_by_failures(c)), None)
     if found is None:
         return None
-    name, on = found.name, " --on test" if case.facts.side == "test" else ""
-    again, see = f"`tunesmith evaluate {name}{on}`", (of_contender(found, case.bar), of_bar())
+    name = found.name
+    again, see = _measured_on(case, name), (of_contender(found, case.bar), of_bar())
     lines = [
         Because(
             f"{name} would meet the bar, but {_counted(found.failed, 'answer')} failed and "
@@ -202,19 +202,19 @@ def _untried(case: Case) -> Outcome | None:
         return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith baseline {kinds}`.")
     waiting = case.facts.tuned_run
     if waiting and not any(c.run in (waiting, None) for c in case.tuned):
-        on = " --on test" if case.facts.side == "test" else ""
+        again = _measured_on(case, "tuned")
         lead = (
-            f"The tuning run {waiting} has not been measured on {case.facts.side} yet. Run "
-            f"`tunesmith evaluate tuned{on}`, then decide again."
+            f"The tuning run {waiting} has not been measured on {case.facts.side} yet. Run {again}, then decide again."
         )
         see = (f"run:{waiting}", "evaluation#contenders")
-        return Outcome("too_early", [Because(lead, see)], f"Run `tunesmith evaluate tuned{on}`.")
+        return Outcome("too_early", [Because(lead, see)], f"Run {again}.")
     return None
 
 
-def _measured_on(case: Case) -> str:
-    """What measures on the side that is decided on."""
-    return "`tunesmith evaluate --on test`" if case.facts.side == "test" else "`tunesmith evaluate`"
+def _measured_on(case: Case, name: str = "") -> str:
+    """What measures on the side that is decided on: the contender of this ``name``, or all."""
+    words = ("tunesmith evaluate", name, "--on test" if case.facts.side == "test" else "")
+    return f"`{' '.join(filter(None, words))}`"
 
 
 def _retrieve(case: Case) -> Outcome | None:
@@ -290,8 +290,8 @@ def _uncompared(case: Case) -> Outcome | None:
     """A contrast that was never made shows nothing, and so decides nothing."""
     if case.gain is not None:
         return None
-    name, on = case.tuned[0].name, " --on test" if case.facts.side == "test" else ""
-    again = f"`tunesmith evaluate {name}{on}`" if name.startswith("tuned:") else _measured_on(case)
+    name = case.tuned[0].name
+    again = _measured_on(case, name if name.startswith("tuned:") else "")
     lead = (
         f"{name} and {case.rival.name}, the best simpler contender, have yet to be compared by {case.bar.metric}. Run "
         f"{again}, then decide again."

@@ -43,6 +43,10 @@ class Encoded(NamedTuple):
         """Tokens that are learnt."""
         return sum(weight > 0 for weight in self.weights)
 
+    def cut(self, limit: int) -> Encoded:
+        """Its first ``limit`` tokens."""
+        return Encoded(self.ids[:limit], self.weights[:limit])
+
 
 class Template:
     """A tokenizer with its chat template."""

@@ -96,7 +96,7 @@ def encode_pairs(
                 f"All {len(rows)} {side} pairs are longer than {limit} tokens.",
                 for_longer(longest, limit, context, "cut"),
             )
-    pairs = [Pair(*(Encoded(e.ids[:limit], e.weights[:limit]) for e in pair)) for pair in pairs]
+    pairs = [Pair(*(side.cut(limit) for side in pair)) for pair in pairs]
     same = [n for n, pair in enumerate(pairs) if pair.chosen == pair.rejected]
     if same:
         raise TunesmithError(

@@ -108,14 +108,14 @@ def make_plan(
     if not probe:
         return replace(plan, seconds_because="no step was tried")
     tried = try_steps(base, config, steps, looks_at(sides.watched, mixed, config), checkpointing=plan.checkpointing)
-    epochs, examples = steps.count / steps.per_epoch, sum(steps.at(n).examples for n in range(steps.per_epoch))
+    epochs = steps.count / steps.per_epoch
     tokens = plan.tokens_per_epoch + (plan.general_tokens_per_epoch or 0)
     learning = epochs * tokens / tried.tokens_per_second
     return replace(
         plan,
         seconds=learning + plan.looks * tried.look_seconds,
         probe_steps=tried.steps,
-        examples_per_second=epochs * examples / learning,
+        examples_per_second=epochs * steps.examples_per_epoch / learning,
         way=tried.way,
     )
 

@@ -100,7 +100,7 @@ def encode_rows(
                 f"All {len(rows)} {side} rows are longer than {limit} tokens.",
                 for_longer(longest, limit, context, "cut"),
             )
-    examples = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
+    examples = [e.cut(limit) for e in examples]
     # the first token is never learnt: there is nothing before it to tell it from
     empty = [number for number, example in enumerate(examples) if not any(example.weights[1:])]
     if empty:

@@ -160,7 +160,7 @@ class Sizes:
         """What a run learns, or watches, of these examples where it allows fewer tokens; none where it would refuse."""
         limit = config.max_length
         if config.too_long == "cut":
-            short = [Encoded(e.ids[:limit], e.weights[:limit]) for e in examples]
+            short = [e.cut(limit) for e in examples]
             return short if all(any(e.weights[1:]) for e in short) else []
         if not self._pairs:
             return [e for e in examples if len(e.ids) <= limit]

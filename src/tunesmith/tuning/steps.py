@@ -57,7 +57,7 @@ class Steps:
         self.shared = shared_prefix(learnt)
         """Leading tokens that all train examples share."""
         self.general_shared = shared_prefix(self._general) if general else 0
-        self._order = Order(len(learnt) + self._per_epoch, config.batch_size, config.epochs, config.seed)
+        self._order = Order(self.examples_per_epoch, config.batch_size, config.epochs, config.seed)
         self._draws = Order(len(self._general), 1, 1, config.seed)
         """Each general example once, then all again in another order."""
         self.count, self.per_epoch = self._order.steps, self._order.steps_per_epoch
@@ -73,6 +73,10 @@ class Steps:
             make_batch([self._general[n] for n in general], self.general_shared, self._limit) if general else None,
         )
 
+    @property
+    def examples_per_epoch(self) -> int:
+        return len(self._learnt) + self._per_epoch
+
     def counts(self, steps: int) -> MixtureCounts | None:
         """What the first ``steps`` steps hold of general examples; None without a mixture."""
         if self._counts is None:
@@ -83,7 +87,7 @@ class Steps:
             self._counts,
             rows=min(drawn, len(self._general)),
             examples=drawn,
-            all_examples=whole * (len(self._learnt) + self._per_epoch) + rest * self._batch_size,
+            all_examples=whole * self.examples_per_epoch + rest * self._batch_size,
         )
 
     def _held(self, step: int) -> tuple[list[int], list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def find_run(home: Home, name: str) -> Run:
         frozen = home.latest("contender", "tuned", Contender)
         behind = str(frozen[0].settings.get("run")) if frozen else ""
         return there.get(behind) or list(there.values())[-1]
-    tagged = with_tag(home, name)
+    tagged = with_tag(home, name, there.values())
     if len(tagged) == 1:
         return tagged[0]
     if tagged:
@@ -150,10 +150,10 @@ def find_run(home: Home, name: str) -> Run:
     raise UnknownName.among("run", name, there)
 
 
-def with_tag(home: Home, name: str) -> list[Run]:
-    """The runs that have this tag, oldest first."""
+def with_tag(home: Home, name: str, among: Iterable[Run]) -> list[Run]:
+    """The runs ``among`` these that have this tag, in their order."""
     tags = _tags(home)
-    return [run for run in runs(home) if name in tags.get((run.name, run.adapter_hash), ())]
+    return [run for run in among if name in tags.get((run.name, run.adapter_hash), ())]
 
 
 def whole(home: Home, run: Run) -> bool:

@@ -24,7 +24,7 @@ from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
 from tunesmith.workspace.evaluate import Evaluation, comparisons_now, newest, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
-from tunesmith.workspace.home import Home, changed_since, noting_reads
+from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.made_under import settings_changed
 from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
@@ -51,10 +51,8 @@ def decide(home: Home) -> Decision:
     contenders = [e for e in home.index("contender") if e.hash in measured]
     for resting_on in (entry, *home.index("split", "split")[-1:], *contenders):
         home.intact(resting_on)
-    with noting_reads() as read:
+    with home.resting_on_intact():
         decision = judged_now(home)
-    for resting_on in {(e.kind, e.hash): e for e in read}.values():
-        home.intact(resting_on)
     home.save("decision", "decision", decision, decision.inputs)
     return decision
 

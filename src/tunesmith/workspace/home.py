@@ -125,6 +125,14 @@ class Home:
                 "`tunesmith report --verify` says what differs",
             )
 
+    @contextlib.contextmanager
+    def resting_on_intact(self) -> Iterator[None]:
+        """See, at the end of the block, that every derived record that was loaded in it is ``intact``."""
+        with noting_reads() as read:
+            yield
+        for entry in {(e.kind, e.hash): e for e in read}.values():
+            self.intact(entry)
+
     def standing(self, kind: str, record_hash: str) -> Literal["intact", "redacted", "changed", "gone"]:
         """Whether the file of a record is as it was saved; redacted is what an erasure left of it."""
         try:

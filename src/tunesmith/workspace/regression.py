@@ -26,7 +26,7 @@ from tunesmith.evaluation.comparison import compare
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.cost import newest_evaluation
 from tunesmith.workspace.evaluate import Evaluation
-from tunesmith.workspace.home import Home, changed_since, noting_reads
+from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.scoring import ContenderScore
 
@@ -97,10 +97,8 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
     metric = decision.quality_bar["metric"]
     name = _now(decision, evaluation)
     mine = evaluation.contenders[name]
-    with noting_reads() as read:
+    with home.resting_on_intact():
         now, found = _named(name, mine), _earlier(home, against, mine.contender)
-    for resting_on in read:
-        home.intact(resting_on)
     if not found:
         because = "No earlier decision shipped anything else, so nothing is lost."
         return Regression(now=now, worse=False, because=because)

@@ -17,7 +17,7 @@ from tunesmith.core.runs import Run
 from tunesmith.data.readers.options import Say, silent
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.cluster import ClusterConfig
-from tunesmith.workspace.adapters import with_tag
+from tunesmith.workspace.adapters import runs, with_tag
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import Bench
 from tunesmith.workspace.home import Home
@@ -147,7 +147,7 @@ def _ask_name(home: Home, name: str | None) -> None:
             "use up to 100 letters, digits, spaces, dots, hyphens and underscores, a letter or digit first; `tuned` is "
             "what the newest run is called",
         )
-    tagged = with_tag(home, name)
+    tagged = with_tag(home, name, runs(home))
     if tagged and not (home.inside / "runs" / name).exists():  # else it has the name already
         raise TunesmithError(
             f"{name!r} is a tag of run {' and of run '.join(run.name for run in tagged)}; it would name this one then.",
