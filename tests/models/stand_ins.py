@@ -12,6 +12,7 @@ __all__ = ["stand_ins"]
 
 def stand_ins(home: Path) -> Path:
     """A cache in which tiny random models have the names of the two that the pages use."""
+    import torch
     from tokenizers import Tokenizer, models, pre_tokenizers
     from transformers import BertConfig, BertModel
 
@@ -21,9 +22,12 @@ def stand_ins(home: Path) -> Path:
     folder = home / "models" / "minilm"
     vocabulary = {token: i for i, token in enumerate(["[PAD]", "[UNK]", *map(chr, range(33, 127))])}
     config = BertConfig(
-        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
-    )
-    BertModel(config, add_pooling_layer=False).save_pretrained(folder)
+        vocab_size=len(vocabulary), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64,
+        initializer_range=1.0,
+    )  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(2)  # a classifier on its vectors tells labels apart, as pages that compare two need
+        BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", continuing_subword_prefix=""))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     tokenizer.save(str(folder / "tokenizer.json"))

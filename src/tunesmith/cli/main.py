@@ -10,6 +10,8 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import FrameType
@@ -84,9 +86,7 @@ def run(arguments: list[str]) -> int:
     session.folder, session.json, session.debug = Path(), False, False
     arguments = _take_flags(arguments)
     try:
-        for verb in VERBS:
-            import_module(f"tunesmith.cli.{verb}")
-        status = app(arguments, prog_name="tunesmith", standalone_mode=False)
+        status = _line()(arguments, prog_name="tunesmith", standalone_mode=False)
     except typer.Exit as ending:
         return int(ending.exit_code)
     except TunesmithError as error:
@@ -101,6 +101,14 @@ def run(arguments: list[str]) -> int:
     if status == INTERRUPTED:  # what Typer makes of Ctrl-C
         return _fail(*STOPPED, INTERRUPTED, KeyboardInterrupt())
     return status if isinstance(status, int) else 0
+
+
+@cache
+def _line() -> Callable[..., object]:
+    """All verbs as one command, made once: Typer would read each verb's signature anew for every line."""
+    for verb in VERBS:
+        import_module(f"tunesmith.cli.{verb}")
+    return typer.main.get_command(app)
 
 
 def _take_flags(arguments: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ any request to the outside.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,12 @@ def render(material: DossierMaterial) -> str:
     )  # fmt: skip
 
 
+@cache
 def _environment() -> Environment:
+    """Where the templates are; compiled once."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        auto_reload=False,
         autoescape=True,
         undefined=StrictUndefined,
         finalize=clean,
