@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # so a shell starts what 
 LOOPBACK = ("127.", "::1", "localhost")
 USERS_OWN = ("TUNESMITH_HOME", "HF_HOME", "HF_TOKEN", "OPENAI_API_KEY", "HF_HUB_OFFLINE")
 """Variables that may name a user's caches and keys."""
+
+LOADED = pytest.StashKey[Path]()
+"""The file of tests whose modules were set apart last."""
 
 _connect, _look_up = socket.socket.connect, socket.getaddrinfo
 
@@ -51,6 +56,20 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """After a file's first test, set apart what is loaded by then, so that the garbage collector looks at it no more.
+
+    Each run of tuning collects, which with PyTorch and all these tests in memory took longer than the run. Slow tests
+    have real models, which must not stay.
+    """
+    if item.get_closest_marker("slow") or item.config.stash.get(LOADED, None) == item.path:
+        return
+    item.config.stash[LOADED] = item.path
+    gc.collect()
+    gc.freeze()
 
 
 def _empty_home(config: pytest.Config) -> str:

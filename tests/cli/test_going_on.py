@@ -55,6 +55,17 @@ def test_resume_without_the_flags_of_the_run_names_them_and_begins_nothing(desk,
     assert (plain.status, "There is no interrupted run" in plain.err) == (2, True)
 
 
+def test_what_was_passed_when_a_run_was_begun_stands_in_it_though_nothing_is_passed_when_it_goes_on(desk, monkeypatch):
+    write_settings(desk, bar={"metric": "accuracy", "value": 1.0})
+    run = interrupted(desk, monkeypatch)
+    for verb in (("check",), ("baseline", "constant", "prompt"), ("evaluate",)):
+        assert typed("-C", desk, *verb).status in (0, 1)
+    went_on = typed("-C", desk, "tune", "--resume", "--no-forgetting", "--json")
+    assert went_on.status == 0, went_on.err
+    passed = Workspace(desk).adapter(run).overrides
+    assert [reason for reason in passed if "were not checked" in reason] and len(passed) == 2
+
+
 def test_a_setting_without_a_flag_is_named_for_the_settings(desk, monkeypatch):
     run = interrupted(desk, monkeypatch)
     write_settings(desk, tuning=TINY | {"patience": 5})

@@ -228,6 +228,16 @@ def test_a_failed_export_closes_the_gate_until_one_stands(desk):
     assert "not the same" in section.partition("</section>")[0]
 
 
+def test_where_every_form_of_export_failed_none_is_advised(desk):
+    for to in ("adapter", "merged", "gguf (merged)", "ollama"):
+        handed_on(desk, to, False)
+    assert "in another form, such as `tunesmith export first --to vllm`" in decide(again(desk))[1]["next"]
+    handed_on(desk, "vllm", False)
+    told = decide(again(desk))[1]["next"]
+    assert "--to" not in told
+    assert "`tunesmith adapter show first --json` tells, and export again, or tune again" in told
+
+
 def test_an_export_that_another_followed_cannot_be_changed_by_hand(desk):
     handed_on(desk, "adapter", False)
     older = desk.home.inside / "export" / f"{desk.home.index('export', 'first')[-1].hash}.json"

@@ -4,6 +4,7 @@ import pytest
 from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.workspace.answered import answered, answered_desk
+from tests.workspace.toy import write_settings
 
 from tunesmith.core.splits import Split
 
@@ -34,4 +35,9 @@ def test_failures_that_alone_keep_a_contender_from_the_bar_are_asked_again(tmp_p
     assert any(f"{too_long} of these failed since the prompt" in line and cut in line for line in found["because"]) == (
         too_long > 0
     )
+    assert any("set `decision.failed_answers: wrong`" in line for line in found["because"])
     assert found["next"] == (f"S{cut}" if too_long == 6 else f"Ask again with {again}.")
+    write_settings(desk.home.root, decision={"minimum_train": 5, "failed_answers": "wrong"})
+    found = typed("-C", desk.home.root, "decide", "--json").json
+    assert (found["recommendation"], found["rule"]) == ("tune", "tune")
+    assert "Answers lost to errors or timeouts count as wrong" in " ".join(found["because"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -11,6 +11,8 @@ from tunesmith.core.config import Config
 __all__ = ["BarConfig", "CostsConfig", "DecisionConfig", "top_of"]
 
 PERCENT_METRICS = ("chrf", "bleu")  # the field reports these two from 0 to 100; all others are shares of 1
+YOUNGER = ("failed_answers",)
+"""Settings of the decision that its first records do not know."""
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Untuned = Literal["constant", "classifier", "prompt", "few_shot", "retrieval"]
@@ -53,6 +55,10 @@ class DecisionConfig(Config):
     met_by: Literal["lower_end", "value"] = "lower_end"
     """The risk that is taken on the bar. lower_end: the whole 95 % interval must reach it. value: the measured value
     must, which falls short of the truth about every second time."""
+    failed_answers: Literal["asked_again", "wrong"] = "asked_again"
+    """What becomes of answers that failed where a contender misses the bar for their sake alone. asked_again: nothing
+    is tuned or gathered before that is done. wrong: they fail each time, so what comes next is decided with them as
+    wrong answers."""
     least_gain: Amount = 0.0
     """What a tuned contender must gain on the bar's metric over the best simpler one to be worth its upkeep. The lower
     end of the paired 95 % interval must be above 0 and reach it."""
@@ -75,6 +81,12 @@ class DecisionConfig(Config):
     least_preference: Share | None = None
     """Win rate in blind ratings, a tie counting one half, that the lower end of a tuned contender's interval must reach
     against each simpler contender it was rated with, and one at least. 0.5 is no preference."""
+
+    def as_kept(self) -> dict[str, Any]:
+        """What decisions and dossiers keep of it. A setting that is younger than the first of them stands here only
+        where it was changed, so that those are proved as before."""
+        unchanged = {name for name in YOUNGER if getattr(self, name) == type(self).model_fields[name].default}
+        return self.model_dump(mode="json", exclude=unchanged)
 
 
 class CostsConfig(Config):

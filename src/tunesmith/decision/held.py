@@ -96,11 +96,11 @@ def exported(exports: tuple[HandedOn, ...]) -> tuple[list[HandedOn], list[Handed
 
 
 def hand_on(tuned: ContenderFacts) -> str:
-    """What hands its model on, in a form that has not failed; in the first one where all have."""
+    """What hands its model on, in a form that has not failed; empty where each has."""
     forms = ("merged", "gguf", "ollama") if tuned.whole else ("adapter", "merged", "gguf", "ollama", "vllm")
-    failed = {e.to.partition(" ")[0] for e in exported(tuned.exports)[1]}
-    form = next((form for form in forms if form not in failed), forms[0])
-    return f"`tunesmith export {tuned.run or 'tuned'} --to {form}`"
+    passed, failed = ({e.to.partition(" ")[0] for e in made} for made in exported(tuned.exports))
+    left = next((form for form in forms if form not in failed - passed), None)
+    return f"`tunesmith export {tuned.run or 'tuned'} --to {left}`" if left else ""
 
 
 def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
@@ -133,20 +133,24 @@ def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> It
 
 def _parity(tuned: ContenderFacts, rules: DecisionConfig) -> Iterator[Held]:
     passed, failed = exported(tuned.exports)
-    run = tuned.run or "tuned"
+    run, left = tuned.run or "tuned", hand_on(tuned)
     if failed and not passed:
+        none_left = (
+            "Every form of export was tried and fails. Install the versions that it was tuned with, which "
+            f"`tunesmith adapter show {run} --json` tells, and export again, or tune again."
+        )
         yield Held(
             "unproved",
             f"what would be deployed is not what was measured: {failed[-1].to} fails parity, as "
             f"{listed(list(failed[-1].because)) or 'it differs'}",
-            f"Hand it on in another form, such as {hand_on(tuned)}, then decide again.",
+            f"Hand it on in another form, such as {left}, then decide again." if left else none_left,
             (f"export:{run}#parity",),
         )
     elif not passed and rules.parity == "required":
         yield Held(
             "unproved",
             "that its model says the same when it is handed on was not proved, and decision.parity requires that",
-            f"Run {hand_on(tuned)}, then decide again.",
+            f"Run {left}, then decide again.",
             (f"run:{run}", "settings#decision.parity"),
         )
 

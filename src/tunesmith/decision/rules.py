@@ -8,7 +8,7 @@
 | `ship` | the same, but measured on validation only | `too_early` |
 | `held_back` | the same, but a tuned contender forgot more than allowed, or may have | `tune` |
 | `held_back` | the same, but not all is proved: forgetting, parity, what people prefer, price, time | `too_early` |
-| `lost` | a contender would meet the bar, had none of its answers failed | `too_early` |
+| `lost` | a contender would meet the bar, had none of its answers failed, and they are asked again | `too_early` |
 | `untried` | no plain way to use a model, or not all to be tried first, was measured; or a run waits | `too_early` |
 | `retrieve` | no untuned contender meets the bar, nothing is tuned, documents wait to be looked up | `add_retrieval` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
@@ -157,7 +157,7 @@ def _held_back(case: Case) -> Outcome | None:
 def _lost(case: Case) -> Outcome | None:
     """Before anything is made or gathered, what failed is asked again."""
     found = next((c for c in (*case.simpler, *case.tuned) if case.kept_by_failures(c)), None)
-    if found is None:
+    if found is None or case.rules.failed_answers == "wrong":
         return None
     name = found.name
     again, see = _measured_on(case, name), (of_contender(found, case.bar), of_bar())
@@ -180,6 +180,13 @@ def _lost(case: Case) -> Outcome | None:
             )
         )
         following = f"{cut[0].upper()}{cut[1:]}." if found.too_long == found.failed else following
+    lines.append(
+        Because(
+            "If they fail each time, set `decision.failed_answers: wrong` in tunesmith.yaml, and what comes next is "
+            "decided with them as wrong answers.",
+            ("settings#decision.failed_answers",),
+        )
+    )
     return Outcome("too_early", lines, following)
 
 

@@ -76,7 +76,7 @@ def decision_inputs(home: Home) -> dict[str, str]:
     allowed = home.settings.forgetting.most_items_lost
     inputs |= {"forgetting.most_items_lost": digest(allowed)} if allowed is not None else {}
     rules = home.settings.decision
-    inputs |= {"decision": digest(rules.model_dump(mode="json"))} if rules != DecisionConfig() else {}
+    inputs |= {"decision": digest(rules.as_kept())} if rules != DecisionConfig() else {}
     curves = home.index("curve", "classifier")
     inputs |= {"curve": curves[-1].hash} if curves else {}
     choices = home.index("choice")

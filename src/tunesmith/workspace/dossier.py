@@ -97,7 +97,7 @@ def gather(
         curve=curve_part(home, decision),
         handed_on=handed_parts(home, evaluation),
         cautions=tuple(chain.from_iterable(warnings_now(home, split, evaluation))),
-        asked=home.settings.decision.model_dump(mode="json"),
+        asked=home.settings.decision.as_kept(),
         reproduce=_reproduce(home, split, evaluation, run, python or platform.python_version()),
         version=__version__,
     )

@@ -21,8 +21,9 @@ __all__ = ["export_entries", "handed_on", "sources"]
 def sources(home: Home, runs: Mapping[str, Run]) -> dict[str, Source]:
     """By the names that the rules use. What is not there is left out."""
     settings = home.settings
-    asked = [settings.bar, settings.decision, settings.costs, settings.forgetting]
-    written = digest([part.model_dump(mode="json") if part else None for part in asked])
+    bar = settings.bar.model_dump(mode="json") if settings.bar else None
+    others = [part.model_dump(mode="json") for part in (settings.costs, settings.forgetting)]
+    written = digest([bar, settings.decision.as_kept(), *others])
     found = {
         "settings": Source(kind="settings", name=FILE, hash=written, path=FILE),
         "store": Source(kind="store", name="store.db", path=f"{home.inside.name}/store.db"),

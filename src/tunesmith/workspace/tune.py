@@ -7,7 +7,7 @@ import re
 import shlex
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.cluster import ClusterConfig
 from tunesmith.workspace.adapters import runs, with_tag
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.bench import Bench
+from tunesmith.workspace.bench import Bench, run_name
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
 from tunesmith.workspace.preferring import preferring
@@ -85,8 +85,6 @@ def tune(
     processes = ALONE if cluster else Processes.launched()
     with home.alone("tune"), processes.leading():
         answering = Answering(home)
-        if reasons:
-            home.store.write_ledger("override", {"verb": "tune", "flag": "--anyway", "passed": reasons})
         bench = Bench(home, answering, config, selection, say, began)
         settings = partial(_settings_of, home, changes, selection, start)
         also = _other_flags(home, changes, selection, anyway, on, workers)
@@ -95,13 +93,23 @@ def tune(
             name=name,
             begun=Typed(settings, home.settings.tuning.objective, also, start) if resume else None,
             finish=finish,
-            reasons=reasons,
+            reasons=_passed(home, name or run_name(bench.inputs(config)), reasons),
             progress=progress,
             processes=processes,
             elsewhere=cluster,
         )
         answering.freeze(run, trained_under(home, config))
     return run
+
+
+def _passed(home: Home, run: str, reasons: Sequence[str]) -> list[str]:
+    """Why it is too early for this run, or was when it was begun, which `--anyway` passed. The ledger keeps it."""
+    entries = home.store.ledger("override") if (home.inside / "runs" / run).exists() else []
+    before = [reason for entry in entries if entry.detail.get("run") == run for reason in entry.detail["passed"]]
+    if reasons:
+        passed = {"verb": "tune", "flag": "--anyway", "passed": reasons, "run": run}
+        home.store.write_ledger("override", passed)
+    return list(dict.fromkeys([*before, *reasons]))
 
 
 def _ask_interrupted(home: Home) -> None:
