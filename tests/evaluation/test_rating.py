@@ -1,6 +1,7 @@
 """What a round compares and how many comparisons it takes, without a workspace."""
 
 import pytest
+from msgspec.structs import replace
 
 from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
@@ -144,6 +145,15 @@ def test_raters_who_are_left_out_leave_the_weight_of_known_ties_as_it_is():
     ratings = rated(made.items, lambda n: {"ann": "a"} if n < 10 else {"bot": "b"})
     (rate,) = win_rates(made, ratings, frozenset(["bot"]), rated(made.identical))
     assert (rate.win_rate.value, rate.everybody.value) == pytest.approx((0.7, (10 + 60 / 2) / 100))
+
+
+def test_two_of_three_that_always_say_the_same_have_a_win_rate_of_one_half():
+    made = round_of(["ab", "bc", "ac"], 8, 4)
+    made = replace(made, items=tuple(item for item in made.items if item.a + item.b != "bc"))
+    found = win_rates(made, rated(made.items, lambda n: {"ann": "a"}), frozenset(), rated(made.identical))
+    (same,) = [rate for rate in found if (rate.a, rate.b) == ("b", "c")]
+    assert (same.win_rate.value, same.win_rate.n, same.wins, same.ties, same.losses) == (0.5, 4, 0, 4, 0)
+    assert same.win_rate.low < 0.5 < same.win_rate.high
 
 
 def test_strengths_of_half_a_round_are_those_of_the_whole_where_half_says_the_same():

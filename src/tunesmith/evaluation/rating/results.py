@@ -106,7 +106,7 @@ def left_share(ratings: Sequence[Rating]) -> Estimate:
 
 
 def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], same: Sequence[Rated]) -> list[WinRate]:
-    """Of each pair of contenders that was rated, those who were left ``out`` apart.
+    """Of each pair of contenders that was rated, or always says the same; those who were left ``out`` apart.
 
     Args:
         rated: All comparisons that are to be rated, also those of which nothing was said.
@@ -118,7 +118,7 @@ def win_rates(made: RatingRound, rated: Sequence[Rated], out: frozenset[str], sa
         asked = [r for r in rated if (r.item.a, r.item.b) == (a, b)]
         all_of_it = [r for r in asked if r.said]
         counted = [kept for r in all_of_it if (kept := _without(r, out)).said]
-        if not counted:  # nobody whose word counts has said anything
+        if asked and not counted:  # nobody whose word counts has said anything
             continue
         net = Counter(_majority(r.said) for r in counted)
         found.append(
