@@ -196,3 +196,24 @@ def test_a_ray_cluster_ends_where_one_process_does_though_the_driver_and_a_worke
     log = [json.loads(line) for line in (desk / ".tunesmith/runs/run/log.jsonl").read_text("utf-8").splitlines()]
     steps = [line["step"] for line in log if "train_loss" in line]
     assert steps == list(range(1, result(desk, "run")["steps"] + 1))
+
+
+@NEEDS_RAY
+def test_an_ear_that_is_lost_begins_again_and_ends_no_run():
+    import ray
+
+    from tunesmith.tuning.cluster.config import ClusterConfig
+    from tunesmith.tuning.cluster.ray_cluster import RayCluster, _connected, _ear, _heard
+
+    RayCluster(ClusterConfig())  # sets what Ray reads when it is imported
+    with _connected("local"):
+        ear = _ear()
+        ray.get(ear.hear.remote("say", ("before",)))
+        assert _heard(ear) == [("say", ("before",))]
+        ray.kill(ear, no_restart=False)
+        deadline, heard = time.monotonic() + 60, []
+        while not heard and time.monotonic() < deadline:
+            ear.hear.remote("say", ("after",))
+            time.sleep(0.1)
+            heard = _heard(ear)
+    assert set(heard) == {("say", ("after",))}

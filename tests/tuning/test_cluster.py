@@ -11,9 +11,11 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.tuning.cluster import ClusterConfig
+from tunesmith.tuning import LoraConfig
+from tunesmith.tuning.cluster import ClusterConfig, ray_cluster
 from tunesmith.tuning.cluster.ray_cluster import _workers
 from tunesmith.tuning.cluster.storage import pack, unpack
+from tunesmith.workspace.tune import _cluster
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +101,20 @@ def test_more_workers_than_the_cluster_has_room_for_are_refused(config, has, say
         _workers(ClusterConfig(**config), has, 1)
 
 
+@pytest.mark.parametrize(
+    ("given", "seen"), [("kept", "{desk}/kept"), ("/elsewhere", "/elsewhere"), ("s3://b/f", "s3://b/f")]
+)
+def test_a_storage_is_seen_from_tunesmith_yaml_wherever_the_command_runs(desk, monkeypatch, given, seen):
+    monkeypatch.setattr(ray_cluster, "RayCluster", lambda config: config)
+    write_settings(desk, cluster={"storage_path": given})
+    found = _cluster(Workspace(desk).home, LoraConfig(), "ray", 2)
+    assert (found.storage_path, found.workers) == (seen.format(desk=desk.resolve()), 2)
+    write_settings(desk, cluster={})
+
+
 def test_a_run_s_folder_is_packed_without_what_ray_keeps_in_it(tmp_path):
-    for name in ("log.jsonl", "best-000002/adapter_config.json", "ray/run/checkpoint_1/log.jsonl"):
+    left = ("ray/run/checkpoint_1/log.jsonl", ".fetched.killed/log.jsonl")
+    for name in ("log.jsonl", "best-000002/adapter_config.json", *left):
         (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "run" / name).write_text(name)
     files = pack(tmp_path / "run")

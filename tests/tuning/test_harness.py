@@ -137,3 +137,30 @@ def test_a_task_is_named_by_what_its_folder_holds(tmp_path):
     (tmp_path / "one.yaml").write_text("task: one\nnum_fewshot: 3")
     assert asked.named("one") != before
     assert Tasks(names=("one",), folder=str(tmp_path), limit=5).named("one") != asked.named("one")
+
+
+def test_a_task_is_named_by_the_data_that_its_files_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tasks").mkdir()
+    (tmp_path / "rows.jsonl").write_text("{}")
+    text = CHOICE.format(data="'*.jsonl'").replace('"{{right}}"', "!function own.end")
+    (tmp_path / "tasks" / "one.yaml").write_text(text)
+    asked = Tasks(names=("own_choice",), folder="tasks")
+    names = [asked.named("own_choice")]
+    for file in ("rows.jsonl", "more.jsonl"):
+        (tmp_path / file).write_text("{} ")
+        names.append(asked.named("own_choice"))
+    (tmp_path / "other.txt").write_text("not its data")
+    assert len(set(names)) == 3
+    assert asked.named("own_choice") == names[-1]
+
+
+@needs_harness
+def test_what_was_asked_is_named_by_documents_and_prompts(engine, tasks, tmp_path):
+    def asked() -> str:
+        return read_tasks(Reader(engine[0]), Tasks(names=("own_rolling",), folder=str(tasks)))["own_rolling"].documents
+
+    before = asked()
+    assert asked() == before
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row | {"question": "x"}) + "\n" for row in ROWS))
+    assert asked() != before

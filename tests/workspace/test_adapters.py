@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 
 import pytest
 from tests.cli.driving import typed
@@ -139,6 +140,14 @@ def test_a_tag_is_no_name_of_a_run_that_has_begun_and_not_ended(desk):
     with pytest.raises(TunesmithError, match="names a run already"):
         desk.tag_adapter("first", "begun")
     begun.rmdir()
+
+
+def test_adapters_are_told_of_though_a_row_that_they_learnt_was_erased(desk, tmp_path):
+    left = Workspace(shutil.copytree(desk.home.root, tmp_path / "desk"))
+    left.erase(left.home.latest("split", "split", Split)[0].train[0])
+    assert {adapter.stale for adapter in left.adapters()} == {"train side"}
+    assert left.tag_adapter("first", "kept").tags == ("kept",)
+    assert left.compare_adapters("first", "second").same
 
 
 def test_a_changed_task_makes_adapters_stale(desk):

@@ -2,6 +2,7 @@
 
 import json
 
+import msgspec
 import pytest
 from sqlalchemy import text
 from tests.models.tiny import build_tiny
@@ -14,6 +15,7 @@ from tunesmith.core.examples import Example
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Edit, Queued
 from tunesmith.data.quotes import Quotes
+from tunesmith.workspace.adapters import whole
 from tunesmith.workspace.erase import WRITERS
 
 SECRET = "Frau Oelschläger of Gänsemarkt 7 waits for parcel 0815-4711"
@@ -160,6 +162,34 @@ def test_runs_that_learnt_from_it_are_named(desk):
     kept, learnt = sorted(split.test)[0], next(i for i in split.train if desk.show(i).prompt != SECRET)
     assert desk.erase(kept).runs == ()
     assert desk.erase(learnt).runs == (run.name,)
+
+
+def test_a_run_that_went_on_from_one_that_learnt_it_is_named_too(desk):
+    desk.check()
+    desk.split()
+    first = desk.tune(anyway=True)
+    train = set(desk.home.latest("split", "split", Split)[0].train)
+    desk.split(seed=11)
+    split = desk.home.latest("split", "split", Split)[0]
+    learnt = min(train - set(split.train))
+    for name, began in (("second", first.adapter_hash), ("third", "of second")):
+        inputs = {"split": split.hash, "start adapter": began}
+        later = msgspec.structs.replace(first, name=name, adapter_hash=f"of {name}", inputs=first.inputs | inputs)
+        desk.home.save("run", name, later, later.inputs)
+    assert set(desk.erase(learnt).runs) == {first.name, "second", "third"}
+
+
+def test_a_whole_tuned_model_keeps_its_own_words(desk, tmp_path):
+    path = tmp_path / "odd.jsonl"
+    path.write_text(json.dumps({"prompt": "Say it", "completion": {"topic": "billing", "reply": "im_start"}}))
+    desk.add(path)
+    desk.check()
+    desk.split()
+    run = desk.tune(anyway=True, method="full")
+    folder = desk.home.inside / run.adapter
+    assert "im_start" in (folder / "tokenizer.json").read_text()
+    desk.erase(row_of(desk, "Say it").id)
+    assert whole(desk.home, run)
 
 
 def test_an_erasure_that_was_interrupted_is_finished_when_run_again(desk, monkeypatch):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from tests.cli.driving import typed
@@ -17,6 +18,7 @@ from tunesmith.core.runs import Run
 from tunesmith.models.opening import open_model
 from tunesmith.models.template import Template
 from tunesmith.tuning.export import gguf, merged, ollama, peft_folder
+from tunesmith.tuning.export.source import Asked, Facts
 from tunesmith.tuning.export.vllm import max_lora_rank
 from tunesmith.workspace.sources import handed_on
 
@@ -196,9 +198,21 @@ def test_what_is_there_is_not_written_over(desk, tmp_path):
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["mine.txt"]
 
 
-def test_an_empty_folder_is_taken(desk, tmp_path):
-    (tmp_path / "out").mkdir()
-    assert desk.export("first", to="adapter", path=tmp_path / "out").path == str(tmp_path / "out")
+def test_an_empty_folder_is_taken_and_never_removed(desk, tmp_path, monkeypatch):
+    there = tmp_path / "out"
+    there.mkdir()
+    (tmp_path / "link").symlink_to(there)
+    (there / ".link.x.unfinished").mkdir()  # of an export that was killed
+    before = there.stat().st_ino
+    assert desk.export("first", to="vllm", path=tmp_path / "link").path == str(there)
+    assert (there.stat().st_ino, (tmp_path / "link").is_symlink()) == (before, True)
+    assert sorted(f.name for f in there.iterdir()) == ["README.md", "adapter", "request.sh", "serve.sh"]
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    desk.export("first", to="adapter", path=Path())
+    assert (tmp_path / "here" / "README.md").is_file()
+    with pytest.raises(TunesmithError, match="is there already"):
+        desk.export("first", to="adapter", path=Path())
 
 
 def test_a_run_that_is_not_there_names_the_near_ones(desk):
@@ -238,6 +252,15 @@ def test_an_adapter_has_no_number_format_to_choose(desk, tmp_path):
         desk.export("first", to="gguf", dtype="q4", path=tmp_path / "out")
 
 
+def test_a_merged_model_is_decoded_as_it_was_measured(tmp_path):
+    base = build_tiny(tmp_path / "tiny")
+    said = {"eos_token_id": [1, 2], "pad_token_id": 2, "do_sample": True, "repetition_penalty": 1.05, "top_k": 20}
+    (base / "generation_config.json").write_text(json.dumps(said))
+    merged.write_model(merged.bare(base), base, tmp_path / "out", "float32")
+    kept = json.loads((tmp_path / "out" / "generation_config.json").read_bytes())
+    assert kept == {"eos_token_id": [1, 2], "pad_token_id": 2, "do_sample": False}
+
+
 # Ollama and vLLM.
 
 
@@ -246,7 +269,16 @@ def test_the_modelfile_says_model_template_system_stops_and_decoding(desk, tmp_p
     text = (tmp_path / "out" / "Modelfile").read_text("utf-8")
     assert text.startswith("FROM ./model.gguf\nADAPTER ./adapter.gguf\nTEMPLATE")
     assert f'SYSTEM """{desk.home.task.instructions}"""' in text
-    assert 'PARAMETER stop "<|im_end|>"\nPARAMETER temperature 0\nPARAMETER num_ctx 512\n' in text
+    decoding = ("temperature 0", "repeat_penalty 1", "num_ctx 512")
+    assert "".join(f"PARAMETER {one}\n" for one in ('stop "<|im_end|>"', *decoding)) in text
+
+
+@pytest.mark.parametrize(("context", "longest", "kept"), [(512, 40, 512), (40960, 40, 8192), (40960, 9000, 18000)])
+def test_ollama_keeps_room_for_the_longest_prompt(desk, context, longest, kept):
+    template = Template.open(base_of(desk))
+    facts = Facts(run="r", task="t", base="b", base_hash="h", adapter_hash="a", validation_loss=1.0, best_step=1)
+    text = ollama.modelfile(template, [Asked(tuple(ASKED), tuple(range(longest)), 1)], facts, context, None)
+    assert f"PARAMETER num_ctx {kept}\n".encode() in text
 
 
 def test_the_template_for_ollama_writes_what_the_chat_template_writes(desk):
@@ -272,7 +304,8 @@ def test_vllm_is_told_rank_names_and_template(desk, tmp_path):
     desk.export("first", to="vllm", path=tmp_path / "out")
     command = (tmp_path / "out" / "serve.sh").read_text("utf-8")
     for flag in ("--served-model-name tiny", "--lora-modules first=./adapter", "--max-lora-rank 8",
-                 "--max-model-len 512", "--chat-template ./adapter/chat_template.jinja"):  # fmt: skip
+                 "--max-model-len 512", "--chat-template ./adapter/chat_template.jinja",
+                 """--override-generation-config '{"repetition_penalty": 1.0}'"""):  # fmt: skip
         assert flag in command
     assert '"model": "first"' in (tmp_path / "out" / "request.sh").read_text("utf-8")
     assert (tmp_path / "out" / "serve.sh").stat().st_mode & 0o111

@@ -10,7 +10,8 @@ from tests.models.tiny import build_tiny
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.forgetting import Forgetting
+from tunesmith.core.forgetting import Forgetting, Read, TaskRead
+from tunesmith.tuning.forgetting import harness
 from tunesmith.tuning.forgetting.reading import Reader
 
 TUNING = {"epochs": 1, "rank": 2, "batch_size": 16, "dtype": "float32"}
@@ -64,6 +65,34 @@ def test_what_was_read_once_is_not_read_again(desk, monkeypatch):
     monkeypatch.setattr(Reader, "text", None)
     monkeypatch.setattr(Reader, "items", None)
     assert desk.forgetting("first").losses
+
+
+def test_a_reading_whose_file_is_gone_is_read_again(desk):
+    desk.forgetting("first")
+    for file in (desk.home.inside / "reading").glob("*.json"):
+        file.unlink()
+    assert desk.forgetting("first").losses
+
+
+def test_base_and_tuned_model_are_compared_on_the_same_documents(desk, monkeypatch):
+    def measured(documents):
+        def read(reader, tasks, told):
+            right = (*(1.0,) * (documents - 1), float(reader.adapter is None))
+            read = Read(values=right, sizes=(2.0,) * documents)
+            return {"own": TaskRead(metric="acc", kind="items", read=read, documents=f"{documents} of them")}
+
+        monkeypatch.setattr(harness, "check_tasks", lambda tasks: None)
+        monkeypatch.setattr(harness, "read_tasks", read)
+        found = desk.forgetting("first", tasks=["own"])
+        (loss,) = [loss for loss in found.losses if loss.name == "task:own"]
+        return loss.n, loss.lost
+
+    assert measured(40) == (40, 1)
+    for kept in desk.home.index("reading"):
+        file = desk.home.inside / "reading" / f"{kept.hash}.json"
+        if kept.inputs["adapter"] and file.exists() and "40 of them" in file.read_text():
+            file.unlink()
+    assert measured(60) == (60, 1)
 
 
 def test_it_stands_in_status_decision_dossier_and_makes_the_decision_stale(desk):

@@ -197,6 +197,30 @@ def test_a_rate_at_which_tuning_diverges_fails_its_trial_alone(tmp_path, monkeyp
     assert "diverged" in ended.json["search"]["trials"][1]["problem"]
 
 
+def test_a_trial_that_does_not_fit_into_the_memory_fails_alone_unless_it_is_the_first(tmp_path, monkeypatch):
+    from tunesmith.tuning.loop import Loop
+
+    desk, begun, own = make(tmp_path), [], Loop._rehearse
+
+    def full(loop, *args, **kwargs):
+        begun.append(loop)
+        if len(begun) == fails_at:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes.")
+        return own(loop, *args, **kwargs)
+
+    monkeypatch.setattr(Loop, "_rehearse", full)
+    fails_at = 1
+    ended = typed("-C", desk, "tune", "--search", "--budget", "3", "--anyway", "--json")
+    assert ended.status == 2 and "The memory ran out" in ended.err
+    begun.clear()
+    fails_at = 2
+    ended = typed("-C", desk, "tune", "--search", "--budget", "3", "--anyway", "--json")
+    assert ended.status == 0, ended.err
+    trials = ended.json["search"]["trials"]
+    assert [trial["state"] == "failed" for trial in trials] == [False, True, False]
+    assert "The memory ran out" in trials[1]["problem"]
+
+
 def test_a_time_bounds_it_too_and_one_trial_is_always_done(tmp_path):
     desk = make(tmp_path)
     ended = typed("-C", desk, "tune", "--search", "--budget", "0.001m", "--anyway", "--json")

@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--max-lora-rank", type=int, choices=[1, 8, 16, 32, 64, 128, 256, 320, 512], default=16)
     parser.add_argument("--max-model-len", type=int, required=True)
     parser.add_argument("--chat-template", type=Path, required=True)
+    parser.add_argument("--override-generation-config", type=json.loads)
     parser.add_argument("--host")
     parser.add_argument("--port", type=int)
     parser.add_argument("--enforce-eager", action="store_true")

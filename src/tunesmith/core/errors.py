@@ -2,6 +2,7 @@
 
 TunesmithError (2)
 ├── NothingToMeasure (2)   a metric was asked about no usable results
+├── NotEnoughMemory (2)    what was asked takes more memory than there is
 ├── UnknownName (2)        a name that is not there; lists the near ones
 └── ServiceError (3)       an outside service failed
 """
@@ -11,7 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["NothingToMeasure", "ServiceError", "TunesmithError", "UnknownName", "nearest", "out_of_memory"]
+__all__ = [
+    "NotEnoughMemory", "NothingToMeasure", "ServiceError", "TunesmithError", "UnknownName", "nearest", "out_of_memory",
+]  # fmt: skip
 
 
 class TunesmithError(Exception):
@@ -29,6 +32,10 @@ class TunesmithError(Exception):
 
 class NothingToMeasure(TunesmithError, ValueError):
     """A metric was asked about no usable results. It never answers 0."""
+
+
+class NotEnoughMemory(TunesmithError):
+    """What was asked takes more memory than there is; with other settings it may fit."""
 
 
 class UnknownName(TunesmithError, KeyError):

@@ -28,6 +28,8 @@ class TaskRead(Record, frozen=True, kw_only=True):
     kind: Literal["items", "bits", "mean"]
     read: Read
     higher_is_better: bool = True
+    documents: str = ""
+    """Hash of the documents, with what was asked about each."""
 
 
 class Loss(Record, frozen=True, kw_only=True):

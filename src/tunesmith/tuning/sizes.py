@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import torch
 
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import NotEnoughMemory
 from tunesmith.core.record import Record
 from tunesmith.core.runs import TuningWarning
 from tunesmith.models.engine import nf4
@@ -214,7 +214,7 @@ def check_memory(
         pairs: As in ``Sizes``.
 
     Raises:
-        TunesmithError: It will not fit onto the GPU, which has nowhere to turn to.
+        NotEnoughMemory: It will not fit onto the GPU, which has nowhere to turn to.
     """
     sizes, free, gpu = Sizes(base, learnt, watched, mixed, pairs=pairs), free_memory(), fastest_device().type == "cuda"
     if 2 * resident_bytes(sizes.rough(config)) <= free:  # the formula is quick, and never off by as much
@@ -230,7 +230,7 @@ def check_memory(
     mend = "`tunesmith tune --plan` says which settings make it fit; else choose a smaller model.base, or close what "
     mend += "else uses the memory"
     if gpu:
-        raise TunesmithError(f"T{problem[1:]}.", f"{mend}; `CUDA_VISIBLE_DEVICES=` in front tunes on the CPU")
+        raise NotEnoughMemory(f"T{problem[1:]}.", f"{mend}; `CUDA_VISIBLE_DEVICES=` in front tunes on the CPU")
     return TuningWarning(name="memory", step=0, problem=problem, mend=mend), checkpointing
 
 

@@ -309,13 +309,19 @@ def _tags(home: Home) -> dict[tuple[str, str], tuple[str, ...]]:
 
 
 def _now(home: Home) -> dict[str, str]:
-    """What a run would be made from now; the base model need not be on this machine."""
-    from tunesmith.workspace.answering import Answering
+    """What a run would be made from now; the base model need not be on this machine, nor the train side whole."""
+    from tunesmith.contenders import Known
+    from tunesmith.workspace.answering import current_split
 
+    now = {"task": home.task.hash}
     if not home.index("split"):
-        return {"task": home.task.hash}
-    answering = Answering(home)
-    return {"task": home.task.hash, "train side": answering.known.hash, "split": answering.split.hash}
+        return now
+    split = current_split(home)
+    try:
+        train = Known(home.examples(), split, home.documents()).hash
+    except TunesmithError:  # rows of it were corrected, removed or erased since
+        train = ""
+    return {**now, "train side": train, "split": split.hash}
 
 
 def _of_run_now(home: Home, run: Run) -> dict[str, str]:

@@ -33,6 +33,9 @@ WRITERS = ("check", "mend", "synthesize", "split", "baseline", "tune", "evaluate
 """Verbs that write what rows say for as long as they run: none may be at work meanwhile."""
 
 
+RUNS_OWN = 2
+"""How deep a run's own files lie in the folder of runs: its name, then the file; a model's lie deeper."""
+
 NAMED = 'class="named-by-words"'
 """What a dossier's list of failures bears."""
 
@@ -57,7 +60,7 @@ class EraseReport(Record, frozen=True, kw_only=True):
     rejected: int = 0
     """Rejected rows that were theirs, and were dropped."""
     runs: tuple[str, ...] = ()
-    """Tuning runs that learnt from them: what they learnt cannot be taken out."""
+    """Tuning runs that learnt from them, or went on from one that did: what they learnt cannot be taken out."""
     unfinished_runs: tuple[str, ...] = ()
     """Folders of runs that came to no end; what they learnt from is not written down."""
     same_prompt: tuple[str, ...] = ()
@@ -142,8 +145,13 @@ class _Erasing:
 
     def _files(self, folder: str, suffix: str) -> list[Path]:
         found = (self.home.inside / folder).rglob(f"*{suffix}")
-        locks = self.home.inside / "locks"
-        return sorted(p for p in found if not p.name.startswith(".") and locks not in p.parents)
+        return sorted(p for p in found if not p.name.startswith(".") and not self._of_a_model(p))
+
+    def _of_a_model(self, path: Path) -> bool:
+        """Whether it belongs to a model or an adapter, such as its vocabulary, whose words a row may well say; or to a
+        lock."""
+        first, *rest = path.relative_to(self.home.inside).parts
+        return first == "locks" or (first == "runs" and len(rest) > RUNS_OWN)
 
     def _quoting(self, dossier: str) -> bool:
         """Whether a dossier quotes the rows, or names failures by words that prompts have in common."""
@@ -200,7 +208,8 @@ class _Erasing:
 
     def _leftovers(self) -> list[Path]:
         """Half-written files of a process that died, where they quote the rows."""
-        return [p for p in sorted(self.home.inside.rglob(".*")) if p.is_file() and self.quotes(_read(p))]
+        found = (p for p in sorted(self.home.inside.rglob(".*")) if p.is_file() and not self._of_a_model(p))
+        return [p for p in found if self.quotes(_read(p))]
 
     def _write(self, path: Path, lines: list[bytes], kept: list[bytes]) -> bool:
         if kept != lines:
@@ -220,15 +229,17 @@ class _Erasing:
         ]
 
     def _runs(self, quoting: set[str]) -> list[str]:
-        """Runs whose train side held the rows, or that learnt a set of pairs among those records ``quoting`` them."""
+        """Runs whose train side held the rows, that learnt a set of pairs among those records ``quoting`` them, or that
+        went on from such a run."""
         splits = {entry.hash: entry for entry in self.home.index("split")}
-        learnt = []
-        for entry in self.home.index("run"):
-            inputs = self.home.load(entry, Run).inputs
-            split = splits.get(inputs.get("split", ""))
+        learnt, adapters = [], set[str]()
+        for entry in self.home.index("run"):  # oldest first, so a run comes after the one it went on from
+            run = self.home.load(entry, Run)
+            split = splits.get(run.inputs.get("split", ""))
             held = split is not None and self.doomed.keys() & set(self.home.load(split, Split).train)
-            if held or inputs.get("preferences") in quoting:
+            if held or run.inputs.get("preferences") in quoting or run.inputs.get("start adapter") in adapters:
                 learnt.append(entry.name)
+                adapters.add(run.adapter_hash)
         return list(dict.fromkeys(learnt))
 
     def _unfinished(self) -> list[str]:

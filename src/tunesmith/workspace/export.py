@@ -43,6 +43,8 @@ __all__ = ["Export", "export"]
 TARGETS = ("adapter", "merged", "gguf", "ollama", "vllm")
 UNFINISHED = ".unfinished"
 """How the name of a folder ends that an export is made in."""
+README = "README.md"
+"""What says that an export is whole: it takes its place last."""
 OTHERS = 4
 """Adapters of other runs that an export is told apart from: the newest."""
 
@@ -128,12 +130,9 @@ def export(
             if not parity.passed:  # kept, so that the decision knows
                 home.save("export", entry.name, result, {"run": entry.adapter_hash, "model": entry.inputs["model"]})
                 return result
-            if target.is_dir():
-                target.rmdir()  # empty, see _ask_free
             files = {str(f.relative_to(made)): _sha256(f) for f in sorted(made.rglob("*")) if f.is_file()}
             size = sum(f.stat().st_size for f in made.rglob("*") if f.is_file())
-            shutil.move(made, target)
-            sync_folder(target.parent)
+            _put(made, target)
         result = msgspec.structs.replace(result, path=str(target.resolve()), files=files, bytes=size)
         home.save("export", entry.name, result, {"run": entry.adapter_hash, "model": entry.inputs["model"]})
     return result
@@ -141,13 +140,15 @@ def export(
 
 @contextmanager
 def _room(target: Path) -> Iterator[Path]:
-    """A folder beside ``target`` that is gone after the block, as are those of exports that were killed."""
-    begun = not target.parent.exists()
+    """A folder beside ``target``, or in it where it is there, that is gone after the block, as are those of exports
+    that were killed."""
+    begun, name = not target.parent.exists(), target.absolute().name
+    within = target if target.is_dir() else target.parent
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        for killed in target.parent.glob(f".{glob.escape(target.name)}.*{UNFINISHED}"):
+        within.mkdir(parents=True, exist_ok=True)
+        for killed in within.glob(f".{glob.escape(name)}.*{UNFINISHED}"):
             shutil.rmtree(killed, ignore_errors=True)
-        room = tempfile.TemporaryDirectory(UNFINISHED, f".{target.name}.", target.parent)
+        room = tempfile.TemporaryDirectory(UNFINISHED, f".{name}.", within)
     except OSError as error:
         raise cannot_write(target, error) from error
     try:
@@ -157,6 +158,17 @@ def _room(target: Path) -> Iterator[Path]:
         if begun:
             with suppress(OSError):  # the export is there
                 target.parent.rmdir()
+
+
+def _put(made: Path, target: Path) -> None:
+    """Give what was made its place. A folder that is there stays: it may be a mount, a link or the current one."""
+    if not target.is_dir():
+        shutil.move(made, target)
+        sync_folder(target.parent)
+        return
+    for part in sorted(made.iterdir(), key=lambda part: part.name == README):
+        part.rename(target / part.name)
+    sync_folder(target)
 
 
 @contextmanager
@@ -173,11 +185,15 @@ def _written(target: Path) -> Iterator[None]:
 def _ask_free(home: Home, target: Path) -> None:
     if target.resolve().is_relative_to(home.inside):
         raise TunesmithError(f"{target} belongs to the workspace itself.", "name a folder beside it")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+    if target.exists() and not (target.is_dir() and all(_is_a_leftover(file) for file in target.iterdir())):
         raise TunesmithError(
             f"{target} is there already; an export is not written over what is there.",
             "name another folder (`tunesmith export RUN FOLDER`), or remove that one",
         )
+
+
+def _is_a_leftover(file: Path) -> bool:
+    return file.name.startswith(".") and file.name.endswith(UNFINISHED)
 
 
 def _source(home: Home, run: Run, prompts: int) -> tuple[Source, list[Asked]]:

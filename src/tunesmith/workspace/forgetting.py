@@ -90,13 +90,11 @@ def forgetting(
         measures += _of_tasks(asked, str(folder) if folder else None, limit, trust_code)
     with home.alone("forgetting"):
         engine = cast("Engine", open_model(home.settings.model.base))  # it is on this machine, see base_of
-        who = {"": Reader(engine), entry.adapter_hash: _tuned_reader(home, entry, engine)}
         machine = _machine(engine)
-        read = [
-            [_read(home, measure, reader, entry.inputs["model"], adapter, machine, progress)
-             for adapter, reader in who.items()]
-            for measure in measures
-        ]  # fmt: skip
+        given = (home, entry.inputs["model"], machine, progress)
+        base = _OneModel(*given, Reader(engine), "")
+        tuned = _OneModel(*given, _tuned_reader(home, entry, engine), entry.adapter_hash)
+        read = [_both(measure, base, tuned) for measure in measures]
         losses, left_out = _compare(measures, read)
         made = Forgetting(
             run=entry.name,
@@ -173,18 +171,49 @@ def _tuned_reader(home: Home, run: Run, engine: Engine) -> Reader:
     return Reader(engine, folder)
 
 
-def _read(
-    home: Home, measure: _Measure, reader: Reader, model: str, adapter: str, machine: str, progress: Progress
-) -> _Kept:  # fmt: skip
-    """What one model reads of a measure, or read before on a machine like this one."""
-    inputs = {"model": model, "adapter": adapter, "measure": measure.hash, "machine": machine}
-    name = digest([measure.name, *inputs.values()])
-    if (there := home.latest("reading", name, _Kept)) is not None:
-        return there[0]
-    who = "tuned" if adapter else "base"
-    kept = measure.read(reader, lambda done, total, note="": progress(done, total, f"{measure.name}, {who}"))
-    home.save("reading", name, kept, inputs)
-    return kept
+class _OneModel(NamedTuple):
+    """The base model, or the run's, as it reads measures on a machine like this one."""
+
+    home: Home
+    model: str
+    machine: str
+    progress: Progress
+    reader: Reader
+    adapter: str
+    """Hash; empty for the base model."""
+
+    def read(self, measure: _Measure, *, anew: bool = False) -> _Kept:
+        """What it reads, or read before and is still there."""
+        inputs = {"model": self.model, "adapter": self.adapter, "measure": measure.hash, "machine": self.machine}
+        name = digest([measure.name, *inputs.values()])
+        kept = self.home.index("reading", name)
+        if kept and not anew and self.home.standing("reading", kept[-1].hash) == "intact":
+            return self.home.load(kept[-1], _Kept)
+        told = f"{measure.name}, {'tuned' if self.adapter else 'base'}"
+        made = measure.read(self.reader, lambda done, total, note="": self.progress(done, total, told))
+        self.home.save("reading", name, made, inputs)
+        return made
+
+
+def _both(measure: _Measure, base: _OneModel, tuned: _OneModel) -> tuple[_Kept, _Kept]:
+    """What both models read, of the same documents: a task's may have become others since one of them read it.
+
+    Raises:
+        TunesmithError: The task gives other documents each time.
+    """
+    one, other = base.read(measure), tuned.read(measure)
+    if _documents(one) != _documents(other):
+        one, other = base.read(measure, anew=True), tuned.read(measure, anew=True)
+    if _documents(one) != _documents(other):
+        raise TunesmithError(
+            f"{measure.name} gives other documents each time, so base and tuned model cannot be compared.",
+            "give its sampling a seed, or leave it out",
+        )
+    return one, other
+
+
+def _documents(kept: _Kept) -> dict[str, str]:
+    return {name: task.documents for name, task in kept.tasks.items()}
 
 
 def _compare(

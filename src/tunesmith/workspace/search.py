@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from tunesmith.core import codec
 from tunesmith.core.codec import digest
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import NotEnoughMemory, TunesmithError
 from tunesmith.core.files import write_whole
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.runs import Run
@@ -221,7 +221,9 @@ class _Searching:
                 self.space.configure(settings), also={"search": self.name}, reasons=self.reasons, progress=told,
                 sides=self.sides, stop=stop,
             )  # fmt: skip
-        except Diverged as error:
+        except (Diverged, NotEnoughMemory) as error:
+            if number == 1 and isinstance(error, NotEnoughMemory):
+                raise  # the settings as they stand
             self.say(f"trial {number} ({named}): {error.problem}")
             return Trial(number=number, settings=settings, state="failed", problem=error.problem)
         losses = tuple(point["validation_loss"] for point in run.curve if "validation_loss" in point)

@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.core.errors import TunesmithError, UnknownName
@@ -216,4 +217,7 @@ def _cluster(home: Home, config: LoraConfig, on: str, workers: int | None) -> Ra
     from tunesmith.tuning.cluster.ray_cluster import RayCluster
 
     given = home.settings.cluster
-    return RayCluster(given if workers is None else changed(ClusterConfig, given, {"workers": workers}))
+    changes: dict[str, Any] = {} if workers is None else {"workers": workers}
+    if given.storage_path and "://" not in given.storage_path:
+        changes["storage_path"] = str(home.root.resolve() / Path(given.storage_path).expanduser())
+    return RayCluster(changed(ClusterConfig, given, changes))

@@ -21,7 +21,8 @@ class ClusterConfig(Config):
     cores_per_worker: int = Field(1, ge=1)
     """Processor cores that each worker reserves and computes on."""
     storage_path: str | None = None
-    """Where checkpoints are kept on the way: a folder that all machines see, or an address such as s3://BUCKET/FOLDER.
-    None: the run's own folder, which more than one machine must then see under the same path."""
+    """Where checkpoints are kept on the way: a folder that all machines see, relative to tunesmith.yaml, or an address
+    such as s3://BUCKET/FOLDER. None: the run's own folder, which more than one machine must then see under the same
+    path."""
     restarts: int = Field(3, ge=0)
     """How often a run that loses a worker begins again by itself from its last checkpoint."""

@@ -106,7 +106,7 @@ class RayCluster:
         config = self._config
         workers, gpus = _workers(config, ray.cluster_resources(), sum(node["Alive"] for node in ray.nodes()))
         say(f"{workers} worker{'s' if workers > 1 else ''} on a Ray cluster, {'a GPU' if gpus else 'no GPU'} each")
-        ear = ray.remote(Ear).options(num_cpus=0).remote()
+        ear = _ear()
         given = Given(job, run.folder.name, pack(run.folder), ear)
         trainer = TorchTrainer(
             work,
@@ -122,9 +122,30 @@ class RayCluster:
                 worker_runtime_env={"env_vars": settings},
             ),
         )
-        ended = _watched(trainer.fit, lambda: _relay(ray.get(ear.heard.remote()), progress, say))
+        ended = _watched(trainer.fit, lambda: _relay(_heard(ear), progress, say))
         said: tuple[str, str] | None = ended.return_value
         return said
+
+
+def _ear() -> Any:
+    """An ``Ear`` on this machine, if it belongs to the cluster; one whose machine is lost begins on another."""
+    import ray
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(Ear).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+
+
+def _heard(ear: Any) -> list[tuple[str, tuple[Any, ...]]]:
+    """What was told since the last time; nothing while the ear is lost, which is no reason to end a run."""
+    import ray
+    from ray.exceptions import RayActorError
+
+    try:
+        heard: list[tuple[str, tuple[Any, ...]]] = ray.get(ear.heard.remote())
+    except RayActorError:
+        return []
+    return heard
 
 
 def _address(config: ClusterConfig) -> str:

@@ -21,6 +21,8 @@ __all__ = ["KEPT", "fetch", "pack", "storage_of", "unpack"]
 
 KEPT = "ray"
 """In the run's folder, where Ray Train keeps its copies unless another storage is named."""
+FETCHED = ".fetched."
+"""How the name of a folder begins, in the run's, that a copy is fetched to."""
 LAST = ("log.jsonl", CHECKPOINT, "result.json")
 """What says that the rest is there."""
 
@@ -35,9 +37,9 @@ def storage_of(run: RunFolder, storage_path: str | None) -> str:
 
 def pack(folder: Path) -> dict[str, bytes]:
     """The files of a run, by their paths in it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = {path: path.relative_to(folder) for path in files}
-    return {str(name): path.read_bytes() for path, name in names.items() if name.parts[0] != KEPT}
+    names = (path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.is_file())
+    ours = (name for name in names if name.parts[0] != KEPT and not name.parts[0].startswith(FETCHED))
+    return {str(name): (folder / name).read_bytes() for name in ours}
 
 
 def unpack(files: dict[str, bytes], folder: Path) -> None:
@@ -57,6 +59,8 @@ def fetch(run: RunFolder, storage: str) -> None:
     from pyarrow import fs
     from ray.train import Result
 
+    for killed in run.folder.glob(f"{FETCHED}*"):
+        shutil.rmtree(killed)
     system, path = fs.FileSystem.from_uri(storage) if "://" in storage else (fs.LocalFileSystem(), storage)
     kept = f"{path.rstrip('/')}/{run.folder.name}"
     if system.get_file_info(kept).type == fs.FileType.NotFound:
@@ -64,7 +68,7 @@ def fetch(run: RunFolder, storage: str) -> None:
     with contextlib.suppress(RuntimeError):  # no worker came so far as to keep anything
         found = Result.from_path(kept, storage_filesystem=system)
         if found.checkpoint is not None:
-            with tempfile.TemporaryDirectory(dir=run.folder, prefix=".fetched.") as temporary:
+            with tempfile.TemporaryDirectory(dir=run.folder, prefix=FETCHED) as temporary:
                 found.checkpoint.to_directory(temporary)
                 _see_that_it_is(Path(temporary), run.folder, storage)
                 if _is_further(Path(temporary), run.folder):

@@ -99,9 +99,19 @@ def write_model(model: Any, base: Path, folder: Path, dtype: str) -> None:
         raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
     _say_rope_twice(folder / "config.json", dtype)
     copy_tokenizer(base, folder)
-    generation = base / "generation_config.json"
-    if generation.is_file():
-        write_whole(folder / generation.name, generation.read_bytes())
+    _say_decoding(base, folder)
+
+
+def _say_decoding(base: Path, folder: Path) -> None:
+    """How answers are made by whoever goes by the folder: as they were measured, so by no penalty of the base model's,
+    and with no chance. Its tokens stay: they say where an answer ends."""
+    file = base / "generation_config.json"
+    if not file.is_file():
+        return
+    said = json.loads(file.read_bytes())
+    tokens = {key: value for key, value in said.items() if key.endswith("_token_id")}
+    content = json.dumps({**tokens, "do_sample": False}, indent=2).encode() + b"\n"
+    write_whole(folder / file.name, content)
 
 
 def _say_rope_twice(file: Path, dtype: str) -> None:

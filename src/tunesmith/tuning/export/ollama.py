@@ -16,12 +16,14 @@ Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 MARK = "\ue000"
 """A character for private use."""
-MOST_CONTEXT = 8192
-"""Tokens that Ollama is told to keep; it reserves memory for all of them."""
+CONTEXT = 8192
+"""Tokens that Ollama is told to keep, or twice those of the longest prompt; it reserves memory for all of them."""
 
 
 def modelfile(template: Template, asked: Sequence[Asked], facts: Facts, context: int, adapter: str | None) -> bytes:
     """A Modelfile for ``model.gguf`` beside it, and for the GGUF named ``adapter`` on top of it.
+
+    It says all that changes an answer and that Ollama has another default for: words said before are not penalised.
 
     Raises:
         TunesmithError: The chat template cannot be said in Go's language.
@@ -35,7 +37,8 @@ def modelfile(template: Template, asked: Sequence[Asked], facts: Facts, context:
     if facts.instructions:
         lines.append(f'SYSTEM """{facts.instructions}"""')
     lines += [f'PARAMETER stop "{template.tokenizer.convert_ids_to_tokens(n)}"' for n in sorted(template.end_ids)]
-    lines += ["PARAMETER temperature 0", f"PARAMETER num_ctx {min(context, MOST_CONTEXT)}"]
+    room = min(context, max(CONTEXT, 2 * max(len(row.ids) for row in asked)))
+    lines += ["PARAMETER temperature 0", "PARAMETER repeat_penalty 1", f"PARAMETER num_ctx {room}"]
     return "\n".join(filter(None, lines)).encode() + b"\n"
 
 

@@ -13,6 +13,10 @@ __all__ = ["RANKS", "max_lora_rank", "request", "serve"]
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """Values that ``--max-lora-rank`` takes (docs.vllm.ai, vllm.config.lora, 0.14 to 0.22); it also takes 1."""
 
+NEUTRAL = {"repetition_penalty": 1.0}
+"""What vLLM would take from the base model's ``generation_config.json`` though answers were measured without it; a
+request's own temperature of 0 outweighs the rest, and its end tokens are wanted."""
+
 
 def max_lora_rank(rank: int) -> int:
     """The lowest cap that lets an adapter of ``rank`` in; vLLM's own default of 16 refuses larger ones.
@@ -47,6 +51,7 @@ exec "${{VLLM:-vllm}}" serve "$BASE" \\
   --max-lora-rank {max_lora_rank(rank)} \\
   --max-model-len {context} \\
   --chat-template ./adapter/chat_template.jinja \\
+  --override-generation-config {shlex.quote(json.dumps(NEUTRAL))} \\
   "$@"
 """
 

@@ -12,7 +12,7 @@ import math
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -46,12 +46,14 @@ class Tasks(Record, frozen=True, kw_only=True):
     """Whether Python that task files of that folder name may run."""
 
     def named(self, name: str) -> str:
-        """Hash of one task as it would be asked now: its name and the harness, and all files of the folder."""
+        """Hash of one task as it would be asked now: its name, the harness, all files of the folder, and the data on
+        this machine that they name."""
         folder = Path(self.folder) if self.folder else None
-        own = [
-            [str(f.relative_to(folder)), file_hash(f)] for f in sorted(folder.rglob("*")) if f.is_file()
-        ] if folder and folder.is_dir() else []  # fmt: skip
-        return digest([name, self.limit, own])
+        own, data = [], []
+        if folder and folder.is_dir():
+            own = [[str(f.relative_to(folder)), file_hash(f)] for f in sorted(folder.rglob("*")) if f.is_file()]
+            data = [[str(f), file_hash(f)] for f in _data_files(folder)]
+        return digest([name, self.limit, _harness(), own, data])
 
 
 def check_tasks(tasks: Tasks) -> Any:
@@ -110,6 +112,45 @@ def read_tasks(reader: Reader, tasks: Tasks, progress: Progress = quiet) -> dict
     return {name: _values(name, samples, found) for name, samples in found["samples"].items()}
 
 
+def _harness() -> str:
+    try:
+        return version("lm_eval")
+    except PackageNotFoundError:
+        return ""
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """Files that task files of ``folder`` name as their data, as they are seen from the current folder."""
+    import yaml
+
+    class Plain(yaml.SafeLoader):  # type: ignore[misc]  # mypy knows nothing of it
+        """Reads ``!function`` as nothing."""
+
+    Plain.add_multi_constructor("!", lambda loader, suffix, node: None)
+    found: set[Path] = set()
+    for file in sorted({*folder.rglob("*.yaml"), *folder.rglob("*.yml")}):
+        with contextlib.suppress(yaml.YAMLError, UnicodeDecodeError):  # the harness says what is wrong with it
+            said = yaml.load(file.read_text("utf-8"), Plain)
+            named = [said.get("dataset_path"), said.get("dataset_kwargs")] if isinstance(said, dict) else []
+            for path in (path for text in _texts(named) for path in _there(Path(text))):
+                found |= {f for f in path.rglob("*") if f.is_file()} if path.is_dir() else {path}
+    return sorted(found)
+
+
+def _there(pattern: Path) -> Iterator[Path]:
+    """What is there under a path that may have stars in it."""
+    if pattern.name:
+        yield from Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
+
+
 def _check_folder(tasks: Tasks) -> None:
     if tasks.folder is None:
         return
@@ -133,11 +174,13 @@ def _values(name: str, samples: Sequence[dict[str, Any]], found: Any) -> TaskRea
     first = samples[0]["filter"]
     rows = sorted((s for s in samples if s["filter"] == first), key=lambda s: int(s["doc_id"]))
     better = found["higher_is_better"][name]
+    asked = digest([[row[key] for key in ("doc_hash", "prompt_hash", "target_hash")] for row in rows])
     for metric in (m for m in better if m in rows[0]):
         values = [row[metric] for row in rows]
         if metric == BITS and all(isinstance(v, tuple) for v in values):
             bits, sizes = zip(*((-log / LN2, size) for log, size in values), strict=True)
-            return TaskRead(metric=metric, kind="bits", read=Read(values=bits, sizes=sizes), higher_is_better=False)
+            read = Read(values=bits, sizes=sizes)
+            return TaskRead(metric=metric, kind="bits", read=read, higher_is_better=False, documents=asked)
         if not all(isinstance(v, int | float) for v in values) or metric.endswith("perplexity"):
             continue
         marks = set(values) <= {0, 1} and (metric in RIGHT or metric.startswith("exact_match"))
@@ -146,6 +189,7 @@ def _values(name: str, samples: Sequence[dict[str, Any]], found: Any) -> TaskRea
         return TaskRead(
             metric=metric, kind="items" if marks and better[metric] else "mean",
             read=Read(values=tuple(map(float, values)), sizes=chances), higher_is_better=bool(better[metric]),
+            documents=asked,
         )  # fmt: skip
     raise TunesmithError(
         f"Task {name} has no metric that is a number for each document: {', '.join(better)}.",

@@ -20,6 +20,7 @@ FEWEST_PIECES = 8
 """Fewer pieces than this have no interval worth telling."""
 MOST_PIECES = 200
 """Of a long file so many pieces are read, spread evenly."""
+BLANKS = re.compile(r"\s+")
 
 
 class Item(NamedTuple):
@@ -109,10 +110,13 @@ def _pieces(content: str, size: int) -> list[str]:
 
 def _cut(paragraphs: Iterable[str], size: int) -> Iterable[str]:
     for paragraph in paragraphs:
-        rest = paragraph
-        while len(rest.encode()) >= 2 * size:
-            at = rest.rfind(" ", 0, size)
-            at = at if at > 0 else size
-            yield rest[:at]
-            rest = rest[at:].lstrip()
-        yield rest
+        start, left = 0, len(paragraph.encode())
+        while left >= 2 * size:
+            at = paragraph.rfind(" ", start, start + size)
+            at = at if at > start else start + size
+            yield paragraph[start:at]
+            blanks = BLANKS.match(paragraph, at)
+            after = blanks.end() if blanks else at
+            left -= len(paragraph[start:after].encode())
+            start = after
+        yield paragraph[start:]
