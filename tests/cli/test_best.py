@@ -145,6 +145,27 @@ def test_a_winner_that_does_not_hold_up_on_fresh_rows_is_not_taken(tmp_path):
     assert home.latest("contender", "prompt", Contender)[0].instructions == home.task.instructions
 
 
+def test_a_winner_that_loses_its_answers_on_fresh_rows_is_not_taken(tmp_path):
+    lucky = set()
+
+    def answer(body, number):
+        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
+        if "Labels:" not in orders:
+            return says("billing")
+        return says(TOPIC[message]) if message in lucky or number % 3 else refusal(400, "too much was asked")
+
+    with FakeServer(answer) as server:
+        folder = desk(tmp_path, model=at(server))
+        answering = Answering(Workspace(folder).home)
+        race = Race(answering, "prompt", answering.home.settings.contenders.best)
+        lucky |= {e.prompt for e in race.rows}
+        choice = searched(folder, "prompt")["choices"]["prompt"]
+    assert (choice["best"], 0 < choice["lost"] < choice["held_back"]) == (1, True)
+    assert choice["against"]["difference"] > 0  # where it answered it was better
+    assert any(f"with {choice['lost']} of its answers lost" in said for said in choice["said"])
+    assert "so that stays" in " ".join(choice["said"])
+
+
 def test_few_shot_goes_on_from_the_instructions_of_prompt_and_finds_its_number_of_examples(tmp_path):
     def answer(body, number):
         """Right with eight examples or more, under the better instructions."""

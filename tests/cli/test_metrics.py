@@ -11,8 +11,9 @@ from tests.models.fake_server import FakeServer, refusal, says
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Estimate
+from tunesmith.workspace.cross_validation import _Found
 from tunesmith.workspace.evaluate import Evaluation
 
 NO_MODEL = {"base": "m", "embedder": "ngrams"}
@@ -238,6 +239,23 @@ def test_an_own_metric_that_is_the_bar_is_cross_validated_once_it_is_trusted(des
     assert trusted.status == 0, trusted.err
     assert trusted.json["metric"] == "short"
     assert set(trusted.json["contenders"]) == {"constant", "classifier"}
+
+
+def test_a_contender_without_a_number_in_a_fold_is_named_and_the_others_are_cross_validated(desk, monkeypatch):
+    def measured(found, name, examples, answers):
+        if name == "constant":
+            raise NothingToMeasure("constant cannot be measured in a fold: all alike", "leave it out")
+        return own(found, name, examples, answers)
+
+    own = _Found._value
+    monkeypatch.setattr(_Found, "_value", measured)
+    folds = ("evaluate", "--cv", "3", "--cv-repeats", "1")
+    made = typed("-C", desk, *folds, "--json")
+    assert made.status == 0, made.err
+    assert (set(made.json["contenders"]), set(made.json["not_measured"])) == ({"classifier"}, {"constant"})
+    assert "constant: not measured: constant cannot be measured in a fold" in typed("-C", desk, *folds).out
+    alone = typed("-C", desk, "evaluate", "constant", *folds[1:])
+    assert (alone.status, "or for others" in alone.err) == (2, True)
 
 
 @pytest.mark.parametrize(

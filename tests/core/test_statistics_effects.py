@@ -79,6 +79,13 @@ def test_folds_that_all_differ_alike_prove_nothing(same):
         resampled_difference(np.full((3, 5), same))
 
 
+def test_a_cross_validated_interval_of_a_score_that_may_be_below_0_goes_below_it():
+    low, high = cross_validated_interval(np.zeros((10, 5)), 0.0, 40, bottom=-1.0)
+    assert low == pytest.approx(-high) and -1 < low < -0.2
+    share = cross_validated_interval(np.full((10, 5), 0.5), 0.5, 40)
+    assert (low + 1) / 2 == pytest.approx(share.low)
+
+
 def test_a_cross_validated_interval_never_counts_an_example_twice():
     # no fold has a fault: as many successes as there are groups, however often they were scored
     low, high = cross_validated_interval(np.ones((10, 5)), 1.0, 40)

@@ -214,6 +214,19 @@ def test_won_lost_and_changed_add_up_and_a_slice_that_loses_is_found():
     assert (hidden.won, hidden.lost, hidden.changed) == ((), (), ())
 
 
+def test_texts_are_compared_by_the_mean_of_their_scores_in_the_unit_of_each():
+    n = 40
+    whole, half = "we send a new lamp today", "we send a"
+    a = measured(TEXT, [(whole, whole if i % 4 else half) for i in range(n)], "reply.chrf")
+    b = measured(TEXT, [(whole, whole if i % 2 else half) for i in range(n)], "reply.chrf")
+    made = changes(a, b, [tag("first", np.arange(n) < 20)], ("tuned", "prompt"), shown=False)
+    assert made.overall.difference == pytest.approx(a.estimate.value - b.estimate.value)
+    assert 0 < made.overall.difference < 1
+    (part,) = made.slices
+    assert part.compared.difference == pytest.approx(a.scores[:20].mean() - b.scores[:20].mean())
+    assert (part.compared.wins, part.compared.losses, made.counts["won"]) == (5, 0, 10)
+
+
 def test_a_failed_answer_is_neither_won_nor_lost():
     rows = [("returns", "returns")] * 5
     a, b = measured(LABEL, rows), measured(LABEL, [("returns", None), *rows[1:]])

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tests.evaluation.desk import LABELS, asked
 from tests.evaluation.thorough import beside
 
@@ -71,6 +72,14 @@ def test_mcc_is_that_of_scikit_learn(rows):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             assert found == pytest.approx(matthews_corrcoef(true, said), abs=1e-12)
+
+
+def test_an_answer_whose_label_was_taken_out_since_counts_as_none_of_them():
+    examples, answers = asked(TASK, [("returns", "returns"), ("billing", "billing"), ("billing", "returns")] * 3)
+    old = [replace(answers[0], text="complaints", fields={"topic": "complaints"}), *answers[1:]]
+    unreadable = [replace(answers[0], text="?", fields=None), *answers[1:]]
+    found = (metric["mcc"](Scored.of(TASK, examples, given)) for given in (old, unreadable))
+    assert next(found).value == next(found).value
 
 
 def test_mcc_worked_by_hand():

@@ -9,7 +9,7 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.workspace.curve import CurvePoint, CurveReport, _parts, reach
+from tunesmith.workspace.curve import CurvePoint, CurveReport, _gain, _in_words, _parts, reach
 
 
 @pytest.fixture
@@ -91,3 +91,23 @@ def test_a_reach_is_that_of_the_law_the_points_lie_on():
     assert (found.examples, found.low, found.high) == (6400, 6400, 6400)
     never = reach(report, 0.95)
     assert (never.examples, "never gets there" in never.because) == (None, True)
+
+
+def test_a_curve_of_any_range_is_read_in_its_own_unit():
+    # the same law in points of chrF: 100 - (10 + 400 n^-0.5)
+    measured = {n: [90 - 400 * n**-0.5] * 2 for n in (400, 900, 1600, 2500)}
+    points = tuple(
+        CurvePoint(examples=n, value=v[0], lowest=v[0], highest=v[0], draws=2, values=tuple(v))
+        for n, v in measured.items()
+    )
+    report = CurveReport(contender="classifier", metric="reply.chrf", validation=100, points=points, says="")
+    assert reach(report, 85.0).examples == 6400
+    gain = _gain(measured, 6400, 0, 100.0)
+    assert (gain.value, gain.gain) == (pytest.approx(85.0), pytest.approx(3.0))
+    assert "gather more" in _in_words("classifier", "chrf", points, [gain], 1.0)
+    assert "hardly help" in _in_words("classifier", "chrf", points, [gain], 4.0)
+
+
+def test_a_metric_that_is_no_better_when_higher_is_refused(desk):
+    ended = typed("-C", desk.home.root, "curve", "--metric", "brier")
+    assert (ended.status, "higher is not better" in ended.err) == (2, True)

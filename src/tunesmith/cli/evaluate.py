@@ -120,5 +120,6 @@ def _cross_validate(names: list[str], folds: int, repeats: int, seed: int, *, tr
     ]
     if made.comparisons:
         lines.append(comparison_table(made.comparisons))
+    lines += [f"{name}: not measured: {reason}" for name, reason in made.not_measured.items()]
     lines += [f"{pair}: not compared: {reason}" for pair, reason in made.not_compared.items()]
     show(made, "\n".join(lines))

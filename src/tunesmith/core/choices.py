@@ -73,13 +73,16 @@ class Choice(Record, frozen=True, kw_only=True):
     """Further validation rows, on which the best try was measured afterwards; it is taken only if it is no worse than
     the first one there, so the figures of one that was taken run a little high."""
     optimism: float | None = None
-    """By how much the best try's score is too high for having been chosen on these rows, by bootstrap."""
+    """By how much the best try's score is too high for having been chosen on these rows among those that were measured
+    on all of them, by bootstrap."""
     at_most: float | None = None
     """The same if all tries were equally good and had nothing in common."""
     fresh: Estimate | None = None
     """Score of the try that was best on `rows`, on the rows held back."""
     against: Comparison | None = None
     """It less the first try, on the rows held back."""
+    lost: int = 0
+    """Of the rows held back those that it did not answer, or only with a part of the prompt."""
     proposer: str | None = None
     """The model that wrote proposals."""
     proposer_usd: float | None = None

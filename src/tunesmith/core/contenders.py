@@ -9,8 +9,10 @@ import msgspec
 from tunesmith.core.examples import Message
 from tunesmith.core.record import Record
 
-__all__ = ["Answer", "Constraint", "Contender", "Decoding", "Request", "TooLong"]
+__all__ = ["ASKING_NOBODY", "Answer", "Constraint", "Contender", "Decoding", "Request", "TooLong"]
 
+ASKING_NOBODY = ("constant", "classifier")
+"""Kinds of contender that ask no model."""
 TooLong = Literal["refuse", "cut"]
 """What becomes of a prompt that is longer than the model takes: it has no answer, or its longest messages are cut."""
 

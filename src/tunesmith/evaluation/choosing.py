@@ -1,5 +1,8 @@
 """What a search among ways to ask shows: which tries are worse than the best beyond chance, and how much it flatters.
 
+What the best is flattered by counts the tries that were measured to the end. One that was dropped might have won on
+other rows, but was not measured on all of them; so it is the least, and `at_most` is the most.
+
 All of it rests on the validation rows that the best was chosen on, save what rows say that were held back. These do not
 say which try is best, but whether it is taken: what is told of one that was taken runs a little high there too. A
 difference that is not shown may be there; one that is shown is still a little too large, for the best is the luckiest
@@ -96,9 +99,11 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
     said = [f"the best of {len(choice.tries)} tries was chosen on {choice.rows} of {validation} validation rows"]
     if score is not None and choice.optimism is not None:
         most = "" if choice.at_most is None else f" (at most {choice.at_most:.3f}, were all tries equally good)"
+        whole = sum(t.score is not None and t.rows == choice.rows for t in choice.tries)
+        by = f", by the {whole} that were measured on all of these" if whole < len(choice.tries) else ""
         said.append(
             f"for having been chosen there, its {metric} of {score.value:.3f} is about {max(choice.optimism, 0):.3f} "
-            f"too high{most}"
+            f"too high{by}{most}"
         )
     first, *others = choice.tries
     if kind_named(choice.name) != "prompt" and any(
@@ -120,15 +125,20 @@ def in_words(choice: Choice, tried: Try, validation: int) -> tuple[str, ...]:
 
 def _fresh(choice: Choice, tried: Try) -> list[str]:
     """What the rows held back said: they do not choose among tries, but may refuse the best."""
-    if choice.fresh is None:
-        return ["no rows were held back, so only the test set says how good it is"] if not choice.held_back else []
-    fresh, first = choice.fresh, choice.against
-    line = f"on {choice.held_back} rows held back its {choice.metric} is {_shown(fresh)}"
-    if tried.number == 1 or first is None:
+    if not choice.held_back:
+        return ["no rows were held back, so only the test set says how good it is"]
+    fresh, first, where = choice.fresh, choice.against, f"on {choice.held_back} rows held back"
+    line = f"{where} its {choice.metric} {'cannot be measured' if fresh is None else f'is {_shown(fresh)}'}"
+    if choice.lost:
+        line += f", with {choice.lost} of its answers lost or to a part of the prompt"
+    if tried.number == 1:
         return [line]
+    if first is None:
+        return [line, "it cannot be held there against what tunesmith.yaml says, so that stays"]
     line += f", {first.difference:+.3f} [{first.low:+.3f}, {first.high:+.3f}] beside what tunesmith.yaml says"
     taken = "no worse there, so it is taken; having been taken for that, its figures there run a little high"
-    return [line, "so that stays" if choice.best == 1 else taken]
+    stays = "so that stays" if first.difference < 0 else "but too many answers were lost, so that stays"
+    return [line, stays if choice.best == 1 else taken]
 
 
 def _shown(estimate: Estimate) -> str:

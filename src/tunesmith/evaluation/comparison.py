@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -11,9 +12,10 @@ import numpy as np
 
 from tunesmith.core.contenders import Answer
 from tunesmith.core.errors import NothingToMeasure, UnknownName
-from tunesmith.core.estimates import Comparison
+from tunesmith.core.estimates import Comparison, or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.statistics import (
+    FloatArray,
     IntArray,
     Interval,
     Tally,
@@ -31,12 +33,13 @@ from tunesmith.core.statistics import (
     smallest_difference_seen,
     standardized_difference,
     swap_test,
+    tally_interval,
 )
 from tunesmith.core.task import Task
 from tunesmith.evaluation.metrics import Metric, Named, find
 from tunesmith.evaluation.scored import Scored
 
-__all__ = ["compare", "contrasts"]
+__all__ = ["compare", "compare_means", "contrasts"]
 
 LEVEL = 0.05
 
@@ -111,27 +114,66 @@ def contrasts(
     *,
     resamples: int = 10_000,
     seed: int = 0,
+    reasons: dict[str, str] | None = None,
 ) -> list[Comparison]:
     """Several comparisons named beforehand, with Holm's correction for their number in ``p_holm``.
 
     Args:
         answers: By contender's name.
         pairs: Which name is compared with which, (a, b) for a minus b.
+        reasons: Takes why a pair cannot be compared, under "a - b"; it is then left out before the correction.
 
     Raises:
         UnknownName: A pair names a contender without answers.
-        NothingToMeasure: A pair has nothing to compare; leave it out, before the correction, or mend its answers.
+        NothingToMeasure: A pair has nothing to compare, and there are no ``reasons`` to take it.
     """
     compared = []
     for a, b in pairs:
         for name in (a, b):
             if name not in answers:
                 raise UnknownName.among("contender with answers named", name, answers)
-        compared.append(
-            compare(task, examples, answers[a], answers[b], metric, names=(a, b), resamples=resamples, seed=seed)
+        one = partial(
+            compare, task, examples, answers[a], answers[b], metric, names=(a, b), resamples=resamples, seed=seed
         )
+        found = one() if reasons is None else or_reason(reasons, f"{a} - {b}", one)
+        compared += [found] if found else []
     adjusted = holm([c.p_value for c in compared])
     return [msgspec.structs.replace(c, p_holm=p) for c, p in zip(compared, adjusted, strict=True)]
+
+
+def compare_means(
+    a: FloatArray, b: FloatArray, groups: Sequence[str | None], metric: str, names: tuple[str, str], *,
+    rate: bool = False, resamples: int = 10_000, seed: int = 0,
+) -> Comparison:  # fmt: skip
+    """The mean of ``a`` minus that of ``b``, item by item; interval and p-value are those of `compare`.
+
+    Args:
+        a: A score of each item, 0 to 1, shape (n,); ``b`` likewise, of the same items.
+        groups: Of each item; those of one group resemble one another.
+        rate: Whether each score is 0 or 1.
+
+    Raises:
+        NothingToMeasure: There is no item.
+    """
+    if not len(a):
+        raise NothingToMeasure(f"There is nothing to compare {metric} on.", "name a side that has examples")
+    codes, one, other = group_codes(groups), mean_tally(a), mean_tally(b)
+    around_a, around_b = (tally_interval(tally, codes, rate=rate) for tally in (one, other))
+    together = correlation(one.influence(), other.influence(), codes)
+    low, high = paired_interval(one.value(), around_a, other.value(), around_b, together)
+    return Comparison(
+        a=names[0],
+        b=names[1],
+        metric=metric,
+        difference=one.value() - other.value(),
+        low=low,
+        high=high,
+        p_value=swap_test(one, other, codes, resamples=resamples, seed=seed, mid_p=rate),
+        n=len(codes),
+        wins=int((a > b + 1e-12).sum()),
+        losses=int((b > a + 1e-12).sum()),
+        test=f"swaps by {'example' if len(set(codes.tolist())) == len(codes) else 'group'}",
+    )
 
 
 class _Pair(NamedTuple):

@@ -14,15 +14,8 @@ import numpy as np
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Comparison, Estimate
-from tunesmith.core.statistics import (
-    correlation,
-    group_codes,
-    mean_estimate,
-    mean_tally,
-    paired_interval,
-    swap_test,
-    tally_interval,
-)
+from tunesmith.core.statistics import mean_estimate
+from tunesmith.evaluation.comparison import compare_means
 
 __all__ = ["CUTS", "DEPTH", "RANKING_METRICS", "Hits", "compare_rankings", "hits", "measure_rankings"]
 
@@ -124,26 +117,6 @@ def compare_rankings(
     Raises:
         NothingToMeasure: There is no query.
     """
-    of, codes = RANKING_METRICS[metric], group_codes(groups)
-    if not len(codes):
-        raise NothingToMeasure("There is no query to compare two ways on.", "name a side that has examples")
+    of = RANKING_METRICS[metric]
     values_a, values_b = (np.array([of(one) for one in side], np.float64) for side in (a, b))
-    one, other = mean_tally(values_a), mean_tally(values_b)
-    rate = metric.startswith("hit@")
-    low, high = paired_interval(
-        one.value(), tally_interval(one, codes, rate=rate), other.value(), tally_interval(other, codes, rate=rate),
-        correlation(one.influence(), other.influence(), codes),
-    )  # fmt: skip
-    return Comparison(
-        a=names[0],
-        b=names[1],
-        metric=metric,
-        difference=one.value() - other.value(),
-        low=low,
-        high=high,
-        p_value=swap_test(one, other, codes, mid_p=rate),
-        n=len(codes),
-        wins=int((values_a > values_b + 1e-12).sum()),
-        losses=int((values_b > values_a + 1e-12).sum()),
-        test=f"swaps by {'example' if len(set(codes.tolist())) == len(codes) else 'group'}",
-    )
+    return compare_means(values_a, values_b, groups, metric, names, rate=metric.startswith("hit@"))

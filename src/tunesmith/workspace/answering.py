@@ -43,6 +43,11 @@ from tunesmith.workspace.settings import ModelConfig, TeacherConfig
 __all__ = ["Answering", "current_split", "open_at"]
 
 SAVE_EVERY = 16
+BYTES_PER_TOKEN = 2
+"""Of completions for a model behind an address, whose tokens are not ours to count: few enough for ids and numbers, and
+for every script."""
+FEWEST_HOSTED = 32
+"""Tokens of its longest answer, however short completions are."""
 
 
 def open_at(
@@ -181,7 +186,7 @@ class Answering:
         if model not in self._longest:
             completions, server = [e.completion for e in self.known.train], self.server(model)
             if server.base_url:
-                longest = max(len(c) for c in completions) / 3  # a hosted model's tokens are not ours to count
+                longest = max(FEWEST_HOSTED, *(len(c.encode()) / BYTES_PER_TOKEN for c in completions))
             else:
                 template = Template.open(model_folder(server.base))
                 longest = max(len(template.completion_ids(c)) for c in completions)

@@ -63,13 +63,13 @@ def _sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | N
     right = next((scored.metrics[name] for name in RIGHT if name in scored.metrics), None)
     figures = Figures(
         name=name,
-        prompt_tokens=scored.prompt_tokens,
-        completion_tokens=scored.completion_tokens,
+        prompt_tokens=scored.prompt_tokens or None,  # an earlier release took tokens that nobody counted for none
+        completion_tokens=scored.completion_tokens if scored.prompt_tokens else None,
         seconds=scored.mean_seconds,
         usd=scored.usd,
         correct_rate=right.value if right is not None else None,
     )
-    figures, prices = at_its_prices(home, figures)
+    figures, prices = at_its_prices(home, figures, scored.kind)
     run = home.latest("run", scored.run, Run) if scored.run else None
     people = len(home.examples()) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0
     return cost_sheet(figures, prices, run[0] if run else None, people, against=against)

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from tunesmith.contenders import Known, contender_kind, open_contender
 from tunesmith.contenders.kind import Context, Predicting
 from tunesmith.core.codec import digest
-from tunesmith.core.contenders import Answer
+from tunesmith.core.contenders import ASKING_NOBODY, Answer
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison, Estimate, or_reason
 from tunesmith.core.examples import Example
@@ -36,8 +36,6 @@ from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.repeats import watched_metric
 
 __all__ = ["CrossScore", "CrossValidation", "cross_validate"]
-
-ASKING_NOBODY = ("constant", "classifier")
 
 
 class CrossScore(Record, frozen=True, kw_only=True):
@@ -66,6 +64,8 @@ class CrossValidation(Record, frozen=True, kw_only=True):
     which its interval lies; it need not be that of the two scores above, which are of all rows at once."""
     not_compared: dict[str, str] = {}
     """Why two were not compared, by pair as in ``classifier - constant``."""
+    not_measured: dict[str, str] = {}
+    """Contenders that the metric has no number of in some fold, and why."""
 
 
 def cross_validate(
@@ -82,6 +82,7 @@ def cross_validate(
     Raises:
         TunesmithError: A contender is tuned or unknown, the split is by time, there are too few groups, or the bar is
             on an own metric that is not trusted.
+        NothingToMeasure: No contender can be measured in each fold.
     """
     if folds < 2 or repeats < 1:
         raise TunesmithError(f"{folds} folds, {repeats} times over, are none.", "ask for two folds or more: `--cv 5`")
@@ -104,11 +105,12 @@ def cross_validate(
             found.measure(fold, repeat)
             progress(repeat * folds + at + 1, repeats * folds, f"fold {at + 1} of {folds}, repeat {repeat + 1}")
             blocks = fold.blocks
-    scores = {name: found.score(name, blocks) for name in chosen}
+    scores = {name: found.score(name, blocks) for name in found.folds}
     not_compared: dict[str, str] = {}
     return CrossValidation(
         metric=metric, examples=len(_pool(answering)), groups=blocks, folds=folds, repeats=repeats, seed=seed,
         contenders=scores, comparisons=_compared(found, scores, not_compared), not_compared=not_compared,
+        not_measured=found.reasons,
     )  # fmt: skip
 
 
@@ -132,19 +134,32 @@ class _Found:
         self.folds: dict[str, dict[int, list[float]]] = {name: {} for name in names}
         self.rounds: dict[str, dict[int, dict[str, Answer]]] = {name: {} for name in names}
         self.examples: dict[str, Example] = {}
+        self.reasons: dict[str, str] = {}
+        """Why a contender is no longer among them."""
         self._asked: dict[tuple[str, str], Answer] = {}
 
     def measure(self, fold: Fold, repeat: int) -> None:
+        """What each contender reaches in a fold.
+
+        Raises:
+            NothingToMeasure: None is left that can be measured.
+        """
         self.examples |= {e.id: e for e in fold.held_out}
         split = replace(self.answering.split, train=tuple(e.id for e in fold.train))
         known = Known(fold.train, split, self.answering.known.documents)
-        for name in self.folds:
+        for name in tuple(self.folds):
             context = self.answering.context(
                 constrained=name.endswith(CONSTRAINED), known=known, model=model_named(name)
             )
             answers = self._answers(kind_named(name), context, fold.held_out)
-            self.folds[name].setdefault(repeat, []).append(self._value(name, fold.held_out, answers))
+            value = or_reason(self.reasons, name, partial(self._value, name, fold.held_out, answers))
+            if value is None:
+                del self.folds[name], self.rounds[name]
+                continue
+            self.folds[name].setdefault(repeat, []).append(value)
             self.rounds[name].setdefault(repeat, {}).update({a.example: a for a in answers})
+        if not self.folds:
+            raise NothingToMeasure(" ".join(self.reasons.values()), "ask for fewer folds with --cv, or for others")
 
     def _answers(self, kind: str, context: Context, examples: Sequence[Example]) -> list[Answer]:
         ready = open_contender(contender_kind[kind].make(context), context)
@@ -162,7 +177,7 @@ class _Found:
         if self.metric not in scored.metrics:
             raise NothingToMeasure(
                 f"{self.metric} of {name} cannot be measured in a fold: {scored.unmeasured.get(self.metric)}",
-                "ask for fewer folds with --cv",
+                "ask for fewer folds with --cv, or leave it out",
             )
         return scored.metrics[self.metric].value
 
@@ -176,8 +191,8 @@ class _Found:
             score(task, examples, list(answers.values()), metrics=(self.metric,)).metrics[self.metric]
             for answers in self.rounds[name].values()
         ]
-        value, top = float(np.mean([e.value for e in whole])), find(task, self.metric).metric.top
-        low, high = cross_validated_interval(self.values(name), value, blocks, top=top)
+        value, named = float(np.mean([e.value for e in whole])), find(task, self.metric).metric
+        low, high = cross_validated_interval(self.values(name), value, blocks, top=named.top, bottom=named.bottom)
         estimate = Estimate(
             value=value, low=min(low, value), high=max(high, value), n=min(e.n for e in whole),
             skipped=max(e.skipped for e in whole),

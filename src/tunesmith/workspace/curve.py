@@ -15,11 +15,14 @@ from tunesmith.core.codec import digest
 from tunesmith.core.decisions import Reach
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.examples import Example
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.statistics import fit_power_law
 from tunesmith.evaluation import score
+from tunesmith.evaluation.metrics import metric as metric_by_name
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.evaluate import rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
 
@@ -29,7 +32,7 @@ SHARES = (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)
 FEWEST = 10
 LEARNERS = ("classifier",)
 WORTH = 0.01
-"""A gain below this is called none: a point of a rate, less than most test sets can show."""
+"""A gain below this share of the metric's range is called none: a point of a rate, less than most tests can show."""
 REFITS = 500
 FARTHEST = 20
 """Times the present train side: what a curve says of more than that is a guess, and is not told."""
@@ -83,21 +86,23 @@ def curve(
     home: Home, *, contender: str = "classifier", metric: str | None = None, draws: int = 5, seed: int = 0,
     progress: Progress = quiet,
 ) -> CurveReport:  # fmt: skip
-    """Let a contender learn from growing parts of the train side; groups are taken whole.
+    """Let a contender learn from growing parts of the train side, one group after the other.
 
     Args:
-        metric: Default: the bar's, or ``all_correct``. A share of what is right, so that higher is better.
+        metric: One that is better when higher. Default: the bar's, or ``all_correct``.
 
     Raises:
-        TunesmithError: The contender does not learn from all train examples, or there are too few of them.
+        TunesmithError: The contender does not learn from all train examples, there are too few of them or none to
+            measure on, or the metric is not better when higher.
+        UnknownName: There is no such contender or metric.
     """
     if contender not in LEARNERS:
         raise UnknownName.among("contender that learns in seconds", contender, LEARNERS)
     answering = Answering(home)
     load_own_metrics(home)
     metric = metric or (home.settings.bar.metric if home.settings.bar else "all_correct")
-    side = set(answering.split.validation)
-    watched = [e for e in home.examples() if e.id in side]
+    bottom, top = _range(metric)
+    watched = rows_of(home, answering.split, "validation", None, seed)
     sizes = _sizes(len(answering.known.train))
     measured: dict[int, list[float]] = {}
     for done, (size, part) in enumerate(_parts(answering.known.train, sizes, draws, seed), start=1):
@@ -110,10 +115,10 @@ def curve(
         )
         for size, found in sorted(measured.items())
     )  # fmt: skip
-    expected = tuple(_gain(measured, factor * sizes[-1], seed) for factor in (2, 4))
+    expected = tuple(_gain(measured, factor * sizes[-1], seed, top) for factor in (2, 4))
     report = CurveReport(
         contender=contender, metric=metric, validation=len(watched), points=points, expected=expected,
-        says=_in_words(contender, metric, points, expected), seed=seed,
+        says=_in_words(contender, metric, points, expected, WORTH * (top - bottom)), seed=seed,
     )  # fmt: skip
     bar = home.settings.bar
     if bar is not None and bar.metric == metric:
@@ -137,13 +142,14 @@ def reach(report: CurveReport, value: float) -> Reach:
     """How many train examples the curve says that ``value`` takes, with 95 % of refits on draws taken at random."""
     now = report.points[-1].examples
     asked = Reach(contender=report.contender, metric=report.metric, value=value, now=now)
-    if report.metric.rpartition(".")[2] in ("chrf", "bleu") or not all(p.values for p in report.points):
-        return replace(asked, because="the curve is not of a share of what is right, or an earlier release drew it")
+    if not all(p.values for p in report.points):
+        return replace(asked, because="an earlier release drew the curve")
+    _, top = _range(report.metric)
     sizes = [p.examples for p in report.points]
     drawn = np.random.default_rng(report.seed)
 
     def needed(values: Sequence[float]) -> float:
-        return fit_power_law(sizes, [1 - found for found in values]).examples(1 - value)
+        return fit_power_law(sizes, [top - found for found in values]).examples(top - value)
 
     told = needed([p.value for p in report.points])
     draws = ([fmean(drawn.choice(p.values, len(p.values))) for p in report.points] for _ in range(REFITS))
@@ -204,13 +210,24 @@ def _reached(
     return scored.metrics[metric].value
 
 
-def _gain(measured: dict[int, list[float]], examples: int, seed: int) -> Gain:
+def _range(name: str) -> tuple[float, float]:
+    """The lowest and the highest value of a metric that is better when higher."""
+    named = metric_by_name[metric_parts(name)[1]]
+    if named.better != "higher":
+        raise TunesmithError(
+            f"A curve of {name} would not say what more examples bring: higher is not better.",
+            "name one that is better when higher with `--metric`",
+        )
+    return named.bottom, named.top
+
+
+def _gain(measured: dict[int, list[float]], examples: int, seed: int, top: float) -> Gain:
     sizes = sorted(measured)
     drawn = np.random.default_rng(seed)
 
     def gain(values: Sequence[float]) -> tuple[float, float]:
-        law = fit_power_law(sizes, [1 - value for value in values])
-        return 1 - law.error(examples), law.error(sizes[-1]) - law.error(examples)
+        law = fit_power_law(sizes, [top - value for value in values])
+        return top - law.error(examples), law.error(sizes[-1]) - law.error(examples)
 
     value, expected = gain([fmean(measured[size]) for size in sizes])
     refits = [
@@ -220,12 +237,14 @@ def _gain(measured: dict[int, list[float]], examples: int, seed: int) -> Gain:
     return Gain(examples=examples, value=value, gain=expected, low=float(low), high=float(high))
 
 
-def _in_words(contender: str, metric: str, points: Sequence[CurvePoint], expected: Sequence[Gain]) -> str:
+def _in_words(
+    contender: str, metric: str, points: Sequence[CurvePoint], expected: Sequence[Gain], worth: float
+) -> str:  # fmt: skip
     now, double = points[-1], expected[0]
     where = f"{contender} reaches {metric} {now.value:.3f} with {now.examples} train examples"
     span = f"{double.gain:+.3f} [{double.low:+.3f}, {double.high:+.3f}]"
-    if double.high < WORTH:
+    if double.high < worth:
         return f"{where}; twice as many of the same kind would hardly help ({span}): look at their quality instead."
-    if double.low > WORTH:
+    if double.low > worth:
         return f"{where}; twice as many of the same kind are worth about {span}: gather more."
     return f"{where}; what twice as many would bring is not clear ({span})."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -12,6 +13,7 @@ from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Comparison
 from tunesmith.core.examples import Example, Side
+from tunesmith.core.naming import model_named
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
@@ -43,6 +45,7 @@ __all__ = [
     "warnings_now",
 ]
 
+T = TypeVar("T")
 RESAMPLING = "resampling"
 
 
@@ -105,7 +108,8 @@ def evaluate(
     split = certified(answering.split)
     examples = rows_of(home, split, on, sample, seed)
     records = named_contenders(home, answering, names)
-    measured = measured_metrics(home)  # a name that does not exist is said before anything is asked
+    measured = measured_metrics(home)  # a name that does not exist is said before anything is asked,
+    signed = signatures(home, measured)  # as is an encoder that cannot be had
     with home.alone("evaluate"):
         answers = answering.answers(records, examples, progress)
         named = list(records)
@@ -118,25 +122,29 @@ def evaluate(
             n: contender_score(home, records[n], examples, answers[n], measured, novel_rows(split))
             for n in _in_order(records)
         }
+        missing: dict[str, str] = {}
         if home.settings.decision.most_latency_seconds is not None:
-            scores = {
-                n: msgspec.structs.replace(
-                    scored,
-                    alone_seconds=seconds_alone(answering, records[n], examples, scored.latency_seconds, progress),
-                )
-                for n, scored in scores.items()
-            }
-        comparisons = _compare(home, examples, answers, scores)
-        again = {
-            n: repeated(answering, records[n], examples, answers[n], repeat, seed=seed, progress=progress)
-            for n in named if repeat
-        }  # fmt: skip
+            for n, scored in scores.items():
+                one = partial(seconds_alone, answering, records[n], examples, scored.latency_seconds, progress)
+                alone = _unless_it_fails(missing, f"How long one waits for an answer of {n}", one)
+                scores[n] = msgspec.structs.replace(scored, alone_seconds=alone)
+        not_compared: dict[str, str] = {}
+        comparisons = _compare(home, examples, answers, scores, not_compared)
+        again: dict[str, Repeated] = {}
+        for n in named if repeat else ():
+            asked = (answering, records[n], examples, answers[n], repeat)
+            more = partial(repeated, *asked, seed=seed, progress=progress)
+            found = _unless_it_fails(missing, f"How much the answers of {n} change by themselves", more)
+            again |= {n: found} if found else {}
         about_bar = tuple(_cautions(home, examples, scores))
         warnings = (
             *_sampled(split, on, len(examples), sample, seed),
             *(chased(home, split, scores) if on == "test" else ()),
             *about_bar,
+            *(f"{pair} on {watched_metric(home)} is not known: {problem}" for pair, problem in not_compared.items()),
+            *_ended_early(answering, records, answers),
             *below_noise(comparisons, again),
+            *(f"{what} was not measured: {problem}" for what, problem in missing.items()),
         )
         made = Evaluation(
             side=on,
@@ -150,7 +158,7 @@ def evaluate(
             warnings=warnings,
             about_bar=about_bar,
             repeats=again,
-            signatures=signatures(home, {m for scored in scores.values() for m in scored.metrics}),
+            signatures={m: how for m, how in signed.items() if any(m in scored.metrics for scored in scores.values())},
             better=ways(home, measured),
             own_metrics=own,
             own_rates=own_rates(home, measured),
@@ -234,14 +242,20 @@ def _compare(
     examples: Sequence[Example],
     answers: Mapping[str, Mapping[str, Answer]],
     scores: Mapping[str, ContenderScore],
+    reasons: dict[str, str],
 ) -> tuple[Comparison, ...]:
-    """The contrasts of `_pairs` on the bar's metric, corrected for their number."""
+    """The contrasts of `_pairs` on the bar's metric, corrected for their number; ``reasons`` takes why one is not."""
     if home.settings.bar is None:
         return ()
     settings, metric = home.settings.evaluation, home.settings.bar.metric
     pairs = _pairs(scores, metric)
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
-    return tuple(contrasts(home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed))
+    return tuple(
+        contrasts(
+            home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed,
+            reasons=reasons,
+        )
+    )  # fmt: skip
 
 
 def _pairs(scores: Mapping[str, ContenderScore], metric: str) -> list[tuple[str, str]]:
@@ -272,9 +286,33 @@ def comparisons_now(home: Home, made: Evaluation) -> tuple[Comparison, ...]:
         return own
     try:
         make_known(home, metric)
-        return _compare(home, rows, answers, scores)
+        return _compare(home, rows, answers, scores, {})
     except TunesmithError:
         return own
+
+
+def _unless_it_fails(reasons: dict[str, str], what: str, measure: Callable[[], T]) -> T | None:
+    """What ``measure`` finds. Where it cannot, ``reasons`` says why: it is no reason to lose all the rest."""
+    try:
+        return measure()
+    except TunesmithError as error:
+        reasons[what] = error.problem
+        return None
+
+
+def _ended_early(
+    answering: Answering, records: Mapping[str, Contender], answers: Mapping[str, Mapping[str, Answer]]
+) -> Iterator[str]:
+    """A warning for each contender behind an address some of whose answers had no room to end: how many tokens an
+    expected answer has there is not known here."""
+    for name, given in answers.items():
+        ended = sum(a.finish_reason == "length" for a in given.values())
+        asked, most = records[name].model is not None, records[name].decoding.max_tokens
+        if ended and asked and answering.server(model_named(records[name].name)).base_url:
+            yield (
+                f"{ended} of {len(given)} answers of {name} were cut at {most} tokens, the most that it may write: "
+                "`contenders.max_tokens` gives more room."
+            )
 
 
 def _sampled(split: Split, on: Side, scored: int, sample: int | None, seed: int) -> Iterator[str]:

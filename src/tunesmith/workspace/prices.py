@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from tunesmith.core.contenders import ASKING_NOBODY
 from tunesmith.core.naming import model_named
 from tunesmith.decision.config import CostsConfig
 from tunesmith.decision.costs import Figures
@@ -14,10 +15,11 @@ __all__ = ["at_its_prices"]
 TOKENS = ("usd_per_million_input_tokens", "usd_per_million_output_tokens")
 
 
-def at_its_prices(home: Home, figures: Figures) -> tuple[Figures, CostsConfig]:
-    """The figures, knowing whether their model is hosted, and the costs with the prices of that model."""
+def at_its_prices(home: Home, figures: Figures, kind: str) -> tuple[Figures, CostsConfig]:
+    """The figures of a contender of that kind, knowing whether its model is hosted, and the costs with the prices of
+    that model."""
     settings, model = home.settings, model_named(figures.name)
-    asked = figures.prompt_tokens is not None
+    asked = kind not in ASKING_NOBODY
     if model is None:
         return replace(figures, hosted=asked and settings.model.base_url is not None), settings.costs
     server = settings.contenders.models.get(model)

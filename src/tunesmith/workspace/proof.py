@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 from msgspec.structs import replace
@@ -34,7 +35,7 @@ __all__ = ["Difference", "Proof", "prove_evaluation", "prove_records", "prove_sn
 
 FROM_ANSWERS = ("metrics", "novel", "unreadable", "failed", "too_long", "truncated", "per_class", "confusion",
                 "reliability", "edge_cases", "over_answered", "correct", "latency_seconds", "mean_seconds",
-                "prompt_tokens", "completion_tokens", "usd")  # fmt: skip
+                "prompt_tokens", "completion_tokens", "counted", "usd")  # fmt: skip
 """What of a contender's figures is worked out from its answers alone. What rests on prices or on the bar too is worked
 out anew for a decision, and proved with that."""
 CERTIFIED = ("certified", "groups", "clusters", "largest_cluster", "shared_groups", "max_similarity_across")
@@ -194,6 +195,8 @@ def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: De
         again = contender_score(home, record, rows, answers, tuple(told.metrics), novel_rows(split))
         if not told.over_answered:  # an earlier release did not measure it
             again = replace(again, over_answered={})
+        if told.counted is None and again.counted is not None:
+            again = replace(again, counted=None, **_tokens_of_all(answers.values()))
         if proof.agree("evaluation", name, _figures(told), _figures(again), of_all=of_all):
             scored += len(rows)
     _answers_unchanged(proof, entry, evaluation, given)
@@ -204,6 +207,12 @@ def prove_evaluation(home: Home, proof: Proof, evaluation: Evaluation, entry: De
     elif evaluation.comparisons:
         proof.unproved.append("The comparisons: `evaluation.resamples` or `evaluation.seed` changed since.")
     _looks(home, proof, evaluation, entry, split)
+
+
+def _tokens_of_all(answers: Iterable[Answer]) -> dict[str, float]:
+    """Means as an earlier release took them, over answers whose tokens nobody counted too."""
+    tokens = [(a.prompt_tokens, a.completion_tokens) for a in answers]
+    return dict(zip(("prompt_tokens", "completion_tokens"), map(fmean, zip(*tokens, strict=True)), strict=True))
 
 
 def _rows(

@@ -257,37 +257,40 @@ class Race:
             )
         best = min(last, key=_rank)
         assert best.score is not None
-        fresh, against = self._held_up(best.number)
+        fresh, against, lost = self._held_up(best.number)
+        stays = against is None or against.difference < 0 or lost > MOST_LOST * len(self.held)
         answers = {t.number: [self._answers[t.number][e.id] for e in rows] for t in last}
         choice = replace(
             self._record(),
             tries=compared(self.home.task, rows, answers, self.tries, best.number, self.metric),
-            best=1 if against is not None and against.difference < 0 else best.number,  # so these rows have a say too
+            best=1 if self.held and stays else best.number,  # so these rows have a say too
             rows=count,
             held_back=len(self.held),
             optimism=flattered(self.home.task, rows, list(answers.values()), self.metric, self.config.seed),
             at_most=at_most(best.score, len(self.tries)) if len(self.tries) > 1 else None,
             fresh=fresh,
             against=against,
+            lost=lost,
         )
         choice = replace(choice, said=in_words(choice, best, len(self.validation)))
         self.home.save("choice", self.name, choice, self.inputs)
         return choice
 
-    def _held_up(self, number: int) -> tuple[Estimate | None, Comparison | None]:
-        """The winner on the rows held back, and beside the first try."""
+    def _held_up(self, number: int) -> tuple[Estimate | None, Comparison | None, int]:
+        """The winner on the rows held back, and beside the first try; and how many of them it lost."""
         if not self.held:
-            return None, None
+            return None, None, 0
         task = self.home.task
         given = self._answered(number, self.held)
-        fresh = score(task, self.held, given, metrics=[self.metric]).metrics.get(self.metric)
+        found = score(task, self.held, given, metrics=[self.metric])
+        fresh, lost = found.metrics.get(self.metric), max(found.failed, found.truncated)
         if number == 1:
-            return fresh, None
+            return fresh, None, lost
         first = self._answered(1, self.held)
         try:
-            return fresh, compare(task, self.held, given, first, self.metric, names=("chosen", "as set"))
+            return fresh, compare(task, self.held, given, first, self.metric, names=("chosen", "as set")), lost
         except NothingToMeasure:
-            return fresh, None
+            return fresh, None, lost
 
     def _record(self) -> Choice:
         return Choice(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.core.contenders import Answer, Contender
 from tunesmith.core.errors import UnknownName
-from tunesmith.core.estimates import Estimate
+from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.decision.costs import Figures, cost
@@ -47,8 +47,10 @@ class ContenderScore(Record, frozen=True, kw_only=True):
     """Mean of the same: what the machine is paid for."""
     usd_per_thousand: float | None = None
     prompt_tokens: float | None = None
-    """Mean per answer."""
+    """Mean over the answers whose tokens were counted."""
     completion_tokens: float | None = None
+    counted: int | None = None
+    """How many those are. None where an earlier release took the others for answers of no tokens."""
     usd: float | None = None
     """Mean bill of an answer, where a provider sent one."""
     unreadable: int = 0
@@ -99,7 +101,7 @@ def contender_score(
     """
     there = [answers[e.id] for e in examples]
     scores = score(home.task, examples, there, metrics=metrics, novel=novel)
-    figures, prices = at_its_prices(home, usage(record, there))
+    figures, prices = at_its_prices(home, usage(record, there), record.kind)
     return ContenderScore(
         contender=record.hash,
         kind=record.kind,
@@ -111,6 +113,7 @@ def contender_score(
         usd_per_thousand=cost(figures, prices).usd_per_thousand,
         prompt_tokens=figures.prompt_tokens,
         completion_tokens=figures.completion_tokens,
+        counted=len(_counted(there)) if record.model is not None else None,
         usd=figures.usd,
         unreadable=scores.unreadable,
         failed=scores.failed,
@@ -161,9 +164,14 @@ def measured_metrics(home: Home) -> tuple[str, ...]:
 
 
 def signatures(home: Home, metrics: Iterable[str]) -> dict[str, str]:
-    """How each of ``metrics`` was computed, where it has a signature."""
+    """How each of ``metrics`` is computed, where it has a signature and can be measured on this machine.
+
+    Raises:
+        TunesmithError: What it is computed with is named in tunesmith.yaml and cannot be had.
+    """
     found = {name: find(home.task, name).metric.signature for name in sorted(metrics)}
-    return {name: signature() for name, signature in found.items() if signature}
+    signed = {name: or_reason({}, name, signature) for name, signature in found.items() if signature}
+    return {name: said for name, said in signed.items() if said is not None}
 
 
 def ways(home: Home, metrics: Iterable[str]) -> dict[str, Better]:
@@ -180,15 +188,20 @@ def own_rates(home: Home, metrics: Iterable[str]) -> tuple[str, ...]:
 
 def usage(record: Contender, answers: Sequence[Answer]) -> Figures:
     """What an answer took on average."""
-    asked = record.model is not None
+    counted = _counted(answers) if record.model is not None else []
     return Figures(
         name=record.name,
         hosted=any(a.usd is not None for a in answers),
-        prompt_tokens=_mean(a.prompt_tokens for a in answers) if asked else None,
-        completion_tokens=_mean(a.completion_tokens for a in answers) if asked else None,
+        prompt_tokens=_mean(a.prompt_tokens for a in counted),
+        completion_tokens=_mean(a.completion_tokens for a in counted),
         seconds=_mean(a.seconds for a in answers),
         usd=_mean(a.usd for a in answers),
     )
+
+
+def _counted(answers: Iterable[Answer]) -> list[Answer]:
+    """Those whose tokens are known: not of a call that failed, nor where the server does not say."""
+    return [a for a in answers if a.prompt_tokens]
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

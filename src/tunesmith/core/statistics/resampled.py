@@ -23,7 +23,9 @@ class ResampledDifference(NamedTuple):
     p_value: float
 
 
-def cross_validated_interval(scores_RK: FloatArray, value: float, groups: int, *, top: float = 1.0) -> Interval:
+def cross_validated_interval(
+    scores_RK: FloatArray, value: float, groups: int, *, top: float = 1.0, bottom: float = 0.0
+) -> Interval:  # fmt: skip
     """95 % interval of a score from R repeats of K folds; approximate, and wide where there are few folds.
 
     Folds share most of their train side, so their scores vary together more than independent ones: the variance of the
@@ -32,7 +34,7 @@ def cross_validated_interval(scores_RK: FloatArray, value: float, groups: int, *
 
     Args:
         scores_RK: The score of each fold.
-        value: The score over all folds, 0 to ``top``.
+        value: The score over all folds, ``bottom`` to ``top``.
         groups: Groups of examples in all folds together: independent ones, however often each was scored.
 
     Raises:
@@ -41,11 +43,12 @@ def cross_validated_interval(scores_RK: FloatArray, value: float, groups: int, *
     Source: C. Nadeau, Y. Bengio, Mach. Learn. 52 (2003) 239-281, section 4 (the variance), R. R. Bouckaert, E. Frank,
     PAKDD 2004, LNCS 3056, 3-12 (repeats).
     """
-    variance = _variance(scores_RK / top)
-    most = (value / top) * (1 - value / top)
+    scale = top - bottom
+    variance, share = _variance(scores_RK / scale), (value - bottom) / scale
+    most = share * (1 - share)
     worth = min(float(groups), most / variance) if variance > 1e-15 and most > 1e-12 else float(groups)
-    low, high = wilson_interval(min(1.0, max(0.0, value / top)), worth, student(scores_RK.size - 1))
-    return Interval(low * top, high * top)
+    low, high = wilson_interval(min(1.0, max(0.0, share)), worth, student(scores_RK.size - 1))
+    return Interval(bottom + low * scale, bottom + high * scale)
 
 
 def resampled_difference(differences_RK: FloatArray) -> ResampledDifference:

@@ -11,12 +11,14 @@ from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.estimates import Comparison
 from tunesmith.core.failures import SliceChange, Versus
 from tunesmith.core.statistics import benjamini_hochberg
-from tunesmith.evaluation.comparison import compare
+from tunesmith.evaluation.comparison import compare, compare_means
 from tunesmith.evaluation.failures.outcomes import BoolArray, Outcomes
 from tunesmith.evaluation.failures.slices import FEWEST, is_shown
 from tunesmith.evaluation.failures.slicing import Tagged
 
 __all__ = ["changes", "changing"]
+
+RESAMPLES = 2_000
 
 
 def changing(one: Outcomes, other: Outcomes) -> dict[str, list[str]]:
@@ -91,11 +93,17 @@ def changes(one: Outcomes, other: Outcomes, tags: Sequence[Tagged], names: tuple
 
 
 def _compared(one: Outcomes, other: Outcomes, members: BoolArray, names: tuple[str, str]) -> Comparison | None:
-    """The paired difference on these examples; None where there is nothing to compare."""
+    """The paired difference on these examples; None where there is nothing to compare.
+
+    In the unit of the scores: of a metric that is no share, such as chrF, the mean over single answers from 0 to 1.
+    """
     examples = [e for e, inside in zip(one.examples, members, strict=True) if inside]
-    mine, theirs = ([o.answers[e.id] for e in examples if e.id in o.answers] for o in (one, other))
     try:
-        made = compare(one.task, examples, mine, theirs, one.metric, names=names, resamples=2_000)
+        if not one.rate:
+            scores = one.scores[members], other.scores[members]
+            return compare_means(*scores, [e.group for e in examples], one.metric, names, resamples=RESAMPLES)
+        mine, theirs = ([o.answers[e.id] for e in examples if e.id in o.answers] for o in (one, other))
+        made = compare(one.task, examples, mine, theirs, one.metric, names=names, resamples=RESAMPLES)
     except NothingToMeasure:
         return None
     return replace(made, p_holm=None)

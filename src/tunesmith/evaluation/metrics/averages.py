@@ -126,7 +126,7 @@ def mcc(scored: Scored) -> Tally:
     classes = len(index) + 1  # the last one: unreadable
     counts = np.zeros((len(scored.rows), 2 + 2 * classes))
     for row, (truth, said, readable) in enumerate(scored.pairs()):
-        answered = index[said] if readable else classes - 1
+        answered = index.get(said, classes - 1) if readable else classes - 1  # a label may have been taken out since
         counts[row, :2] = index[truth] == answered, 1
         counts[row, 2 + index[truth]] = 1
         counts[row, 2 + classes + answered] = 1
