@@ -122,6 +122,12 @@ def test_won_lost_and_changed_are_told_by_id_and_add_up(measured):
     assert len([value for by, value in gained if by == "label topic"]) == 2  # the constant one knows the third
 
 
+def test_a_look_at_a_few_rows_takes_no_place_of_the_whole_side(desk):
+    before = desk.errors("classifier")
+    desk.evaluate(["classifier"], sample=5)
+    assert desk.errors("classifier").examples == before.examples > 5
+
+
 def test_wrong_labels_are_doubted_and_go_to_review(desk):
     planted_wrong = wrong_labels(desk) & set(split_of(desk).validation)
     assert planted_wrong

@@ -143,6 +143,9 @@ def test_a_plan_for_a_metric_that_goes_to_100_is_on_its_own_scale(tmp_path):
     made = typed("-C", desk.home.root, "evaluate", "--plan", "5", "--json").json
     (row,) = [row for row in made["measured"] if row["of"] == "tuned - prompt"]
     assert (made["metric"], row["examples"]) == ("chrf", math.ceil(pair.n * (pair.least_seen / 5) ** 2))
+    write_settings(desk.home.root, task={"name": "topics", "format": "plain", "instructions": "Say the topic.",
+                                         "fields": [{"name": "topic", "type": "text"}]})  # fmt: skip
+    assert typed("-C", desk.home.root, "evaluate", "--plan", "5", "--json").json["measured"] == []  # of another task
     # (1.96 + 0.84)^2 times (5, 10, 20 and 40 over 5)^2
     assert [(row["spread"], row["examples"]) for row in made["in_general"]] == [(5, 8), (10, 32), (20, 126), (40, 503)]
     assert "5 of chrf shown four times of five" in typed("-C", desk.home.root, "evaluate", "--plan", "5").out

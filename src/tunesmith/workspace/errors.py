@@ -35,7 +35,7 @@ from tunesmith.evaluation.failures.slices import sliced
 from tunesmith.evaluation.failures.slicing import tagged, tags_of
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.error_tags import Surroundings, surroundings
-from tunesmith.workspace.evaluate import Evaluation, certified
+from tunesmith.workspace.evaluate import Evaluation, certified, newest_now
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import look
 from tunesmith.workspace.own_metrics import load_own_metrics
@@ -54,7 +54,7 @@ class _Measured:
     """What was evaluated on a side, with task and split as they are now."""
 
     evaluation: str
-    """Hash of the newest evaluation."""
+    """Hash of the evaluation that counts."""
     examples: list[Example]
     scores: dict[str, ContenderScore]
     answers: dict[str, dict[str, Answer]]
@@ -142,20 +142,20 @@ def _row(item: Gather) -> Sequence[object]:
 
 
 def _measured(home: Home, split: Split, on: Side) -> _Measured:
-    """Contenders by name, the newest evaluation of each first; the rows are those of the newest evaluation."""
+    """Contenders by name, the newest evaluation of each first; the rows are those of the evaluation that counts, whose
+    place no later one of a few rows takes."""
     now = {"task": home.task.hash, "split": split.hash}
-    fitting = [e for e in home.index("evaluation", on) if not changed_since(e, now)]
-    if not fitting:
+    counted = newest_now(home, split, on)
+    if counted is None:
         raise TunesmithError(
             f"Nothing was evaluated on {on} yet with task and split as they are now.",
             f"let contenders answer first: `tunesmith evaluate --on {on}`",
         )
-    asked: list[str] = []
+    asked = sorted({i for scored in counted[0].contenders.values() for i in scored.correct})
     scores: dict[str, ContenderScore] = {}
     answers: dict[str, dict[str, Answer]] = {}
-    for entry in reversed(fitting):
+    for entry in reversed([e for e in home.index("evaluation", on) if not changed_since(e, now)]):
         made = home.load(entry, Evaluation)
-        asked = asked or sorted({i for scored in made.contenders.values() for i in scored.correct})
         for name in sorted(set(made.contenders) - scores.keys()):
             given = home.store.answers(made.contenders[name].contender)
             if all(i in given for i in asked):
@@ -166,7 +166,7 @@ def _measured(home: Home, split: Split, on: Side) -> _Measured:
         raise TunesmithError(
             f"The answers on {on} are not there any more.", f"ask for them again: `tunesmith evaluate --on {on}`"
         )
-    return _Measured(fitting[-1].hash, examples, scores, answers)
+    return _Measured(counted[1].hash, examples, scores, answers)
 
 
 def _metric(home: Home) -> str:

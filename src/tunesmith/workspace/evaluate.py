@@ -25,7 +25,7 @@ from tunesmith.evaluation.metrics.registry import Better
 from tunesmith.workspace.alone import seconds_alone
 from tunesmith.workspace.answered import ANSWERS, answers_hash
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.own_metrics import load_own_metrics, make_known
 from tunesmith.workspace.prepared import named_contenders, prepared
@@ -39,6 +39,7 @@ __all__ = [
     "comparisons_now",
     "evaluate",
     "newest",
+    "newest_now",
     "novel_rows",
     "resampling",
     "rows_of",
@@ -173,7 +174,16 @@ def newest(home: Home, side: Side) -> tuple[Evaluation, Derived] | None:
     That is the newest of all rows. Where only samples of the newest split and task were scored it is the newest of the
     largest, drawn by the seed that drew the first of that size: who draws again until a sample pleases gains nothing.
     """
-    entries = home.index("evaluation", side)
+    return _that_counts(home, home.index("evaluation", side))
+
+
+def newest_now(home: Home, split: Split, side: Side) -> tuple[Evaluation, Derived] | None:
+    """The same among those of the task as it is now and of ``split``."""
+    now = {"task": home.task.hash, "split": split.hash}
+    return _that_counts(home, [e for e in home.index("evaluation", side) if not changed_since(e, now)])
+
+
+def _that_counts(home: Home, entries: Sequence[Derived]) -> tuple[Evaluation, Derived] | None:
     if not entries:
         return None
     made: list[tuple[Evaluation, Derived]] = []

@@ -10,7 +10,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.statistics import examples_needed_for_difference, examples_needed_for_mean_difference
 from tunesmith.evaluation.metrics import Metric, find
 from tunesmith.workspace.answering import current_split
-from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.evaluate import newest_now
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.repeats import watched_metric
@@ -73,7 +73,8 @@ def plan_evaluation(home: Home, difference: float) -> EvaluationPlan:
             f"{named.top:g}.",
             f"name {such}",
         )
-    there, found = len(current_split(home).test), newest(home, "validation")
+    split = current_split(home)
+    there, found = len(split.test), newest_now(home, split, "validation")
     measured = []
     for c in found[0].comparisons if found else ():
         if c.least_seen is None or c.metric != name:
