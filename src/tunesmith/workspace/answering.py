@@ -186,7 +186,7 @@ class Answering:
         if model not in self._longest:
             completions, server = [e.completion for e in self.known.train], self.server(model)
             if server.base_url:
-                longest = max(FEWEST_HOSTED, *(len(c.encode()) / BYTES_PER_TOKEN for c in completions))
+                longest = max([FEWEST_HOSTED, *(len(c.encode()) / BYTES_PER_TOKEN for c in completions)])
             else:
                 template = Template.open(model_folder(server.base))
                 longest = max(len(template.completion_ids(c)) for c in completions)
