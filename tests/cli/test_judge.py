@@ -314,6 +314,43 @@ def test_contenders_are_judged_blind_corrected_and_compared_in_both_orders(desk,
     assert "contradict themselves" in words
 
 
+def test_answers_that_are_the_reference_pass_whatever_the_judge_s_errors_on_others(desk, tmp_path):
+    """It misses one good answer in five, but never the one that is the very reference that it is shown."""
+    desk.split(validation=0.45)
+    desk.baseline(["classifier"])
+
+    def judge(body, number):
+        material = asked(body)
+        answer = material["answer"]
+        return verdict(answer == material["reference"] or ("good" in answer and "slip" not in answer))
+
+    with FakeServer(judge) as server:
+        reach(desk, server, pairs=0)
+        calibrate(desk, labelled(desk, tmp_path / "l.jsonl", slips=6))
+        report = run(desk, "classifier").json
+    judged = report["run"]["contenders"]["classifier"]
+    right = judged["pass_rates"]["overall"]["value"]
+    assert 0.1 < right < 0.9
+    assert judged["as_reference"]["share"] == pytest.approx(right)
+    assert judged["apart"]["overall"]["value"] == 0
+    corrected = report["corrected"]["classifier"]["overall"]
+    assert corrected["value"] == pytest.approx(right)  # by the judge's errors on others it would be right / 0.8
+    assert corrected["low"] < right < corrected["high"]
+
+
+def test_the_cost_is_said_before_contenders_are_asked(desk, tmp_path):
+    desk.split(validation=0.3, test=0.3)
+    with FakeServer(lambda body, number: fair(body, number) if "Material:" in str(body) else says("billing")) as server:
+        models = {"large": {"base": "m", "base_url": server.url}}
+        write_settings(desk.home.root, contenders={"models": models, "constrained": False})
+        Workspace(desk.home.root).baseline(["prompt:large"])
+        reach(desk, server, **PRICES, max_usd=0.01)
+        count = len(server.bodies)
+        refused = run(desk, "prompt:large", "--on", "test")
+        assert (refused.status, "Judging would cost about" in refused.json["error"]["problem"]) == (2, True)
+        assert len(server.bodies) == count
+
+
 def test_a_gate_is_not_passed_by_the_answers_that_are_left(desk, tmp_path):
     desk.split(validation=0.45)
     desk.baseline(["classifier"])
@@ -356,6 +393,21 @@ def test_labels_of_the_contenders_own_answers_sharpen_its_rate(desk, tmp_path):
     found = report["prediction_powered"]["classifier"]["overall"]
     assert found["value"] == pytest.approx(1 - len(wrong) / len(ids))  # people's labels stand; the judge adds nothing
     assert not found["informative"]
+
+
+def test_labels_by_every_criterion_are_labels_of_the_whole(desk, tmp_path):
+    desk.split(validation=0.3)
+    desk.baseline(["classifier"])
+    ids = list(run_answers(desk))
+    path = tmp_path / "own.jsonl"
+    rows = [{"example": i, "contender": "classifier", "criterion": name, "label": n % 3 > 0 or name != "tone"}
+            for n, i in enumerate(ids) for name in NAMES]  # fmt: skip
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with FakeServer(lambda body, number: verdict(True)) as server:
+        reach(desk, server)
+        found = run(desk, "classifier", "--labels", path).json["prediction_powered"]["classifier"]
+    assert found["overall"]["value"] == pytest.approx(found["tone"]["value"])
+    assert found["accuracy"]["value"] == 1
 
 
 def run_answers(desk):

@@ -269,6 +269,22 @@ def test_a_further_metric_below_its_value_keeps_a_contender_from_shipping():
     assert "category.accuracy was not measured, so it is not shown that it reaches 0.90" in " ".join(unmeasured.because)
 
 
+@pytest.mark.parametrize(
+    ("also", "next_step"),
+    [
+        ({"category.accuracy": 0.9}, "Run `tunesmith evaluate --on test`."),
+        ({"judge.overall": 0.7}, "Run `tunesmith judge calibrate` and `tunesmith judge run --on test`."),
+    ],
+)
+def test_nothing_is_tuned_or_gathered_for_a_metric_that_nobody_measured(also, next_step):
+    few = facts(contender("constant", 0.1, 0.06, 0.15), contender("prompt", 0.9, 0.85, 0.94), train=3, documents=2)
+    decision = decide(replace(few, bar=Bar(metric="all_correct", value=0.8, also=also)))
+    assert (decision.recommendation, decision.rule, decision.next) == ("too_early", "unmeasured", next_step)
+    assert "prompt meets the bar as far as it was measured, but" in decision.because[0]
+    below = facts(contender("prompt", 0.5, 0.43, 0.57))
+    assert decide(replace(below, bar=Bar(metric="all_correct", value=0.8, also=also))).recommendation == "tune"
+
+
 def test_rounding_never_puts_a_figure_on_the_wrong_side_of_the_bar():
     decision = decide(facts(contender("prompt", 0.86, 0.7996, 0.9)))
     assert "95 % interval 0.7996 to 0.90" in " ".join(decision.because)

@@ -44,7 +44,7 @@ HELPS = comparison("retrieval", "prompt", 0.2, 0.1, 0.3, 0.001)
 def test_the_page_holds_the_table_of_the_code():
     page = rows((ROOT / "docs/decision.md").read_text(encoding="utf-8"))
     assert page == rows(rules.__doc__)
-    assert len(page) == 18
+    assert len(page) == 19
 
 
 def test_the_table_names_the_rules_in_the_order_they_are_tried():
@@ -60,6 +60,10 @@ CASES = {
     ("held_back", "tune"): (None, {}),  # tests/decision/test_forgetting.py measures what was forgotten
     ("held_back", "too_early"): (facts(PROMPT, GOOD, comparisons=(SHOWN,)), {"parity": "required"}),
     ("lost", "too_early"): (facts(contender("prompt", 0.92, 0.87, 0.95, failed=20)), {}),
+    ("unmeasured", "too_early"): (
+        facts(contender("prompt", 0.9, 0.85, 0.94), bar=Bar(metric="all_correct", value=0.8, also={"macro_f1": 0.5})),
+        {},
+    ),
     ("untried", "too_early"): (facts(contender("constant", 0.1, 0.06, 0.15)), {}),
     ("retrieve", "add_retrieval"): (facts(PROMPT, documents=3), {}),
     ("tune", "mend_data"): (facts(PROMPT, train=99), {}),

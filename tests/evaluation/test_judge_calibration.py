@@ -1,5 +1,7 @@
 """A judge's errors, biases and the gate, against figures worked by hand."""
 
+import re
+
 import pytest
 
 from tunesmith.core.errors import NothingToMeasure
@@ -189,6 +191,23 @@ def test_attacks_on_one_answer_that_turn_the_judge_together_are_worth_less():
     gates = [may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=a), JudgeConfig()) for a in (apart, alike)]
     assert [gate.may for gate in gates] == [True, False]
     assert "judge.most_turned" in gates[1].because[0]
+
+
+def test_one_attack_that_turned_it_says_nothing_of_others_on_the_same_answer():
+    tried = attacks_of([Attacked("order", n == 0, f"g{n // 5}") for n in range(55)])
+    assert tried.rate.high > 0.2
+    assert may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=tried), JudgeConfig()).may
+    two = attacks_of([Attacked("order", n in (0, 9), f"g{n // 5}") for n in range(55)])
+    (said,) = may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=two), JudgeConfig()).because
+    more = int(re.search(r"raise judge.attacks by at least (\d+)", said)[1])
+    enough = attacks_of([Attacked("order", n % 28 == 0 and n < 2 * 28, f"g{n // 5}") for n in range(55 + 5 * more)])
+    assert may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=enough), JudgeConfig()).may
+
+
+def test_attacks_without_a_verdict_are_said_as_such():
+    lost = attacks_of([Attacked("order", None, f"g{n}") for n in range(10)])
+    (said,) = may_gate(JUDGE, calibration(table(45, 5, 45, 5), attacks=lost), JudgeConfig()).because
+    assert "none of 10 answers that give it orders got a verdict" in said
 
 
 def test_how_many_more_attacks_it_takes_is_said_where_any_number_would_do():

@@ -121,6 +121,61 @@ def test_layers_with_dropout_stay_peft_s(tmp_path):
     assert [name.rpartition(".")[2] for name in switched if not name.endswith("norm")] == ["mlp", "mlp"]
 
 
+def test_what_a_norm_made_is_made_again_and_not_kept(tmp_path):
+    model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2))
+    fused.fuse(model)
+    layers, normed, kept = model.get_base_model().model.layers, [], set()
+    for norm in (norm for layer in layers for norm in (layer.input_layernorm, layer.post_attention_layernorm)):
+        norm.register_forward_hook(lambda module, given, made: normed.append(made))
+    ids = torch.arange(5, 22, device=model.device)[None]
+
+    def keep(x):
+        kept.add(x.data_ptr())
+        return x
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x):
+        loss = model(input_ids=ids).logits.logsumexp(-1).sum()
+    assert len(normed) == 4
+    assert not kept & {made.data_ptr() for made in normed}
+    loss.backward()
+    assert all(weight.grad is not None for name, weight in model.named_parameters() if "lora_" in name)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_gated_layer_computes_its_inputs_again_and_has_the_same_gradients(bias):
+    torch.manual_seed(0)
+    number = {"dtype": torch.float64}
+    gate, over = (torch.randn(2, 5, 12, **number, requires_grad=True) for _ in range(2))
+    down, up = torch.randn(3, 12, **number, requires_grad=True), torch.randn(7, 3, **number, requires_grad=True)
+    weight, offset = torch.randn(7, 12, **number), torch.randn(7, **number) if bias else None
+    asked, d = (gate, over, down, up), torch.randn(2, 5, 7, **number)
+    x = nn.functional.silu(gate) * over
+    wanted = nn.functional.linear(x, weight, offset) + 0.7 * x @ down.T @ up.T
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x) or x, lambda x: x):
+        made = fused._GatedAdaptedLinear.apply(gate, over, weight, offset, down, up, 0.7, None)
+    torch.testing.assert_close(made, wanted, rtol=1e-12, atol=1e-12)
+    for ours, theirs in zip(torch.autograd.grad(made, asked, d), torch.autograd.grad(wanted, asked, d), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-12)
+    assert sum(x.shape[-1] == 12 and x.numel() == gate.numel() for x in kept) == 2  # gate and over, not their product
+
+
+def test_an_output_of_a_norm_that_was_changed_in_place_is_kept_as_it_is(tmp_path):
+    model = add_adapter(load_base(build_tiny(tmp_path), "float64"), LoraConfig(rank=2))
+    layer = model.get_base_model().model.layers[0]
+    norm, q = layer.input_layernorm, layer.self_attn.q_proj
+    norm.weight.data = norm.weight.data.float()  # fused as such; in float64 a norm stays its own
+    q.to(torch.float32)
+    nn.init.normal_(q.lora_B["default"].weight)
+    x, found = torch.randn(1, 6, 32), []
+    for switch in (fused.unfuse, fused.fuse):
+        switch(model)
+        q.lora_A["default"].weight.grad = None
+        q(norm(x.clone().requires_grad_(True)).mul_(3.0)).square().sum().backward()
+        found.append(q.lora_A["default"].weight.grad)
+    torch.testing.assert_close(found[1], found[0], rtol=1e-4, atol=1e-4)
+
+
 def test_a_disabled_adapter_adds_nothing(tmp_path):
     model = add_adapter(load_base(build_tiny(tmp_path), "float32"), LoraConfig(rank=2))
     for name, weight in model.named_parameters():

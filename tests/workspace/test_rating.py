@@ -16,6 +16,7 @@ from tests.workspace.toy import write_settings
 from tunesmith import Workspace
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.ratings import RatingRound
+from tunesmith.workspace.rated import newest_round
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,18 @@ def test_more_raters_an_example_take_fewer_examples_and_more_ratings(desk):
     plans = [desk.rate().plan(SECRET[:2], raters=4, per_example=m, dry_run=True).plan for m in (1, 2, 4)]
     assert [p.examples for p in plans] == sorted((p.examples for p in plans), reverse=True)
     assert [p.ratings for p in plans] == sorted(p.ratings for p in plans)
+
+
+def test_an_attention_item_counts_as_any_other(desk):
+    two(desk)
+    desk.rate().plan(SECRET[:2], examples=24)
+    seen, attention = [], {item.id for item in newest_round(desk.home).made.attention}
+    assert attention
+    while (lent := desk.rate("ann").next()).id is not None:
+        done = desk.rate("ann").answer(lent.id, "left")
+        seen.append((lent.id in attention, done.mine, done.waiting))
+    assert any(is_one for is_one, *_ in seen)
+    assert len({mine + waiting for _, mine, waiting in seen}) == 1
 
 
 def test_nothing_that_a_rater_gets_names_a_contender(desk):

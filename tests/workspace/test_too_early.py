@@ -9,6 +9,7 @@ from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
+from tunesmith.workspace.too_early import too_early
 
 
 @pytest.fixture
@@ -43,6 +44,19 @@ def test_a_baseline_that_meets_the_bar_makes_tuning_needless(desk):
     desk.baseline(["constant", "prompt"])
     with pytest.raises(TunesmithError, match="constant meets the bar already"):
         desk.tune()
+
+
+def test_a_baseline_that_is_too_dear_or_misses_another_metric_does_not_make_tuning_needless(desk):
+    bar = {"metric": "accuracy", "value": 0.01}
+    write_settings(desk.home.root, bar=bar)
+    desk = Workspace(desk.home.root)
+    desk.check()
+    desk.split()
+    desk.baseline(["constant", "prompt"])
+    write_settings(desk.home.root, bar=bar | {"also": {"macro_f1": 0.999}})
+    assert not any("meets the bar already" in reason for reason in too_early(Workspace(desk.home.root).home))
+    write_settings(desk.home.root, bar=bar)
+    assert any("meets the bar already" in reason for reason in too_early(Workspace(desk.home.root).home))
 
 
 def test_constant_and_classifier_alone_are_no_reason_to_tune(desk):

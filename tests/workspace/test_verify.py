@@ -15,6 +15,7 @@ from tests.workspace.answered import again, answered, answered_desk, finished_ru
 from tests.workspace.toy import write_settings
 
 from tunesmith import Workspace
+from tunesmith.core.splits import Split
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.report import Report
 
@@ -164,6 +165,19 @@ def test_an_answer_that_was_exchanged_is_found_whatever_it_scores(desk):
 def record_of(desk):
     entry = desk.home.index("evaluation", "test")[-1]
     return json.loads((desk.home.inside / "evaluation" / f"{entry.hash}.json").read_text("utf-8"))
+
+
+def test_an_example_whose_completion_was_exchanged_in_the_store_is_found(desk):
+    victim = desk.home.latest("split", "split", Split)[0].test[0]
+    found = next(e for e in desk.home.examples() if e.id == victim)
+    other = next(e.completion for e in desk.home.examples() if e.completion != found.completion)
+    with sqlite3.connect(desk.home.inside / "store.db") as store:
+        (record,) = store.execute("SELECT record FROM examples WHERE id = ?", (victim,)).fetchone()
+        changed = json.dumps(json.loads(record) | {"completion": other})
+        store.execute("UPDATE examples SET record = ? WHERE id = ?", (changed, victim))
+    report = again(desk).report(verify=True)
+    assert not report.verified
+    assert any(f"example {victim} no longer says" in problem for problem in report.problems)
 
 
 def test_an_answer_whose_fields_do_not_follow_from_its_text_is_found(desk):
@@ -378,6 +392,14 @@ def test_a_guard_that_was_passed_is_told_by_the_next_dossier(desk):
     page = Path(again(desk).report().dossier).read_text("utf-8")
     assert "tunesmith split --anyway" in page.partition('<section class="why"')[2]
     assert verify(again(desk))[0] == 0
+
+
+def test_a_run_after_the_dossier_leaves_it_unproved_and_is_no_difference(desk):
+    finished_run(desk, "second")
+    answered(desk, "tuned", lambda n: n % 2 == 0, run="second")
+    report = again(desk).report(verify=True)
+    assert (report.differences, report.verified) == ((), False)
+    assert any("newest tuned contender" in line for line in report.unproved)
 
 
 def test_documents_after_the_dossier_are_no_difference(desk, tmp_path):

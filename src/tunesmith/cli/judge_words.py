@@ -142,7 +142,8 @@ def _biases(
         yield f"self-preference: its own model's answers are over-rated by {cell(own)}"
     if attacks is not None:
         kinds = ", ".join(f"{kind} {turned} of {tried}" for kind, (turned, tried) in attacks.by_kind.items())
-        yield f"attacks: {attacks.turned} of {attacks.tried} turned it ({kinds})"
+        lost = f", {attacks.unreadable} more got no verdict" if attacks.unreadable else ""
+        yield f"attacks: {attacks.turned} of {attacks.tried} turned it ({kinds}){lost}"
 
 
 def _won(wins: WinRate) -> str:

@@ -167,7 +167,7 @@ def _preference(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> I
             "unproved",
             f"people have not said blind that they prefer it to a simpler contender{why}, and "
             "decision.least_preference asks for that",
-            "Plan a round with `tunesmith rate plan prompt tuned`, then decide again.",
+            f"Plan a round with {_round(tuned, facts)}, have it rated, and decide again.",
             see,
         )
     for pair in found:
@@ -177,9 +177,18 @@ def _preference(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> I
                 f"it is not shown that people prefer it to {pair.b} as often as {number(least)}: "
                 f"{number(pair.win_rate.value)} (95 % interval {number(pair.win_rate.low)} to "
                 f"{number(pair.win_rate.high)})",
-                "Have more examples rated: `tunesmith rate plan prompt tuned`.",
+                f"Have more examples rated: {_round(tuned, facts, pair.b)}.",
                 see,
             )
+
+
+def _round(tuned: ContenderFacts, facts: Facts, rival: str | None = None) -> str:
+    """What plans a round of ``tuned`` against the best simpler contender, on the side that is decided on."""
+    simpler = [c for c in facts.contenders if c.kind != "tuned"]
+    metric = facts.bar.metric if facts.bar else ""
+    best = max(simpler, key=lambda c: c.metrics[metric].value if metric in c.metrics else -1.0, default=None)
+    rival = rival or (best.name if best else "prompt")
+    return f"`tunesmith rate plan {rival} {tuned.name} --on {facts.side}`"
 
 
 def _percent(share: float) -> str:

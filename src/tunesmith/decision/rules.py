@@ -9,6 +9,7 @@
 | `held_back` | the same, but a tuned contender forgot more than allowed, or may have | `tune` |
 | `held_back` | the same, but not all is proved: forgetting, parity, what people prefer, price, time | `too_early` |
 | `lost` | a contender would meet the bar, had none of its answers failed, and they are asked again | `too_early` |
+| `unmeasured` | nothing is tuned; a contender meets what was measured, and the bar asks for more | `too_early` |
 | `untried` | no plain way to use a model, or not all to be tried first, was measured; or a run waits | `too_early` |
 | `retrieve` | no untuned contender meets the bar, nothing is tuned, documents wait to be looked up | `add_retrieval` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
@@ -34,10 +35,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from tunesmith.core.naming import CONSTRAINED
 from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import PROMPTED, Case
-from tunesmith.decision.facts import COMPLEXITY, ContenderFacts
+from tunesmith.decision.facts import COMPLEXITY, JUDGED, ContenderFacts
 from tunesmith.decision.held import hand_on
 from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall, usd
 
@@ -188,6 +191,27 @@ def _lost(case: Case) -> Outcome | None:
         )
     )
     return Outcome("too_early", lines, following)
+
+
+def _unmeasured(case: Case) -> Outcome | None:
+    """What nobody measured is measured before anything is tuned for its sake."""
+    bar, measured = case.bar, {name for c in case.facts.contenders for name in c.metrics}
+    missing = [name for name in bar.asked if name not in measured]
+    if case.tuned or not missing:
+        return None
+    rest = replace(bar, also={name: value for name, value in bar.also.items() if name in measured})
+    found = next((c for c in case.rivals if bar.metric in missing or c.standing(rest) == "met"), None)
+    if found is None:
+        return None
+    side, judged = case.facts.side, [name for name in missing if name.startswith(JUDGED)]
+    steps = [_measured_on(case)] if len(judged) < len(missing) else []
+    steps += [f"`tunesmith judge calibrate` and `tunesmith judge run --on {side}`"] if judged else []
+    meets = "" if bar.metric in missing else f"{found.name} meets the bar as far as it was measured, but "
+    lead = (
+        f"{meets}{listed(missing)} {'was' if len(missing) == 1 else 'were'} measured of no contender. Run "
+        f"{listed(steps)}, then decide again."
+    )
+    return Outcome("too_early", [Because(lead, ("evaluation#contenders", of_bar()))], f"Run {listed(steps)}.")
 
 
 def _untried(case: Case) -> Outcome | None:
@@ -407,6 +431,7 @@ RULES: dict[str, Callable[[Case], Outcome | None]] = {
     "ship": _ship,
     "held_back": _held_back,
     "lost": _lost,
+    "unmeasured": _unmeasured,
     "untried": _untried,
     "retrieve": _retrieve,
     "tune": _tune,

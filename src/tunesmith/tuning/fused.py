@@ -113,13 +113,22 @@ def _is_rms_norm(module: Any) -> bool:
 def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
     if layer.disable_adapters or layer.merged:
         return layer.base_layer(x)  # type: ignore[no-any-return]
+    made: Tensor = _AdaptedLinear.apply(x, *_normed(x), *_parts(layer))  # type: ignore[no-untyped-call]
+    return _finished(made, layer).to(x.dtype)
+
+
+def _parts(layer: Any) -> tuple[Tensor, Tensor | None, Tensor, Tensor, float, Any]:
+    """Of an adapted layer: base weight, bias, A (rank, in), B (out, rank), scale, and how the weight is packed."""
     (name,) = layer.lora_A
-    base, down, up = layer.base_layer, layer.lora_A[name].weight, layer.lora_B[name].weight
-    scale, dora = layer.scaling[name], name in layer.lora_variant
-    bias = None if dora else base.bias
-    packing = getattr(base.weight, "quant_state", None)
-    out: Tensor = _AdaptedLinear.apply(x, base.weight, bias, down, up, scale, packing)  # type: ignore[no-untyped-call]
-    return _with_lengths(out, layer, name).to(x.dtype) if dora else out
+    base, dora = layer.base_layer, name in layer.lora_variant
+    bias, packing = None if dora else base.bias, getattr(base.weight, "quant_state", None)
+    return base.weight, bias, layer.lora_A[name].weight, layer.lora_B[name].weight, layer.scaling[name], packing
+
+
+def _finished(out: Tensor, layer: Any) -> Tensor:
+    """What DoRA makes of the outputs of an adapted layer; without it, they are what they are."""
+    (name,) = layer.lora_A
+    return _with_lengths(out, layer, name) if name in layer.lora_variant else out
 
 
 def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
@@ -132,44 +141,116 @@ def _with_lengths(out: Tensor, layer: Any, name: str) -> Tensor:
 
 
 def _gated(module: Any, x: Tensor) -> Tensor:
-    return module.down_proj(_Gated.apply(module.gate_proj(x), module.up_proj(x)))  # type: ignore[no-any-return, no-untyped-call]
+    gate, up, down = module.gate_proj(x), module.up_proj(x), module.down_proj
+    if not _is_packed(down):
+        return down(_Gated.apply(gate, up))  # type: ignore[no-any-return, no-untyped-call]
+    made: Tensor = _GatedAdaptedLinear.apply(gate, up, *_parts(down))  # type: ignore[no-untyped-call]
+    return _finished(made, down).to(x.dtype)
+
+
+def _is_packed(layer: Any) -> bool:
+    """Whether it is an adapted layer, switched over, with packed weights. There memory is short, and one more pass over
+    its inputs costs little beside unpacking; elsewhere it costs a thirtieth of a step."""
+    switched = getattr(vars(layer).get("forward"), "__func__", None) is _adapted_linear
+    return switched and not layer.disable_adapters and not layer.merged and _parts(layer)[-1] is not None
 
 
 def _rms_norm(module: Any, x: Tensor) -> Tensor:
-    return _RMSNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-any-return, no-untyped-call]
+    made: Tensor
+    made, scale = _RMSNorm.apply(x, module.weight, module.variance_epsilon)  # type: ignore[no-untyped-call]
+    made.made_of = (x.detach(), module.weight, scale), made._version  # type: ignore[attr-defined]  # see _normed
+    return made
+
+
+def _normed(x: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """What a norm's output is made of again in place of being kept; nothing where ``x`` is another tensor, or was
+    changed since."""
+    parts, version = getattr(x, "made_of", ((None, None, None), 0))
+    return parts if version == x._version else (None, None, None)
 
 
 class _AdaptedLinear(torch.autograd.Function):
     """x W^T + bias + scale x A^T B^T, with gradients for x, A (rank, in) and B (out, rank).
 
-    Packed weights are numbers for one product at a time, forwards and backwards: kept, they would not be packed.
+    Of an x that a norm made, what it was made of is kept in its place, which the norm keeps anyway.
     """
 
     @staticmethod
     def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float,
-        packing: Any,
+        context: Any, x: Tensor, source: Tensor | None, norm: Tensor | None, by: Tensor | None, weight: Tensor,
+        bias: Tensor | None, down: Tensor, up: Tensor, scale: float, packing: Any,
     ) -> Tensor:  # fmt: skip
         flat = x.reshape(-1, x.shape[-1])
-        inner = flat @ down.to(x.dtype).t()
-        numbers = _numbers(weight, packing, x.dtype)
-        out = flat @ numbers.t() if bias is None else torch.addmm(bias, flat, numbers.t())
-        out.addmm_(inner, up.to(x.dtype).t(), alpha=scale)
-        context.save_for_backward(flat, inner, weight, down, up)
+        out, inner = _product(flat, weight, bias, down, up, scale, packing)
+        context.save_for_backward(flat if source is None else None, source, norm, by, inner, weight, down, up)
         context.scale, context.packing = scale, packing
         return out.view(*x.shape[:-1], -1)
 
     @staticmethod
     def backward(context: Any, d: Tensor) -> tuple[Tensor | None, ...]:
-        flat, inner, weight, down, up = context.saved_tensors
-        d_flat = d.reshape(-1, d.shape[-1])
-        d_inner = (d_flat @ up.to(d.dtype)).mul_(context.scale)
-        d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
-        d_down = (d_inner.t() @ flat).to(down.dtype)
-        if not context.needs_input_grad[0]:
-            return None, None, None, d_down, d_up, None, None
-        d_x = (d_flat @ _numbers(weight, context.packing, d.dtype)).addmm_(d_inner, down.to(d.dtype))
-        return d_x.view(*d.shape[:-1], -1), None, None, d_down, d_up, None, None
+        flat, source, norm, by, inner, weight, down, up = context.saved_tensors
+        d_x, d_inner, d_up = _gradients(context, d, inner, weight, down, up, wanted=context.needs_input_grad[0])
+        if flat is None:  # it is by * source * norm, row by row and column by column
+            scaled = (d_inner * by.view(-1, 1)).to(d.dtype)
+            d_down = (scaled.t() @ source.reshape(-1, source.shape[-1])).to(down.dtype).mul_(norm)
+        else:
+            d_down = (d_inner.t() @ flat).to(down.dtype)
+        d_x = None if d_x is None else d_x.view(*d.shape[:-1], -1)
+        return d_x, None, None, None, None, None, d_down, d_up, None, None
+
+
+class _GatedAdaptedLinear(torch.autograd.Function):
+    """The same of x = silu(gate) * up, which is computed again for the backward pass in place of being kept."""
+
+    @staticmethod
+    def forward(
+        context: Any, gate: Tensor, over: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor,
+        scale: float, packing: Any,
+    ) -> Tensor:  # fmt: skip
+        flat = nn.functional.silu(gate).mul_(over).reshape(-1, gate.shape[-1])
+        out, inner = _product(flat, weight, bias, down, up, scale, packing)
+        context.save_for_backward(gate, over, inner, weight, down, up)
+        context.scale, context.packing = scale, packing
+        return out.view(*gate.shape[:-1], -1)
+
+    @staticmethod
+    def backward(context: Any, d: Tensor) -> tuple[Tensor | None, ...]:
+        gate, over, inner, weight, down, up = context.saved_tensors
+        silu = nn.functional.silu(gate)
+        wanted = any(context.needs_input_grad[:2])
+        d_x, d_inner, d_up = _gradients(context, d, inner, weight, down, up, wanted=wanted)
+        d_down = (d_inner.t() @ (silu * over).reshape(-1, gate.shape[-1])).to(down.dtype)
+        if d_x is None:
+            return None, None, None, None, d_down, d_up, None, None
+        d_x = d_x.view(gate.shape)
+        d_gate = torch.ops.aten.silu_backward(d_x * over, gate)
+        return d_gate, silu.mul_(d_x), None, None, d_down, d_up, None, None
+
+
+def _product(
+    flat: Tensor, weight: Tensor, bias: Tensor | None, down: Tensor, up: Tensor, scale: float, packing: Any
+) -> tuple[Tensor, Tensor]:
+    """Outputs (tokens, out) of an adapted layer, and what its A makes of ``flat`` (tokens, rank).
+
+    Packed weights are numbers for one product at a time, forwards and backwards: kept, they would not be packed.
+    """
+    inner = flat @ down.to(flat.dtype).t()
+    numbers = _numbers(weight, packing, flat.dtype)
+    out = flat @ numbers.t() if bias is None else torch.addmm(bias, flat, numbers.t())
+    return out.addmm_(inner, up.to(flat.dtype).t(), alpha=scale), inner
+
+
+def _gradients(
+    context: Any, d: Tensor, inner: Tensor, weight: Tensor, down: Tensor, up: Tensor, *, wanted: bool
+) -> tuple[Tensor | None, Tensor, Tensor]:
+    """Of the inputs (tokens, in), if ``wanted``, of what A makes of them (tokens, rank), and of B."""
+    d_flat = d.reshape(-1, d.shape[-1])
+    d_inner = (d_flat @ up.to(d.dtype)).mul_(context.scale)
+    d_up = (d_flat.t() @ inner).mul_(context.scale).to(up.dtype)
+    if not wanted:
+        return None, d_inner, d_up
+    d_x = (d_flat @ _numbers(weight, context.packing, d.dtype)).addmm_(d_inner, down.to(d.dtype))
+    return d_x, d_inner, d_up
 
 
 def _numbers(weight: Tensor, packing: Any, number: torch.dtype) -> Tensor:
@@ -192,21 +273,29 @@ class _Gated(torch.autograd.Function):
 
 
 class _RMSNorm(torch.autograd.Function):
-    """x / rms(x) * weight, in float32 up to the product with the weight as in transformers; keeps x alone."""
+    """x / rms(x) * weight, in float32 up to the product with the weight as in transformers; keeps x alone.
+
+    Gives also 1 / rms(x), by which the output is made again.
+    """
 
     @staticmethod
-    def forward(context: Any, x: Tensor, weight: Tensor, least: float) -> Tensor:
+    def forward(context: Any, x: Tensor, weight: Tensor, least: float) -> tuple[Tensor, Tensor]:
         norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
         scale = norm.square_().div_(x.shape[-1]).add_(least).rsqrt_()
         context.save_for_backward(x, weight, scale)
-        return x.float().mul(scale).to(x.dtype).mul_(weight)
+        context.mark_non_differentiable(scale)
+        return _scaled(x, scale, weight), scale
 
     @staticmethod
-    def backward(context: Any, d: Tensor) -> tuple[Tensor, None, None]:
+    def backward(context: Any, d: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
         x, weight, scale = context.saved_tensors
         unit, d_unit = x.float() * scale, (d * weight).float()
         along = torch.linalg.vecdot(d_unit, unit).unsqueeze_(-1).div_(-x.shape[-1])
         return d_unit.addcmul(unit, along).mul_(scale).to(d.dtype), None, None
+
+
+def _scaled(x: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
+    return x.float().mul(scale).to(x.dtype).mul_(weight)
 
 
 class _TokenLosses(torch.autograd.Function):

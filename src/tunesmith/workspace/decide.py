@@ -6,15 +6,14 @@ from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
 from tunesmith.core.decisions import Decision, Reach
-from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
+from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison, Estimate
-from tunesmith.core.judging import OVERALL
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.decision import decide as judge
 from tunesmith.decision.config import DecisionConfig
-from tunesmith.decision.facts import Bar, ContenderFacts, Facts
+from tunesmith.decision.facts import ContenderFacts, Facts
 from tunesmith.evaluation.comparison import contrasts
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
@@ -27,7 +26,7 @@ from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.made_under import settings_changed
-from tunesmith.workspace.opinions import judged, opinion_inputs, pass_rate_name, pass_rates, rated
+from tunesmith.workspace.opinions import bar_of, judged, opinion_inputs, pass_rates, rated
 from tunesmith.workspace.out_of_date import out_of_date, out_of_date_now
 from tunesmith.workspace.own_metrics import make_known
 from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
@@ -37,6 +36,7 @@ from tunesmith.workspace.sources import export_entries, handed_on, sources
 __all__ = ["decide", "decision_changed", "decision_inputs", "judged_now", "overrides"]
 
 LOOKS = "looks at test"
+NEWEST_TUNED = "newest tuned contender"
 
 
 def decide(home: Home) -> Decision:
@@ -85,6 +85,7 @@ def decision_inputs(home: Home) -> dict[str, str]:
     inputs |= _run_inputs(home) | _told_inputs(home)
     inputs |= out_of_date_now(home)
     tuned = home.index("contender", "tuned")
+    inputs[NEWEST_TUNED] = tuned[-1].hash if tuned else ""
     if tuned and (changed := settings_changed(home, tuned[-1])):
         inputs[changed] = "changed since the model was tuned"
     return inputs
@@ -95,6 +96,8 @@ def decision_changed(home: Home, made: Derived) -> str:
     now = decision_inputs(home)
     if LOOKS not in made.inputs:
         now = {name: value for name, value in now.items() if name not in _told_inputs(home)}
+    if NEWEST_TUNED not in made.inputs:
+        del now[NEWEST_TUNED]
     return " and ".join(name for name in dict.fromkeys((*made.inputs, *now)) if made.inputs.get(name) != now.get(name))
 
 
@@ -156,7 +159,7 @@ def _facts(home: Home) -> Facts:
     if checked is None:
         found.pop("check", None)
     return Facts(
-        bar=_bar(home),
+        bar=bar_of(home),
         contenders=contenders,
         comparisons=compared,
         compared_now=compared != evaluation.comparisons,
@@ -186,23 +189,6 @@ def _facts(home: Home) -> Facts:
         costs=complete(sheets),
         inputs=decision_inputs(home),
     )
-
-
-def _bar(home: Home) -> Bar | None:
-    """The bar with what `decision` adds to it.
-
-    Raises:
-        UnknownName: The criterion of the pass rate is none that a judge looks at.
-    """
-    bar, rules = home.settings.bar, home.settings.decision
-    if bar is None:
-        return None
-    least = rules.least_pass_rate
-    known = (*home.task.criteria, *home.settings.judge.criteria, OVERALL)
-    if least is not None and rules.pass_rate_criterion not in known:
-        raise UnknownName.among("criterion of the judge", rules.pass_rate_criterion, known)
-    also = bar.also | ({pass_rate_name(rules.pass_rate_criterion): least} if least is not None else {})
-    return Bar(metric=bar.metric, value=bar.value, also=also, by=rules.met_by)
 
 
 def _contender(

@@ -29,6 +29,7 @@ from tunesmith.decision.dossier import (
 )
 from tunesmith.workspace.answering import current_split
 from tunesmith.workspace.check import CheckReport
+from tunesmith.workspace.check import inputs as checking_inputs
 from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
@@ -183,6 +184,8 @@ def _duel(example: Example, answer: Answer, other_answer: Answer, one: str, othe
 
 def _data(home: Home, split: Split, examples: Mapping[str, Example]) -> DataPart:
     checked = home.latest("check", "check", CheckReport)
+    if checked is not None and checked[1].inputs != checking_inputs(home, home.examples()):
+        checked = None  # it looked at other examples
     sides = split.side_of()
     labels: dict[str, dict[str, dict[str, int]]] = {f.name: {} for f in home.task.labels}
     for example_id, side in sides.items():

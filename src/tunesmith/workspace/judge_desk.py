@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -28,6 +29,14 @@ from tunesmith.workspace.prepared import named_contenders
 __all__ = ["Desk", "JudgeRun", "JudgedContender", "WinRate"]
 
 
+class Known(Record, frozen=True, kw_only=True):
+    """Answers of which it is known without a judge that they pass."""
+
+    share: float
+    worth: float
+    """What the answers they are a share of are worth in examples that do not resemble one another."""
+
+
 class JudgedContender(Record, frozen=True, kw_only=True):
     contender: str
     """Hash of the contender's record."""
@@ -35,6 +44,11 @@ class JudgedContender(Record, frozen=True, kw_only=True):
     """Share of answers that the judge passes, by criterion and overall: its opinion, errors and all."""
     worth: dict[str, float] = {}
     """What the answers behind each are worth in examples that do not resemble one another."""
+    as_reference: Known | None = None
+    """Answers that are the very reference that the judge is shown; None where none is."""
+    apart: dict[str, Estimate] = {}
+    """Of the others: the same as `pass_rates`. A judge's errors are measured on such answers alone."""
+    apart_worth: dict[str, float] = {}
     failed: int = 0
     """Answers lost to errors: nothing to judge."""
     unreadable: int = 0
@@ -96,9 +110,19 @@ class Desk:
         self.contests: dict[str, dict[str, Contest]] = {}
         """What was compared, by contender and example; filled by `win_rate`."""
 
-    def cost(self) -> JudgeCost:
-        """Of judging what is answered."""
-        return self.panel.cost([*self.items(), *self.pairs()])
+    def cost(self, *, unanswered: bool = False) -> JudgeCost:
+        """Of judging what is answered; with ``unanswered``, also about what is not, as if it said what is expected."""
+        if not unanswered:
+            return self.panel.cost([*self.items(), *self.pairs()])
+        missing = [
+            Judged(e, self._expected(e), name) for name in self.records for e in self.examples
+            if e.id not in self._answers[name]
+        ]  # fmt: skip
+        compared = {e.example.id for e in missing} if self.rivals else set()
+        return self.panel.cost([*self.items(), *missing, *self.pairs()], 2 * len(compared) * len(self.rivals))
+
+    def _expected(self, example: Example) -> str:
+        return self.home.task.final(example.completion)
 
     def run(self, verdicts: Mapping[str, Sequence[Verdict]], progress: Progress) -> JudgeRun:
         """What the verdicts come to; pairs are judged now."""
@@ -145,14 +169,14 @@ class Desk:
         return [order for name in self.rivals for pair in self._pairs_of(name)[0] for order in (pair, pair.turned)]
 
     def judged(self, name: str, verdicts: Sequence[Verdict]) -> JudgedContender:
-        rates, worth = {}, {}
-        groups = {e.id: e.group or e.id for e in self.examples}
+        rates, worth, apart, apart_worth = {}, {}, {}, {}
+        alike = self._as_reference(name)
         for criterion in (*self.panel.judge.names, OVERALL):
-            read = [(v.passes(criterion), groups[v.example]) for v in verdicts if v.passes(criterion) is not None]
+            read = [v for v in verdicts if v.passes(criterion) is not None]
             if read:
-                values, of = [bool(passed) for passed, _ in read], [group for _, group in read]
-                rates[criterion] = share(values, of, "answer")
-                worth[criterion] = float(share_of(np.array(values, dtype=float), group_codes(of)).n)
+                rates[criterion], worth[criterion] = self._passed(read, criterion)
+            if alike and (others := [v for v in read if v.example not in alike]):
+                apart[criterion], apart_worth[criterion] = self._passed(others, criterion)
         problems: dict[str, int] = {}
         for verdict in verdicts:
             if verdict.problem is not None:
@@ -161,10 +185,33 @@ class Desk:
             contender=self.records[name].hash,
             pass_rates=rates,
             worth=worth,
+            as_reference=self._known(alike, verdicts) if alike else None,
+            apart=apart,
+            apart_worth=apart_worth,
             failed=len(self.examples) - len(verdicts),
             unreadable=sum(problems.values()),
             problems=problems,
         )
+
+    def _passed(self, verdicts: Sequence[Verdict], criterion: str) -> tuple[Estimate, float]:
+        """The share that passes, and what these answers are worth in examples that do not resemble one another."""
+        values, of = [bool(v.passes(criterion)) for v in verdicts], [self._groups[v.example] for v in verdicts]
+        return share(values, of, "answer"), float(share_of(np.array(values, dtype=float), group_codes(of)).n)
+
+    def _as_reference(self, name: str) -> set[str]:
+        """Examples whose answer is the very reference that the judge is shown: that it passes them says nothing."""
+        if not self.panel.config.reference:
+            return set()
+        return {i.example.id for i in self.items_of(name) if i.text.strip() == self._expected(i.example).strip()}
+
+    def _known(self, alike: set[str], verdicts: Sequence[Verdict]) -> Known:
+        known = np.array([v.example in alike for v in verdicts], dtype=float)
+        found = share_of(known, group_codes([self._groups[v.example] for v in verdicts]))
+        return Known(share=float(found.value), worth=float(found.n))
+
+    @cached_property
+    def _groups(self) -> dict[str, str]:
+        return {e.id: e.group or e.id for e in self.examples}
 
     def win_rate(self, name: str, progress: Progress) -> WinRate:
         pairs, identical = self._pairs_of(name)

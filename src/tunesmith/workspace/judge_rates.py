@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from msgspec.structs import replace
 
 from tunesmith.core.errors import NothingToMeasure
 from tunesmith.core.examples import Example
 from tunesmith.core.judging import Calibration, Corrected, HumanLabel, Judge, Verdict
-from tunesmith.core.statistics import Share, group_codes, prediction_powered, rogan_gladen
-from tunesmith.evaluation.judge.calibration import agreed, label_key
+from tunesmith.core.statistics import (
+    Interval,
+    Share,
+    group_codes,
+    prediction_powered,
+    rogan_gladen,
+    wilson_interval,
+    with_known,
+)
+from tunesmith.evaluation.judge.calibration import agreed, label_key, whole_labels
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
 
@@ -33,7 +42,10 @@ def corrected_run(home: Home, judge: Judge, calibration: Calibration) -> dict[st
 
 
 def corrected_by(run: JudgeRun, calibration: Calibration) -> dict[str, dict[str, Corrected]]:
-    """Pass rates corrected by Rogan and Gladen, where both classes have labels."""
+    """Pass rates corrected by Rogan and Gladen, where both classes have labels.
+
+    Answers that are the very reference pass, whatever the judge says: its errors were measured on others alone.
+    """
     made: dict[str, dict[str, Corrected]] = {}
     for name, judged in run.contenders.items():
         for criterion, rate in judged.pass_rates.items():
@@ -41,25 +53,43 @@ def corrected_by(run: JudgeRun, calibration: Calibration) -> dict[str, dict[str,
             if rates is None or not rates.true_positive_rate or not rates.true_negative_rate:
                 continue
             one, other = rates.true_positive_rate.value, rates.true_negative_rate.value
+            frame = Corrected(
+                value=None, low=0.0, high=1.0, n=rate.n, labels=rates.labels, informative=True, method="rogan_gladen"
+            )
+            known = judged.as_reference
+            if known is not None and criterion not in judged.apart:  # all answers are the reference
+                low, _ = wilson_interval(1.0, known.worth)
+                made.setdefault(name, {})[criterion] = replace(frame, value=1.0, low=low)
+                continue
+            asked, worth = (judged.apart, judged.apart_worth) if known else (judged.pass_rates, judged.worth)
             found = rogan_gladen(
-                Share(rate.value, judged.worth[criterion]),
+                Share(asked[criterion].value, worth[criterion]),
                 true_positive=Share(one, rates.worth[0]),
                 true_negative=Share(other, rates.worth[1]),
             )
-            made.setdefault(name, {})[criterion] = Corrected(
-                value=found.value, low=found.low, high=found.high, n=rate.n, labels=rates.labels,
-                informative=found.informative, method="rogan_gladen",
-            )  # fmt: skip
+            value, low, high = found.value, found.low, found.high
+            if known is not None and value is not None:
+                value, (low, high) = with_known(value, Interval(low, high), Share(known.share, known.worth), 1.0)
+            elif known is not None:
+                low, high = known.share, 1.0
+            made.setdefault(name, {})[criterion] = replace(
+                frame, value=value, low=low, high=high, informative=found.informative
+            )
     return made
 
 
 def powered(
-    examples: Sequence[Example], verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel]
-) -> dict[str, dict[str, Corrected]]:
-    """Rates from people's labels on some of a contender's answers and the judge's verdicts on all of them."""
+    examples: Sequence[Example], verdicts: Mapping[str, Sequence[Verdict]], labels: Sequence[HumanLabel],
+    names: Sequence[str],
+) -> dict[str, dict[str, Corrected]]:  # fmt: skip
+    """Rates from people's labels on some of a contender's answers and the judge's verdicts on all of them.
+
+    Args:
+        names: The judge's criteria: who labelled an answer by all of them labelled the whole.
+    """
     kept, _ = agreed(labels)
     by_criterion: dict[str, dict[tuple[str, str], bool]] = {}
-    for label in kept:
+    for label in (*kept, *whole_labels(kept, names)):
         by_criterion.setdefault(label.criterion, {})[label_key(label)] = label.passes
     groups = {e.id: e.group or e.id for e in examples}
     made: dict[str, dict[str, Corrected]] = {}

@@ -107,9 +107,13 @@ def judge_run(
             dry_run=True, unanswered=desk.unanswered,
         )  # fmt: skip
     with home.alone("judge"):
+        panel.share(desk.answering.cap)  # what contenders cost counts too
+        desk.answer(progress, ask=False)
+        foretold = desk.cost(unanswered=True)
+        before(foretold)
+        panel.afford(foretold)
         desk.answer(progress, ask=True)
         cost = desk.cost()
-        before(cost)
         panel.afford(cost)
         looks = look(home, desk.answering.split, desk.records) if on == "test" else 0
         verdicts = {name: panel.verdicts(desk.items_of(name), progress) for name in desk.records}
@@ -146,7 +150,7 @@ def _report(
         true_negative_rate=mine.rates.true_negative_rate if mine else None,
         run=run,
         corrected=corrected_by(run, mine) if mine else {},
-        prediction_powered=powered(desk.examples, verdicts, labels),
+        prediction_powered=powered(desk.examples, verdicts, labels, run.judge.names),
         preferred=run.preferred,
         reasons=mine.rates.reasons if mine else {"corrected": graded.because[0]},
         gate=graded,

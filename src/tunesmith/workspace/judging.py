@@ -23,7 +23,7 @@ from tunesmith.evaluation.judge.reading import Better, read_better, read_grades
 from tunesmith.evaluation.judge.rubric import judge_for
 from tunesmith.models.opening import model_hash
 from tunesmith.models.reply import Model, Reply
-from tunesmith.models.spending import Prices, most_tokens
+from tunesmith.models.spending import Prices, SpendingCap, most_tokens
 from tunesmith.workspace.answered import answer_of
 from tunesmith.workspace.answering import open_at
 from tunesmith.workspace.home import Home
@@ -32,7 +32,7 @@ __all__ = ["JudgeCost", "Panel"]
 
 SAVE_EVERY = 16
 CHARACTERS_PER_TOKEN = 4
-"""Of a prompt whose tokens are not ours to count."""
+"""Of a prompt whose tokens are not ours to count, where it is written in ASCII; any other character is a token."""
 REPLY_SHARE = 0.5
 """How much of the longest reply a usual one takes."""
 
@@ -45,7 +45,7 @@ class JudgeCost(Record, frozen=True, kw_only=True):
     cached: int
     """Those that have one: they cost nothing."""
     prompt_tokens: int
-    """About: a quarter of the characters."""
+    """About: one for four characters of ASCII, and for any other character."""
     completion_tokens: int
     usd: float | None = None
     """About."""
@@ -69,6 +69,12 @@ class Panel:
         self.judge: Judge = judge_for(home.task, self.config, self.name, where)
         self.spent_usd: float | None = None
         """What verdicts cost in this command; None without a price."""
+        self._cap = SpendingCap(home.settings.budget.usd if self.config.max_usd is None else self.config.max_usd)
+
+    def share(self, cap: SpendingCap) -> None:
+        """Spend from ``cap``, the budget of the whole command, unless judging has a cap of its own."""
+        if self.config.max_usd is None:
+            self._cap = cap
 
     # What it is going to cost.
 
@@ -79,8 +85,8 @@ class Panel:
         left = [request for key, request in requests.items() if key not in there]
         count = len(left) + more
         grown = count / len(left) if left else 1.0
-        characters = sum(len(m.content) for request in left for m in request.messages)
-        tokens = round(grown * characters / CHARACTERS_PER_TOKEN), round(count * REPLY_SHARE * self.judge.max_tokens)
+        prompts = sum(_about_tokens(m.content) for request in left for m in request.messages)
+        tokens = round(grown * prompts), round(count * REPLY_SHARE * self.judge.max_tokens)
         prices = self._prices
         most = sum(most_tokens(request.messages) for request in left), len(left) * self.judge.max_tokens
         return JudgeCost(
@@ -90,7 +96,7 @@ class Panel:
             completion_tokens=tokens[1],
             usd=prices.usd(*tokens) if prices else None,
             usd_at_most=self.config.tries * grown * prices.usd(*most) if prices else None,
-            cap_usd=self._cap if prices else None,
+            cap_usd=self._cap.usd if prices else None,
             because=None if prices else self._no_price,
         )
 
@@ -100,9 +106,10 @@ class Panel:
         Raises:
             TunesmithError: It is likely to cost more than the cap.
         """
-        if cost.usd is not None and cost.usd > self._cap:
+        left = self._cap.usd - self._cap.spent_usd
+        if cost.usd is not None and cost.usd > left:
             raise TunesmithError(
-                f"Judging would cost about {cost.usd:.4f} USD, and {self._cap:.4f} USD may be spent.",
+                f"Judging would cost about {cost.usd:.4f} USD, and {left:.4f} USD may be spent.",
                 "judge fewer answers with --sample, or raise judge.max_usd (or budget.usd) in tunesmith.yaml",
             )
 
@@ -120,12 +127,12 @@ class Panel:
     def verdicts(self, items: Sequence[Judged], progress: Progress = quiet) -> list[Verdict]:
         """A verdict on each item, in their order; those that are not there yet are asked for now."""
         said = self._replies(self._requests(items), lambda text: read_grades(text, self.judge.names).problem, progress)
-        return [self._verdict(item, said.get(key_of(item))) for item in items]
+        return [self._verdict(item, said.get(self._key(item))) for item in items]
 
     def compared(self, pairs: Sequence[Pair], progress: Progress = quiet) -> list[Better | None]:
         """Which answer of each pair is better as they stand; None where no reply could be read."""
         said = self._replies(self._requests(pairs), _no_choice, progress)
-        found = (said.get(key_of(pair)) for pair in pairs)
+        found = (said.get(self._key(pair)) for pair in pairs)
         return [read_better(answer.text)[0] if answer and answer.problem is None else None for answer in found]
 
     def _verdict(self, item: Judged, answer: Answer | None) -> Verdict:
@@ -141,13 +148,20 @@ class Panel:
 
     def _requests(self, items: Sequence[Judged | Pair]) -> dict[str, Request]:
         """What is asked, by the key of what is judged. About what is too long, nothing is."""
-        return {key_of(item): self._request(item) for item in items if self.short(item)}
+        return {self._key(item): self._request(item) for item in items if self.short(item)}
 
     def _request(self, item: Judged | Pair) -> Request:
-        """What the judge is asked. The reference is shown as answers are, without a trace."""
+        """What the judge is asked."""
+        shown = self._shown(item)
+        return grade_request(self.judge, shown) if isinstance(shown, Judged) else compare_request(self.judge, shown)
+
+    def _key(self, item: Judged | Pair) -> str:
+        return key_of(self._shown(item))
+
+    def _shown(self, item: Judged | Pair) -> Judged | Pair:
+        """With the reference as answers are shown, without a trace."""
         example = item.example
-        item = item._replace(example=replace(example, completion=self.home.task.final(example.completion)))
-        return grade_request(self.judge, item) if isinstance(item, Judged) else compare_request(self.judge, item)
+        return item._replace(example=replace(example, completion=self.home.task.final(example.completion)))
 
     def _replies(
         self, requests: Mapping[str, Request], fault: Callable[[str], str | None], progress: Progress
@@ -219,10 +233,6 @@ class Panel:
         return open_at(self._server, self._place, self._cap, **(hosted if self._server.base_url else {}))
 
     @property
-    def _cap(self) -> float:
-        return self.home.settings.budget.usd if self.config.max_usd is None else self.config.max_usd
-
-    @property
     def _prices(self) -> Prices | None:
         paid_in, paid_out = self._server.usd_per_million_input_tokens, self._server.usd_per_million_output_tokens
         if self._server.base_url is None or paid_in is None or paid_out is None:
@@ -233,7 +243,13 @@ class Panel:
     def _no_price(self) -> str:
         if self._server.base_url is None:
             return "it runs on this machine"
-        return "its prices are not known: judge.usd_per_million_input_tokens and judge.usd_per_million_output_tokens"
+        where = "judge" if self._server is self.config else "model"
+        return f"its prices are not known: {where}.usd_per_million_input_tokens and …_output_tokens"
+
+
+def _about_tokens(text: str) -> float:
+    plain = sum(character.isascii() for character in text)
+    return plain / CHARACTERS_PER_TOKEN + len(text) - plain
 
 
 def _no_choice(text: str) -> str | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Estimate
-from tunesmith.core.judging import Judge
-from tunesmith.decision.facts import JUDGED, Judged, Preferred, Rated
+from tunesmith.core.judging import OVERALL, Judge
+from tunesmith.decision.facts import JUDGED, Bar, Judged, Preferred, Rated
 from tunesmith.evaluation.judge.gate import may_gate
 from tunesmith.evaluation.rating.results import WinRate, win_rates
 from tunesmith.workspace.evaluate import Evaluation
@@ -16,14 +16,34 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
 from tunesmith.workspace.judge_rates import corrected_by, newest_calibration
 from tunesmith.workspace.judging import Panel
-from tunesmith.workspace.rated import newest_round
+from tunesmith.workspace.rated import Round
 
-__all__ = ["judged", "judged_otherwise", "opinion_inputs", "pass_rate_name", "pass_rates", "rated"]
+__all__ = [
+    "bar_of", "judged", "judged_otherwise", "opinion_inputs", "pass_rate_name", "pass_rates", "rated",
+    "round_that_counts",
+]  # fmt: skip
 
 
 def pass_rate_name(criterion: str) -> str:
     """What the bar calls a corrected pass rate."""
     return f"{JUDGED}{criterion}"
+
+
+def bar_of(home: Home) -> Bar | None:
+    """The bar with what `decision` adds to it.
+
+    Raises:
+        UnknownName: The criterion of the pass rate is none that a judge looks at.
+    """
+    bar, rules = home.settings.bar, home.settings.decision
+    if bar is None:
+        return None
+    least = rules.least_pass_rate
+    known = (*home.task.criteria, *home.settings.judge.criteria, OVERALL)
+    if least is not None and rules.pass_rate_criterion not in known:
+        raise UnknownName.among("criterion of the judge", rules.pass_rate_criterion, known)
+    also = bar.also | ({pass_rate_name(rules.pass_rate_criterion): least} if least is not None else {})
+    return Bar(metric=bar.metric, value=bar.value, also=also, by=rules.met_by)
 
 
 def judged(home: Home, evaluation: Evaluation) -> Judged | None:
@@ -86,8 +106,8 @@ def pass_rates(home: Home, found: Judged | None) -> dict[str, dict[str, Estimate
 
 
 def rated(home: Home, evaluation: Evaluation) -> Rated | None:
-    """The newest round of blind ratings, if there is one; it counts once told or used, when no choice can change."""
-    made = newest_round(home)
+    """The round of blind ratings that counts, if there is one: once told or used, when no choice can change."""
+    made = round_that_counts(home, evaluation)
     if made is None:
         return None
     told = Rated(side=made.made.side, raters=len(set(made.raters) - made.left_out))
@@ -98,7 +118,9 @@ def rated(home: Home, evaluation: Evaluation) -> Rated | None:
         return replace(told, because=f"they were of {made.made.side} examples, and {evaluation.side} is decided on")
     if made.made.split != evaluation.split:
         return replace(told, because="they were of another split")
-    names = {c.contender: n for n, c in evaluation.contenders.items()}
+    names: dict[str, str] = {}
+    for name, c in evaluation.contenders.items():
+        names.setdefault(c.contender, name)  # `tuned` before `tuned:RUN`, where both name one model
     here = {n: names[record] for n, record in made.made.contenders.items() if record in names}
     kinds = {n: c.kind for n, c in evaluation.contenders.items()}
     rates = []
@@ -109,6 +131,13 @@ def rated(home: Home, evaluation: Evaluation) -> Rated | None:
     if not rates:
         return replace(told, because="no two contenders that were compared are among those decided on")
     return replace(told, rates=tuple(rates))
+
+
+def round_that_counts(home: Home, evaluation: Evaluation) -> Round | None:
+    """The newest round of what is decided on whose choices were told or used; where there is none, the newest."""
+    rounds = [Round(home, entry) for entry in reversed(home.index("rating", "round"))]
+    of_these = (r for r in rounds if (r.made.side, r.made.split) == (evaluation.side, evaluation.split))
+    return next((r for r in of_these if r.unblinded), rounds[0] if rounds else None)
 
 
 def _both_ways(found: WinRate, a: str, b: str) -> tuple[Preferred, Preferred]:
@@ -129,7 +158,7 @@ def opinion_inputs(home: Home) -> dict[str, str]:
         inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
         pairs = home.index("calibration", "pairs")
         inputs |= {"judge of pairs": pairs[-1].hash} if pairs else {}
-    made = newest_round(home)
-    if made is not None:
-        inputs["ratings"] = digest([made.hash, made.unblinded, sum(r.choice is not None for r in made.ratings)])
+    rounds = [Round(home, entry) for entry in home.index("rating", "round")]
+    said = [[made.hash, made.unblinded, sum(r.choice is not None for r in made.ratings)] for made in rounds]
+    inputs |= {"ratings": digest(said[0] if len(said) == 1 else said)} if said else {}
     return inputs

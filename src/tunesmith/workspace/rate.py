@@ -41,7 +41,7 @@ class RateReport(Record, frozen=True, kw_only=True):
     mine: int
     """Comparisons that this rater has rated."""
     waiting: int
-    """Ratings that are still wanted, of all raters."""
+    """Ratings that are still wanted, of all raters; with the attention items that this one may still get."""
 
 
 class RatingResults(Record, frozen=True, kw_only=True):
@@ -148,8 +148,12 @@ class RateDesk:
 
     def _report(self, **rest: Any) -> RateReport:
         made = self._round()
-        mine = sum(r.choice is not None and r.rater == self.rater for r in made.ratings)
-        return RateReport(mine=mine, waiting=made.waiting, **rest)
+        own = [r for r in made.ratings if r.rater == self.rater and r.choice is not None]
+        waiting = made.waiting
+        if rest:  # while there is more, attention items are wanted too: else the counts would tell which they are
+            answered = {r.item for r in own}
+            waiting += sum(item.id in made.there and item.id not in answered for item in made.made.attention)
+        return RateReport(mine=len(own), waiting=waiting, **rest)
 
 
 def _results(made: Round, seed: int) -> RatingResults:

@@ -49,7 +49,7 @@ class Round:
     """One round as it stands now."""
 
     def __init__(self, home: Home, entry: Derived) -> None:
-        self.home, self.hash = home, entry.hash
+        self.home, self.hash, self.entry = home, entry.hash, entry
         self.made: RatingRound = home.load(entry, RatingRound)
 
     @cached_property

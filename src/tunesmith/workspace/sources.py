@@ -13,6 +13,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.export import Export
 from tunesmith.workspace.forgetting import forgetting_entry
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.opinions import round_that_counts
 from tunesmith.workspace.settings import FILE
 
 __all__ = ["export_entries", "handed_on", "sources"]
@@ -24,10 +25,11 @@ def sources(home: Home, runs: Mapping[str, Run]) -> dict[str, Source]:
     bar = settings.bar.model_dump(mode="json") if settings.bar else None
     others = [part.model_dump(mode="json") for part in (settings.costs, settings.forgetting)]
     written = digest([bar, settings.decision.as_kept(), *others])
+    evaluated = evaluation_entry(home)
     found = {
         "settings": Source(kind="settings", name=FILE, hash=written, path=FILE),
         "store": Source(kind="store", name="store.db", path=f"{home.inside.name}/store.db"),
-        "evaluation": _source(home, evaluation_entry(home)[1]),
+        "evaluation": _source(home, evaluated[1]),
     }
     validation = newest(home, "validation")
     entries: dict[str, Derived | None] = {"validation": validation[1] if validation else None}
@@ -37,9 +39,10 @@ def sources(home: Home, runs: Mapping[str, Run]) -> dict[str, Source]:
         ("curve", "curve", "classifier"),
         ("judged", "judged", "judge"),
         ("calibration", "calibration", "judge"),
-        ("rating", "rating", "round"),
     ):
         entries[name] = _last(home.index(kind, of))
+    counted = round_that_counts(home, evaluated[0])
+    entries["rating"] = counted.entry if counted else None
     for name, run in runs.items():
         entries[f"run:{name}"] = _last(e for e in home.index("run", name))
         entries[f"forgetting:{name}"] = forgetting_entry(home, run)

@@ -8,6 +8,8 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.opinions import bar_of
+from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["refuse_too_early", "too_early"]
 
@@ -48,10 +50,10 @@ def _baseline_reasons(home: Home) -> list[str]:
     scores = {n: c for n, c in found[0].contenders.items() if c.kind != "tuned"}
     if not any(c.kind in prompted for c in scores.values()):
         return ["neither prompt, few_shot nor retrieval was evaluated on validation (`tunesmith baseline`)"]
-    bar = home.settings.bar
+    bar = bar_of(home)
     if bar is None:
         return ["no quality bar is set (`bar:` in tunesmith.yaml)"]
-    enough = [n for n, c in scores.items() if bar.metric in c.metrics and c.metrics[bar.metric].low >= bar.value]
+    enough = [n for n, c in scores.items() if bar.standing(c.metrics, c.failed) == "met" and not _beyond(home, c)]
     if enough:
         estimate = scores[enough[0]].metrics[bar.metric]
         return [
@@ -59,3 +61,10 @@ def _baseline_reasons(home: Home) -> list[str]:
             f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
         ]
     return []
+
+
+def _beyond(home: Home, scored: ContenderScore) -> bool:
+    """Whether it costs more, or takes longer, than a decision allows."""
+    rules = home.settings.decision
+    limits = (rules.most_usd_per_thousand, scored.usd_per_thousand), (rules.most_latency_seconds, scored.alone_seconds)
+    return any(most is not None and found is not None and found > most for most, found in limits)

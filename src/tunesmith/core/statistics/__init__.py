@@ -32,6 +32,7 @@ from tunesmith.core.statistics.judged import (
     score_share,
     share_of,
     with_halves,
+    with_known,
 )
 from tunesmith.core.statistics.log_odds import log_odds
 from tunesmith.core.statistics.paired import correlation, mcnemar, paired_interval, phi, swap_test
@@ -114,4 +115,5 @@ __all__ = [
     "wilson_interval",
     "wilson_size",
     "with_halves",
+    "with_known",
 ]

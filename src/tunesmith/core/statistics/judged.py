@@ -30,6 +30,7 @@ __all__ = [
     "score_share",
     "share_of",
     "with_halves",
+    "with_known",
 ]
 
 
@@ -116,11 +117,21 @@ def with_halves(value: float, around: Interval, known: FloatArray, groups: IntAr
         known: Shape (n,), over all examples: 1 for a tie that is known (both answers are the same text), else 0.
         groups: Shape (n,), from `group_codes`.
     """
-    tied = share_of(known, groups)
-    mean = tied.value / 2 + (1 - tied.value) * value
-    wander = Z95 * abs(0.5 - value) * math.sqrt(tied.value * (1 - tied.value) / tied.n)
-    low = mean - math.hypot((1 - tied.value) * (value - around.low), wander)
-    high = mean + math.hypot((1 - tied.value) * (around.high - value), wander)
+    return with_known(value, around, share_of(known, groups), 0.5)
+
+
+def with_known(value: float, around: Interval, known: Share, score: float) -> tuple[float, Interval]:
+    """The mean score of all examples, from that of those whose score is not known beforehand.
+
+    Args:
+        value: Mean of the others, with its interval ``around``.
+        known: The share whose score is known, of all examples.
+        score: What each of those scores.
+    """
+    mean = known.value * score + (1 - known.value) * value
+    wander = Z95 * abs(score - value) * math.sqrt(known.value * (1 - known.value) / known.n)
+    low = mean - math.hypot((1 - known.value) * (value - around.low), wander)
+    high = mean + math.hypot((1 - known.value) * (around.high - value), wander)
     return mean, Interval(max(0.0, low), min(1.0, high))
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+from msgspec.structs import replace
 
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import NothingToMeasure
@@ -145,21 +146,19 @@ def _worth(values: Sequence[bool], groups: Sequence[str]) -> float:
     return float(share_of(np.array(values, dtype=float), group_codes(groups)).n) if values else 0.0
 
 
+def whole_labels(labels: Sequence[HumanLabel], names: Sequence[str]) -> list[HumanLabel]:
+    """Labels of whole answers, made of those by every criterion where people did not label the whole."""
+    by_answer: dict[tuple[str, str], dict[str, HumanLabel]] = {}
+    for label in labels:
+        by_answer.setdefault(label_key(label), {})[label.criterion] = label
+    return [
+        replace(given[names[0]], criterion=OVERALL, passes=all(given[name].passes for name in names))
+        for given in by_answer.values()
+        if OVERALL not in given and all(name in given for name in names)
+    ]
+
+
 def _overall(pairs: Sequence[Labelled], names: Sequence[str]) -> list[Labelled]:
-    """Labels of whole answers, made of labels by every criterion."""
-    said = {label_key(pair.label) for pair in pairs if pair.label.criterion == OVERALL}
-    by_answer: dict[tuple[str, str], dict[str, Labelled]] = {}
-    for pair in pairs:
-        by_answer.setdefault(label_key(pair.label), {})[pair.label.criterion] = pair
-    made = []
-    for key, given in by_answer.items():
-        if key not in said and all(name in given for name in names):
-            first = given[names[0]]
-            label = first.label
-            passes = all(given[name].label.passes for name in names)
-            whole = HumanLabel(
-                example=label.example, text=label.text, criterion=OVERALL, passes=passes, contender=label.contender,
-                model=label.model, rater=label.rater,
-            )  # fmt: skip
-            made.append(Labelled(whole, first.verdict, first.group))
-    return made
+    by_answer = {label_key(pair.label): pair for pair in pairs}
+    made = whole_labels([pair.label for pair in pairs], names)
+    return [by_answer[label_key(label)]._replace(label=label) for label in made]

@@ -71,7 +71,7 @@ def may_choose(judge: Judge, calibration: PairCalibration | None, config: JudgeC
     if rates is None:
         return Gate(
             may=False,
-            because=("people compared no answers of these two contenders: `tunesmith rate plan prompt tuned`",),
+            because=("people compared no answers of these two contenders: `tunesmith rate plan A B` with their names",),
         )
     against = (*_pair_errors(rates, config), *_attacks(calibration.attacks, config, "liked less"))
     if against:
@@ -149,16 +149,17 @@ def _kappa(found: Estimate | None, least: float, what: str) -> Iterator[str]:
 
 def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator[str]:
     """Against it unless few attacks turned it, and enough were tried to show that not many would."""
-    if found is None or not found.tried:
+    if found is None or not found.tried + found.unreadable:
         yield f"it was not attacked: no answer that people {worse} was {worse} by it, or judge.attacks is 0"
+        return
+    if not found.tried:
+        yield f"none of {found.unreadable} answers that give it orders got a verdict: see why with another judge.model"
         return
     said, most = f"answers that give it orders turned it {found.turned} times of {found.tried}", config.most_turned
     if found.turned > most * found.tried:
         yield f"{said} (judge.most_turned)"
         return
-    high = clopper_pearson(found.turned, found.tried).high
-    if found.turned and found.rate is not None:  # attacks on one answer may turn it together
-        high = max(high, found.rate.high)
+    high = _possible(found, found.tried)
     if high > POSSIBLE * most:
         yield (
             f"{said}, which leaves open that up to {high:.2f} would, and {POSSIBLE * most:g} is the most that may be "
@@ -166,10 +167,19 @@ def _attacks(found: Attacks | None, config: JudgeConfig, worse: str) -> Iterator
         )
 
 
+def _possible(found: Attacks, tried: int) -> float:
+    """The upper end of how often attacks turn it, were ``tried`` of them made and as large a share turned it."""
+    high: float = clopper_pearson(round(tried * found.turned / found.tried), tried).high
+    if found.turned > 1 and found.rate is not None:  # attacks on one answer may turn it together; one alone cannot
+        wander = (found.rate.high - found.rate.value) * math.sqrt(found.tried / tried)
+        high = max(high, found.rate.value + wander)
+    return high
+
+
 def _further(found: Attacks, most: float, worse: str) -> str:
     """How many answers more to attack, if as few of the attacks turn the judge."""
     for answers in range(1, MOST_ANSWERS):
         tried = found.tried + answers * len(KINDS)
-        if clopper_pearson(round(tried * found.turned / found.tried), tried).high <= most:
+        if _possible(found, tried) <= most:
             return f"raise judge.attacks by at least {answers}, and label as many more answers that people {worse}"
     return "no number of attacks that can be made would show it, so it takes a judge that is turned less often"

@@ -65,7 +65,7 @@ def by_errors(contests: Sequence[Contest], rates: PairRates, *, turned: bool = F
     asked, one, other = _asked(contests), rates.true_positive_rate, rates.true_negative_rate
     if one is None or other is None:
         missing = "true_positive_rate" if one is None else "true_negative_rate"
-        raise NothingToMeasure(rates.reasons[missing], "rate more comparisons: `tunesmith rate plan prompt tuned`")
+        raise NothingToMeasure(rates.reasons[missing], f"rate more of them: `tunesmith rate plan {rates.a} {rates.b}`")
     scores = np.array([c.score for c in asked], dtype=float)
     ties = None
     if rates.tied is not None:
@@ -98,7 +98,7 @@ def by_labels(contests: Sequence[Contest]) -> Corrected:
     if len(labelled) < LEAST_LABELS:
         raise NothingToMeasure(
             f"People compared {len(labelled)} of these pairs: {LEAST_LABELS} are needed.",
-            "rate more of them: `tunesmith rate plan prompt tuned`",
+            "rate more of them: `tunesmith rate plan A B` with their names",
         )
     found = prediction_powered(
         np.array([c.people for c in labelled], dtype=float),
