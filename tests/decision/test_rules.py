@@ -22,9 +22,9 @@ def contender(name, value, low, high, usd=None, **rest):
                           usd_per_thousand=usd, **rest)  # fmt: skip
 
 
-def facts(*contenders, bar=0.8, **rest):
+def facts(*contenders, bar=0.8, also=None, **rest):
     given_facts = {"side": "test", "examples": 180, "train": 700, "certified": True} | rest
-    return Facts(bar=Bar(metric="all_correct", value=bar), contenders=contenders, **given_facts)
+    return Facts(bar=Bar(metric="all_correct", value=bar, also=also or {}), contenders=contenders, **given_facts)
 
 
 def rows(text):
@@ -60,10 +60,7 @@ CASES = {
     ("held_back", "tune"): (None, {}),  # tests/decision/test_forgetting.py measures what was forgotten
     ("held_back", "too_early"): (facts(PROMPT, GOOD, comparisons=(SHOWN,)), {"parity": "required"}),
     ("lost", "too_early"): (facts(contender("prompt", 0.92, 0.87, 0.95, failed=20)), {}),
-    ("unmeasured", "too_early"): (
-        facts(contender("prompt", 0.9, 0.85, 0.94), bar=Bar(metric="all_correct", value=0.8, also={"macro_f1": 0.5})),
-        {},
-    ),
+    ("unmeasured", "too_early"): (facts(contender("prompt", 0.9, 0.85, 0.94), also={"macro_f1": 0.5}), {}),
     ("untried", "too_early"): (facts(contender("constant", 0.1, 0.06, 0.15)), {}),
     ("retrieve", "add_retrieval"): (facts(PROMPT, documents=3), {}),
     ("tune", "mend_data"): (facts(PROMPT, train=99), {}),
