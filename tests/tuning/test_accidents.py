@@ -271,6 +271,7 @@ def test_a_run_that_diverges_before_it_learnt_anything_says_so(base, tmp_path, m
 def test_there_is_nothing_to_finish_before_a_run_began(base, tmp_path):
     with pytest.raises(TunesmithError, match=r"no interrupted run to finish in run(.|\n)*without --finish"):
         tune(base, TRAIN, VALIDATION, QUICK, tmp_path / "run", finish=True)
+    assert not (tmp_path / "run").exists()  # so that --resume takes it for none that was begun
 
 
 def test_a_warning_is_said_once_and_kept(base, tmp_path):

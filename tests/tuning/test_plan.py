@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
 import pytest
 import torch
 from tests.models.tiny import build_tiny
@@ -130,6 +132,20 @@ def test_what_to_change_is_told_and_helps(base, monkeypatch):
     assert changed.fits
     again = make_plan(base, TRAIN, VALIDATION, config.model_copy(update={"checkpointing": "auto"}), probe=False)
     assert again.fits and again.checkpointing
+
+
+@pytest.mark.skipif(find_spec("bitsandbytes") is None, reason="the extra `qlora` is not installed")
+def test_a_model_that_answers_at_looks_counts_as_it_is_loaded(tmp_path):
+    base = build_tiny(tmp_path, hidden=64)
+    packed = QUICK.model_copy(update={"quantize": "nf4", "dtype": "float32"})
+    plans = [
+        make_plan(base, TRAIN, VALIDATION, config.model_copy(update={"score_rows": rows}), probe=False)
+        for config in (QUICK, packed) for rows in (0, 5)
+    ]  # fmt: skip
+    own, of_packed = plans[1].evaluation_bytes - plans[0].evaluation_bytes, plans[3].evaluation_bytes
+    assert own == plans[0].memory["weights"]
+    # on a CPU packed weights are numbers again where rows are answered
+    assert of_packed - plans[2].evaluation_bytes > 1.2 * plans[2].memory["weights"]
 
 
 def test_each_known_gpu_is_answered_for(base):

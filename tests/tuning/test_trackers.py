@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from types import SimpleNamespace
 
 import pytest
 from tests.models.tiny import build_tiny
@@ -94,6 +96,20 @@ def test_tensorboard_holds_the_losses_of_a_run_that_was_interrupted_once_each(ba
 
 
 @pytest.mark.filterwarnings("ignore")  # theirs
+def test_a_run_of_the_same_name_on_other_rows_is_another_one_to_the_tracker(tmp_path, monkeypatch):
+    begun = []
+    told = SimpleNamespace(init=lambda **given: begun.append(given) or SimpleNamespace(log=print, finish=print))
+    monkeypatch.setitem(sys.modules, "wandb", told)
+    for place, inputs in (("one", "{}"), ("two", '{"rows": 1}'), ("one", "{}")):
+        folder = tmp_path / place / "v1"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "inputs.json").write_text(inputs)
+        Trackers(("wandb",), folder, {}, 0, print)
+    first, other, again = (given["id"] for given in begun)
+    assert first == again != other
+    assert {given["name"] for given in begun} == {"v1"}
+
+
 @pytest.mark.parametrize("name", ["trackio", "mlflow", "wandb"])
 def test_a_tracker_that_is_installed_takes_what_it_is_told(name, tmp_path, monkeypatch):
     pytest.importorskip(name)

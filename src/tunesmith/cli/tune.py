@@ -298,7 +298,7 @@ def _ramp(found: RangeTest) -> list[str]:
         "learning rate    loss  smoothed",
         *(f"{p.learning_rate:13.1e}  {p.loss:6.3f}  {p.smoothed_loss:8.3f}" for p in points),
         f"suggested: {found.suggested_learning_rate:g}, {found.because}",
-        f"Next: tunesmith tune --learning-rate {found.suggested_learning_rate:g}",
+        f"Next: tunesmith tune --learning-rate {found.suggested_learning_rate:g}, with the other flags of this command",
     ]
 
 

@@ -15,6 +15,7 @@ from tunesmith.models.context import context_in
 from tunesmith.models.folder import weights_in
 from tunesmith.models.template import Template
 from tunesmith.tuning.config import LoraConfig
+from tunesmith.tuning.free_memory import free_memory
 from tunesmith.tuning.lengths import About
 from tunesmith.tuning.methods import check_method, check_rank
 from tunesmith.tuning.mixture import GeneralRows, encode_general
@@ -23,7 +24,7 @@ from tunesmith.tuning.preferences import Preferring
 from tunesmith.tuning.probe import try_pairs, try_steps
 from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.schedule import steps_between_looks
-from tunesmith.tuning.sizes import GPUFit, Sizes, free_memory, looks_at, resident_bytes
+from tunesmith.tuning.sizes import GPUFit, Sizes, looks_at, resident_bytes
 from tunesmith.tuning.steps import Steps
 from tunesmith.tuning.warning_signs import check_rate
 

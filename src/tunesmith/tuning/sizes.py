@@ -8,14 +8,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from tunesmith.core.errors import NotEnoughMemory
 from tunesmith.core.record import Record
 from tunesmith.core.runs import TuningWarning
 from tunesmith.models.engine import nf4
-from tunesmith.models.engine.loading import fastest_device
+from tunesmith.models.engine.loading import fastest_device, fastest_dtype
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import tensor_shapes
 from tunesmith.tuning.attention import MOST_KEPT
@@ -23,6 +22,7 @@ from tunesmith.tuning.base import number_format, pack_tokens
 from tunesmith.tuning.batches import Batch, Order, all_at_once
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting
+from tunesmith.tuning.free_memory import free_memory
 from tunesmith.tuning.gpus import GPU, RESERVED_BYTES, known_gpus
 from tunesmith.tuning.mixture import General
 from tunesmith.tuning.pairs import Pair, pair_batches
@@ -35,7 +35,6 @@ __all__ = [
     "GPUFit",
     "Sizes",
     "check_memory",
-    "free_memory",
     "gets_adapter",
     "looks_at",
     "resident_bytes",
@@ -133,7 +132,7 @@ class Sizes:
             peak = predict_peak(self._base, config, load, device=device, checkpointing=checkpointing, dtype=dtype)
         except RuntimeError:  # an architecture that runs on nothing but real tensors
             peak = self.rough(config)
-        answering = peak.parts["weights"] if config.score_rows else 0
+        answering = _answering_bytes(peak, config, device) if config.score_rows else 0
         return peak._replace(evaluation_bytes=peak.evaluation_bytes + answering)
 
     def rough(self, config: LoraConfig) -> Peak:
@@ -217,7 +216,9 @@ def check_memory(
         NotEnoughMemory: It will not fit onto the GPU, which has nowhere to turn to.
     """
     sizes, free, gpu = Sizes(base, learnt, watched, mixed, pairs=pairs), free_memory(), fastest_device().type == "cuda"
-    if 2 * resident_bytes(sizes.rough(config)) <= free:  # the formula is quick, and never off by as much
+    rough = sizes.rough(config)
+    answering = _answering_bytes(rough, config, fastest_device()) if config.score_rows else 0
+    if 2 * (resident_bytes(rough) + answering) <= free:  # the formula is quick, and never off by as much
         return None, config.checkpointing is True
     peak, checkpointing = sizes.here(config)
     needed = resident_bytes(peak)
@@ -232,6 +233,13 @@ def check_memory(
     if gpu:
         raise NotEnoughMemory(f"T{problem[1:]}.", f"{mend}; `CUDA_VISIBLE_DEVICES=` in front tunes on the CPU")
     return TuningWarning(name="memory", step=0, problem=problem, mend=mend), checkpointing
+
+
+def _answering_bytes(peak: Peak, config: LoraConfig, device: torch.device) -> int:
+    """Weights of the model that answers rows at looks; on a CPU it has packed ones as numbers."""
+    if config.quantize == "nf4" and device.type == "cpu":
+        return peak.parameters * fastest_dtype(device).itemsize
+    return peak.parts["weights"]
 
 
 def looks_at(watched: EncodedRows, mixed: General | None, config: LoraConfig) -> list[Batch]:
@@ -322,9 +330,3 @@ def gets_adapter(name: str, shape: tuple[int, ...], config: LoraConfig) -> bool:
 
 def _is_linear(name: str, shape: tuple[int, ...]) -> bool:
     return len(shape) == 2 and not any(part in name for part in NO_LAYER)
-
-
-def free_memory() -> int:
-    if fastest_device().type == "cuda":
-        return int(torch.cuda.mem_get_info()[0])
-    return int(psutil.virtual_memory().available)

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import file_hash
+from tunesmith.tuning.going_on import INPUTS
 
 __all__ = ["TRACKERS", "Tracker", "Trackers", "check_installed"]
 
@@ -53,9 +55,15 @@ def _mlflow(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
 
 def _wandb(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
     run = import_module("wandb").init(
-        project=PROJECT, id=folder.name, name=folder.name, dir=str(folder), config=dict(settings), resume="allow"
+        project=PROJECT, id=_id(folder), name=folder.name, dir=str(folder), config=dict(settings), resume="allow"
     )
     return Tracker(lambda values, step: run.log(dict(values), step=step), run.finish)
+
+
+def _id(folder: Path) -> str:
+    """The same when the run goes on, and another for a run of the same name on other rows or settings."""
+    inputs = folder / INPUTS
+    return f"{folder.name}-{file_hash(inputs)[:8]}" if inputs.is_file() else folder.name
 
 
 TRACKERS = {"tensorboard": _tensorboard, "trackio": _trackio, "mlflow": _mlflow, "wandb": _wandb}

@@ -21,6 +21,7 @@ from tunesmith.tuning.base import threads
 from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.full_memory import enough_memory
+from tunesmith.tuning.going_on import inputs_there
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.job import Elsewhere, Job, base_of, make_job
 from tunesmith.tuning.loop import Listeners, Loop, Stop, nothing_to_finish
@@ -98,6 +99,8 @@ def tune(
     )
     ask(job.inputs)
     run = RunFolder(folder, config)
+    if finish and inputs_there(folder) is None:  # a claim would make it one that was begun
+        raise nothing_to_finish(run)
     run.claim(job.inputs)
     if elsewhere:
         elsewhere.fetch(run)
