@@ -57,7 +57,7 @@ def test_after_a_review_what_shipped_is_held_against_on_the_rows_that_both_answe
 
 @pytest.mark.parametrize(
     ("sides", "mend"),
-    [(["test"], "`tunesmith evaluate tuned:first --on test`"), (["test", "train"], "leave out --against this once")],
+    [(["test"], "`tunesmith evaluate tuned:first --on test`"), (["test", "train"], "--against anew")],
 )
 def test_too_few_rows_in_common_are_refused_with_what_can_be_done(desk, sides, mend):
     old = desk.home.index("contender", "tuned")[-1].hash
@@ -68,6 +68,14 @@ def test_too_few_rows_in_common_are_refused_with_what_can_be_done(desk, sides, m
     assert refused.status == 2
     assert "has answered 4 of the 29 test examples" in refused.err
     assert mend in refused.err
+    if mend == "--against anew":
+        assert typed("-C", desk.home.root, "decide", "--gate", "--against", "anew").status == 0
+        later = typed("-C", desk.home.root, "decide", "--gate", "--against", "previous", "--json")
+        assert (later.status, later.json["against"]["decision"]) == (0, None)
+        retrained(desk, "third", lambda n: n % 2 == 0)  # what ships now is what later ones are held against
+        assert typed("-C", desk.home.root, "decide", "--gate", "--against", "previous", "--json").json["against"][
+            "worse"
+        ]
     assert ("tuned:first --on" in refused.err) is (sides == ["test"])
 
 
@@ -81,7 +89,7 @@ def test_an_untuned_contender_that_is_another_now_is_not_said_to_answer_what_is_
     forgotten(desk, old)
     refused = typed("-C", desk.home.root, "decide", "--against", "previous")
     assert refused.status == 2
-    assert "leave out --against this once" in refused.err
+    assert "--against anew" in refused.err
 
 
 def test_rows_that_an_earlier_contender_was_made_with_are_left_out(desk):

@@ -18,7 +18,10 @@ def decide(
     ] = False,
     against: Annotated[
         str | None,
-        typer.Option(help="An earlier decision's hash, or `previous`: is what it shipped better than what is now?"),
+        typer.Option(
+            help="An earlier decision's hash, or `previous`: is what it shipped better than what is now? `anew`: hold "
+            "nothing against those before, from now on."
+        ),
     ] = None,
 ) -> None:
     """Say what the evidence supports: which contender to ship, tune, add retrieval, gather more, or stop."""

@@ -32,10 +32,12 @@ from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["PREVIOUS", "Regression", "regression"]
 
-PREVIOUS = "previous"
+PREVIOUS, ANEW = "previous", "anew"
 SHIP = "ship:"
 WORSE = "shown_worse"
 """Kind of the ledger's entry."""
+BEGUN = "regression_anew"
+"""Kind of the ledger's entry that names decisions which nothing is held against any more."""
 FEWEST = 5
 """Rows in common: fewer never show a loss, as were all 4 lost, McNemar's mid-p would be 0.5 ** 4 = 0.06."""
 
@@ -87,7 +89,7 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
     Args:
         against: The hash of an earlier decision, or its beginning; ``previous`` is the newest that shipped something
             else which was not shown to be worse in its turn, and every one before it whose contender answered enough
-            of the rows.
+            of the rows; ``anew`` compares nothing, and from then on ``previous`` holds nothing against those before.
 
     Raises:
         TunesmithError: There is no such decision, it shipped nothing, it was changed by hand, the two contenders have
@@ -98,7 +100,12 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
     name = _now(decision, evaluation)
     mine = evaluation.contenders[name]
     with home.resting_on_intact():
-        now, found = _named(name, mine), _earlier(home, against, mine.contender)
+        now, found = _named(name, mine), [] if against == ANEW else _earlier(home, against, mine.contender)
+    if against == ANEW:
+        passed = {one.entry.hash for one in _all_shipped(home) if one.scored.contender != mine.contender}
+        home.store.write_ledger(BEGUN, {"contender": mine.contender, "decisions": sorted(passed)})
+        because = f"{now} is what later models are held against, and no decision before it; the ledger says so."
+        return Regression(now=now, worse=False, because=because)
     if not found:
         because = "No earlier decision shipped anything else, so nothing is lost."
         return Regression(now=now, worse=False, because=because)
@@ -172,15 +179,16 @@ def _named(name: str, scored: ContenderScore) -> str:
 
 def _earlier(home: Home, against: str, record: str) -> list[_Shipped]:
     """Earlier decisions, the newest first, with what each shipped; a contender once."""
-    entries = list({e.hash: e for e in home.index("decision", "decision")}.values())
     if against == PREVIOUS:
-        shipped = [found for e in entries if (found := _shipped(home, e)) is not None]
         out = _refused(home) | {record}
-        kept = (found for found in reversed(shipped) if found.scored.contender not in out)
+        passed = {decision for e in home.store.ledger(BEGUN) for decision in e.detail["decisions"]}
+        counted = (one for one in reversed(_all_shipped(home)) if one.entry.hash not in passed)
         once: dict[str, _Shipped] = {}
-        for found in kept:
-            once.setdefault(found.scored.contender, found)
+        for one in counted:
+            if one.scored.contender not in out:
+                once.setdefault(one.scored.contender, one)
         return list(once.values())
+    entries = _decisions(home)
     named = [e for e in entries if against and e.hash.startswith(against)]
     if len(named) != 1:
         there = ", ".join(f"{e.hash} ({e.at[:10]})" for e in entries[-5:])
@@ -195,6 +203,15 @@ def _earlier(home: Home, against: str, record: str) -> list[_Shipped]:
             f"Decision {named[0].hash} shipped nothing: it said {was}.", "name one that said ship:NAME, or `previous`"
         )
     return [found]
+
+
+def _decisions(home: Home) -> list[Derived]:
+    """Each once, oldest first."""
+    return list({e.hash: e for e in home.index("decision", "decision")}.values())
+
+
+def _all_shipped(home: Home) -> list[_Shipped]:
+    return [found for e in _decisions(home) if (found := _shipped(home, e)) is not None]
 
 
 def _shipped(home: Home, entry: Derived) -> _Shipped | None:
@@ -224,8 +241,8 @@ def _too_few(home: Home, theirs: _Shipped, common: int, of: int, side: str) -> T
         "examples, those that it was made with not counted: too few to be compared on.",
         f"let it answer them with `tunesmith evaluate {name} --on {side}`, then decide again"
         if name
-        else "leave out --against this once, as what it was made from has changed and it cannot be asked any more; "
-        "what ships now is what later models are held against",
+        else "begin anew with `tunesmith decide --gate --against anew`, as what it was made from has changed and it "
+        "cannot be asked any more; what ships now is what later models are held against",
     )
 
 
