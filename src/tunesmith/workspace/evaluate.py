@@ -124,19 +124,16 @@ def evaluate(
             for n in _in_order(records)
         }
         missing: dict[str, str] = {}
-        if home.settings.decision.most_latency_seconds is not None:
-            for n, scored in scores.items():
-                one = partial(seconds_alone, answering, records[n], examples, scored.latency_seconds, progress)
-                alone = _unless_it_fails(missing, f"How long one waits for an answer of {n}", one)
-                scores[n] = msgspec.structs.replace(scored, alone_seconds=alone)
         not_compared: dict[str, str] = {}
+        if home.settings.decision.most_latency_seconds is not None:
+            scores = _timed_alone(answering, records, examples, scores, missing, progress)
         comparisons = _compare(home, examples, answers, scores, not_compared)
-        again: dict[str, Repeated] = {}
-        for n in named if repeat else ():
-            asked = (answering, records[n], examples, answers[n], repeat)
-            more = partial(repeated, *asked, seed=seed, progress=progress)
-            found = _unless_it_fails(missing, f"How much the answers of {n} change by themselves", more)
-            again |= {n: found} if found else {}
+        again = {
+            n: found
+            for n in named
+            if repeat
+            and (found := _again(answering, records[n], examples, answers[n], repeat, seed, missing, progress))
+        }
         about_bar = tuple(_cautions(home, examples, scores))
         warnings = (
             *_sampled(split, on, len(examples), sample, seed),
@@ -299,6 +296,28 @@ def comparisons_now(home: Home, made: Evaluation) -> tuple[Comparison, ...]:
         return _compare(home, rows, answers, scores, {})
     except TunesmithError:
         return own
+
+
+def _timed_alone(
+    answering: Answering, records: Mapping[str, Contender], examples: Sequence[Example],
+    scores: Mapping[str, ContenderScore], missing: dict[str, str], progress: Progress,
+) -> dict[str, ContenderScore]:  # fmt: skip
+    """The scores with how long one waits for an answer; ``missing`` takes why that is not known."""
+    made = {}
+    for name, scored in scores.items():
+        one = partial(seconds_alone, answering, records[name], examples, scored.latency_seconds, progress)
+        alone = _unless_it_fails(missing, f"How long one waits for an answer of {name}", one)
+        made[name] = msgspec.structs.replace(scored, alone_seconds=alone)
+    return made
+
+
+def _again(
+    answering: Answering, record: Contender, examples: Sequence[Example], first: Mapping[str, Answer], times: int,
+    seed: int, missing: dict[str, str], progress: Progress,
+) -> Repeated | None:  # fmt: skip
+    """What asking again brought; ``missing`` takes why it brought nothing."""
+    more = partial(repeated, answering, record, examples, first, times, seed=seed, progress=progress)
+    return _unless_it_fails(missing, f"How much the answers of {record.name} change by themselves", more)
 
 
 def _unless_it_fails(reasons: dict[str, str], what: str, measure: Callable[[], T]) -> T | None:
