@@ -270,8 +270,9 @@ def test_the_losses_of_rows_are_the_validation_loss(searched):
         ((), {"method": "full", "learning_rate": 2e-5}, "A search compares adapters"),
         (("--objective", "dpo"), {}, "the objective is dpo"),
         (("--from", "first"), {}, "leave out --name, --finish and --from"),
+        (("--dpo-beta", "0.3"), {}, "--dpo-beta is about preferences"),
     ],
-    ids=["full", "dpo", "start"],
+    ids=["full", "dpo", "start", "dpo_beta"],
 )
 def test_what_cannot_be_searched_is_refused(tmp_path, options, tuning, says):
     desk = make(tmp_path)

@@ -95,6 +95,7 @@ def range_test(
             "The range test learns completions, so it finds no learning rate for preferences.",
             "leave it out: tuning.dpo_learning_rate begins low, and the run warns where it is too high",
         )
+    preferring(home, config, None, changes, selection)  # refuses what is about preferences
     answering = Answering(home)
     chosen, _ = chosen_ids(home, selection, answering.split.hash) if selection else (None, "")
     train, _ = learning_rows(home, answering, config, chosen)

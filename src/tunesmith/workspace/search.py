@@ -30,6 +30,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.bench import Bench, run_name
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.made_under import trained_under
+from tunesmith.workspace.preferring import preferring
 from tunesmith.workspace.too_early import refuse_too_early
 from tunesmith.workspace.tuning_settings import tuning_config
 
@@ -98,6 +99,7 @@ def search(
     reasons = refuse_too_early(home, anyway)
     config = tuning_config(home, changes, selection)
     _ask_searchable(config)
+    preferring(home, config, None, changes, selection)  # refuses what is about preferences
     with home.alone("tune"):
         answering = Answering(home)
         if reasons:
