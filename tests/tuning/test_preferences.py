@@ -21,6 +21,7 @@ from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.pairs import Pair, PairRow, encode_pairs, pair_batches
+from tunesmith.tuning.plan import plan_pairs
 from tunesmith.tuning.preferences import Preferring, dpo_losses
 from tunesmith.tuning.trainer import tune
 
@@ -296,3 +297,15 @@ def test_a_pair_that_is_too_long_is_refused_cut_or_left_out(base):
         encode_pairs(template, [], "train", 100, "cut")
     with pytest.raises(NothingToMeasure, match="All 1 train pairs"):
         encode_pairs(template, [long], "train", 100, "skip")
+
+
+def test_a_plan_counts_the_tokens_that_steps_on_pairs_compute(base):
+    unlike = [
+        PairRow((Message(role="user", content=f"{n} " * 60),), "yes please", "no")
+        for n in ("ab", "cd", "ef", "gh", "ij")
+    ]
+    plan = plan_pairs(base, unlike, unlike[:2], QUICK)
+    sides = encode_pairs(Template.open(base), unlike, "train", 512, "refuse").pairs
+    whole = sum(pair.tokens for pair in sides)
+    shared = sum(min(len(pair.chosen.ids), len(pair.rejected.ids)) - pair.rejected.supervised for pair in sides)
+    assert plan.tokens_per_epoch == pytest.approx(whole - shared, rel=0.05)  # each prompt once, not twice

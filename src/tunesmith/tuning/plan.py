@@ -142,6 +142,7 @@ def plan_pairs(
     sides = objective.sides
     steps = Steps(sides.learnt.examples, None, twice)
     plan = _untimed(base, sides, steps, limit, twice, Sizes(base, *sides, None, pairs=True, begun=begun))
+    plan = replace(plan, tokens_per_epoch=objective.epoch_tokens)  # pairs may share more, or less, than all rows do
     if not plan.fits:
         return replace(plan, seconds_because=NOT_TRIED)
     tried = try_pairs(base, config, objective, checkpointing=plan.checkpointing)

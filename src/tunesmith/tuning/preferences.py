@@ -165,6 +165,12 @@ class Preferring:
         return sum(pair.tokens for pair in self._learnt.pairs)
 
     @property
+    def epoch_tokens(self) -> int:
+        """That go through the model in the first epoch, what pairs of a step share counted once."""
+        steps = (self._order.numbers(step) for step in range(self.per_epoch))
+        return sum(self._computed([self._learnt.pairs[n] for n in numbers]) for numbers in steps)
+
+    @property
     def looked_tokens(self) -> int:
         """That go through the model at a look, what pairs share counted once."""
         return self._computed(self._watched.pairs)
