@@ -305,9 +305,10 @@ def test_one_example(template, tmp_path):
 def test_a_memory_that_is_too_small(desk, monkeypatch):
     import torch
 
-    from tunesmith.tuning import sizes
+    from tunesmith.tuning import free_memory, sizes
 
-    monkeypatch.setattr(sizes, "fastest_device", lambda: torch.device("cuda"))
+    for module in (sizes, free_memory):
+        monkeypatch.setattr(module, "fastest_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (100_000, 100_000))
     says = refused(desk)
     assert "GiB, and the GPU has 0.00 GiB free" in says
@@ -338,7 +339,7 @@ def test_memory_that_runs_out_on_the_way_keeps_what_there_is(desk, monkeypatch):
 def test_memory_that_runs_out_in_steps_that_are_only_tried(desk, monkeypatch, verb):
     import torch
 
-    from tunesmith.tuning import sizes
+    from tunesmith.tuning import free_memory, sizes
     from tunesmith.tuning.gradients import Network
 
     def full(*args, **more):
@@ -348,7 +349,8 @@ def test_memory_that_runs_out_in_steps_that_are_only_tried(desk, monkeypatch, ve
         patched.setattr(Network, "learn", full)
         ended = typed("-C", desk, "tune", verb)
         assert (ended.status, "The memory ran out while steps were tried" in ended.err) == (2, True)
-    monkeypatch.setattr(sizes, "fastest_device", lambda: torch.device("cuda"))
+    for module in (sizes, free_memory):
+        monkeypatch.setattr(module, "fastest_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda *_: (100_000, 100_000))
     ended = typed("-C", desk, "tune", "--range-test")
     assert "the GPU has 0.00 GiB free" in ended.err

@@ -285,9 +285,9 @@ def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: 
       same of all weights.
     - logits, in full tuning, of the ``learnt`` tokens of a pack: `LOGITS` numbers for each token of the vocabulary.
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
-      4 hidden (two norms: before and after) + 2 heads + 2 key-value heads (attention) + 3 intermediate (gate, up, their
-      product) + 7 rank, and with DoRA the outputs of the adapted layers; per layer the scores that are kept; in NF4 the
-      largest layer unpacked.
+      2 hidden (before two norms; after them too where an adapter has dropout, or all weights are learnt) + 2 heads + 2
+      key-value heads (attention) + 3 intermediate (gate, up, their product; in NF4 that is made again) + 7 rank, and
+      with DoRA the outputs of the adapted layers; per layer the scores that are kept; in NF4 the largest layer unpacked.
     """
     from transformers import AutoConfig
 
@@ -306,7 +306,9 @@ def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: 
     heads = about.num_attention_heads
     head = getattr(about, "head_dim", None) or hidden // heads
     read_from = head * (getattr(about, "num_key_value_heads", None) or heads)
-    kept = 4 * hidden + 2 * head * heads + 2 * read_from + 3 * wide + (7 * config.rank if layers else 0)
+    norms = 4 if config.method == "full" or config.dropout else 2
+    gated = 2 if config.quantize == "nf4" and not config.dropout else 3
+    kept = norms * hidden + 2 * head * heads + 2 * read_from + gated * wide + (7 * config.rank if layers else 0)
     scores = min(2 * MOST_KEPT, heads * tokens * longest)  # a prefix and a pack
     parts = {
         "weights": parameters * number, "adapter": adapter * 4, "optimizer": adapter * 8, "gradients": adapter * 4,
