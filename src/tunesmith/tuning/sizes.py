@@ -287,7 +287,8 @@ def _formula(base: Path, config: LoraConfig, tokens: int, learnt: int, longest: 
     - activations: what the backward pass reads again, of the prefix and one pack at a time, per layer and token
       2 hidden (before two norms; after them too where an adapter has dropout, or all weights are learnt) + 2 heads + 2
       key-value heads (attention) + 3 intermediate (gate, up, their product; in NF4 that is made again) + 7 rank, and
-      with DoRA the outputs of the adapted layers; per layer the scores that are kept; in NF4 the largest layer unpacked.
+      with DoRA the outputs of the adapted layers; per layer the scores that are kept; in NF4 the largest layer
+      unpacked.
     """
     from transformers import AutoConfig
 
