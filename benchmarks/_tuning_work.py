@@ -20,11 +20,11 @@ from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
 from tunesmith.tuning.base import learner, pack_tokens, threads
 from tunesmith.tuning.batches import Batch, make_batch, shared_prefix
-from tunesmith.tuning.beginning import begin_network
+from tunesmith.tuning.beginning import begin_network, begin_optimizer
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.loop import REHEARSED
-from tunesmith.tuning.peak import heaviest_of
+from tunesmith.tuning.peak import rehearsed
 
 REPEATED = 20
 
@@ -47,14 +47,16 @@ def learn(file: str) -> dict[str, Any]:
     with keep_freed_memory(), threads():
         network = begin_network(Path(task["base"]), config, checkpointing=False)
         weights = adapter_weights(network.model)
-        optimizer = torch.optim.AdamW(weights.values(), lr=config.learning_rate, weight_decay=0.0, fused=True)
+        optimizer = begin_optimizer(weights.values(), config)
+        for group in optimizer.param_groups:
+            group["lr"] = config.learning_rate
 
         def at(step: int) -> Batch:
             first = step * config.batch_size % len(rows)
             return make_batch(rows[first : first + config.batch_size], shared, pack_tokens(config))
 
         if task["steps"] >= REHEARSED:
-            for step in heaviest_of([at(step)] for step in range(task["steps"])):
+            for step in rehearsed([at(step)] for step in range(task["steps"])):
                 network.learn(at(step))
         for step in range(task["steps"]):
             began = time.perf_counter()

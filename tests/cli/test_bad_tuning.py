@@ -359,7 +359,7 @@ def test_memory_that_runs_out_in_steps_that_are_only_tried(desk, monkeypatch, ve
 def test_a_disk_without_room_for_a_whole_model_is_said_and_tuning_goes_on_later(desk, tmp_path):
     """A limit of file sizes stands in for the disk."""
     big = build_tiny(tmp_path / "big", hidden=128)
-    settings = QUICK | {"method": "full", "learning_rate": 2e-5}
+    settings = {"epochs": 0.2, "method": "full", "learning_rate": 2e-5}
     write_settings(desk, model={"base": str(big), "embedder": "ngrams"}, tuning=settings)
 
     def short_of_room(*arguments):

@@ -74,6 +74,8 @@ def test_a_finished_run_whose_model_was_changed_is_told(base, tmp_path):
     ("changes", "says"),
     [
         ({"dora": True}, "tuning.dora is about adapters"),
+        ({"rank": 8}, "take tuning.rank out of tunesmith.yaml or of the command"),
+        ({"alpha": 8.0}, "tuning.alpha is about adapters"),
         ({"targets": ("q_proj",)}, "tuning.targets is about adapters"),
         ({"quantize": "nf4"}, "needs bitsandbytes|tuning.quantize is about adapters"),
         ({"dtype": "bfloat16"}, "set tuning.dtype to auto or float32"),

@@ -9,15 +9,16 @@ from tests.models.tiny import build_tiny
 
 from tunesmith.core.examples import Message
 from tunesmith.models.engine.loading import fastest_device
-from tunesmith.models.template import Template
+from tunesmith.models.template import Encoded, Template
 from tunesmith.tuning import fit
+from tunesmith.tuning.batches import Batch
 from tunesmith.tuning.beginning import begin_network
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.fit import Fitting, settings_to_try
 from tunesmith.tuning.gpus import RESERVED_BYTES, known_gpus
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.pairs import PairRow
-from tunesmith.tuning.peak import Load, heaviest, predict_peak
+from tunesmith.tuning.peak import Load, heaviest, predict_peak, rehearsed
 from tunesmith.tuning.preferences import Preferring
 from tunesmith.tuning.rows import encode_rows
 from tunesmith.tuning.sizes import Sizes, looks_at
@@ -166,3 +167,15 @@ def test_every_gpu_says_where_its_size_is_from():
     assert {row.memory_gb for row in rows_} == {8, 12, 16, 24, 40, 48, 80}
     assert all(row.source.startswith("http") and len(row.date) == 10 for row in rows_)
     assert rows_[0].for_tensors == 8 * 10**9 - RESERVED_BYTES
+
+
+def test_before_a_long_run_the_two_heaviest_of_each_kind_are_computed_and_the_first_once_more():
+    def step(*lengths: int, learnt: int = 1) -> list[Batch]:
+        return [Batch([], [[Encoded([0] * n, [0.0] * (n - learnt) + [1.0] * learnt) for n in lengths]])]
+
+    steps = [step(4, 4), step(9, 9), step(9, 9), step(12), step(8, 8), step(4, learnt=4), step(3, 3, learnt=3)]
+    found = rehearsed(steps)
+    assert found[0] == found[-1] == 1  # most tokens; the third is as large, and teaches nothing new
+    assert {1, 4} <= set(found)  # by tokens
+    assert {5, 6} <= set(found)  # by what is learnt
+    assert 2 not in found and len(found) <= 7

@@ -22,7 +22,7 @@ from tests.tuning.test_preferences import WATCHED
 from tests.tuning.test_trainer import LEFT, QUICK, TRAIN, VALIDATION, log, outcome
 
 from tunesmith.core.counts import MixtureCounts
-from tunesmith.core.errors import TunesmithError
+from tunesmith.core.errors import NotEnoughMemory, TunesmithError
 from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.batches import make_batch, shared_prefix
@@ -67,6 +67,8 @@ def one_of_them(rank, count, port, ends, base, folder, config, options):
             _at_step(at, lambda: os.kill(os.getpid(), signal.SIGINT))
         if (at := options.pop(f"fill {rank}", None)) is not None:
             _at_step(at, _no_memory)
+        if (at := options.pop(f"fill the optimizer of {rank}", None)) is not None:
+            _at_update(at, _no_memory)
         if those.first:
             with those.leading():
                 general = GENERAL if "mixed" in options else None
@@ -99,6 +101,18 @@ def _at_step(step, act):
         return losses(network, *args, **more)
 
     Network.losses = learnt
+
+
+def _at_update(step, act):
+    """Have something happen in this process as it changes the weights in ``step`` (from 1)."""
+    update, count = torch.optim.AdamW.step, iter(range(1, 1000))
+
+    def updated(optimizer, *args, **more):
+        if next(count) == step:
+            act()
+        return update(optimizer, *args, **more)
+
+    torch.optim.AdamW.step = updated
 
 
 def run(base, folder, config, count=2, **options):
@@ -303,6 +317,14 @@ def test_memory_that_runs_out_in_one_process_ends_all_with_its_mend(base, tmp_pa
     ended = run(base, tmp_path / "run", QUICK, **{"fill 1": 3})
     assert [isinstance(error, Agreed) for error in ended] == [True, True]
     assert "The memory ran out at step 3" in str(ended[0])
+
+
+@pytest.mark.parametrize(("full", "left"), [(0, 1), (1, 0)])
+def test_memory_that_runs_out_where_no_process_hears_of_it_ends_the_others_as_a_loss(base, tmp_path, full, left):
+    ended = run(base, tmp_path / "run", QUICK, **{f"fill the optimizer of {full}": 3})
+    assert isinstance(ended[full], NotEnoughMemory) and not isinstance(ended[full], Agreed)
+    assert "The memory ran out at step 3" in str(ended[full])
+    assert isinstance(ended[left], ProcessEnded)
 
 
 def test_patience_and_the_time_limit_end_all_processes_at_once(base, tmp_path):

@@ -38,6 +38,11 @@ def test_the_first_trial_is_the_settings_as_they_stand_and_alpha_keeps_its_ratio
     assert SPACE.configure(SPACE.own | {"rank": 4}).alpha == 8
 
 
+def test_with_rslora_alpha_stays_as_it_is_whatever_the_rank():
+    space = Space.of(CONFIG.model_copy(update={"rslora": True, "alpha": 8.0}), SearchConfig())
+    assert [space.configure(space.own | {"rank": rank}).alpha for rank in (4, 16, 32)] == [8.0, 8.0, 8.0]
+
+
 def test_a_share_is_tried_only_where_something_is_mixed_in():
     mixed = Space.of(CONFIG.model_copy(update={"mixture": MixtureConfig(path="general.jsonl")}), SearchConfig())
     assert mixed.choices["mixture_share"] == [0.05, 0.1, 0.2]

@@ -115,7 +115,7 @@ def test_qlora_without_bitsandbytes_is_refused_before_anything_is_done(made, mon
 
 
 def test_a_model_tuned_as_a_whole_is_measured_and_handed_on(made, tmp_path):
-    desk = made("full", method="full", learning_rate=5e-4, rank=16)
+    desk = made("full", method="full", learning_rate=5e-4, rank=None)
     assert evaluated(desk)["metrics"]
     record = contender(desk)
     assert (record.settings["method"], record.adapter) == ("full", "runs/first/model")
@@ -154,6 +154,6 @@ def test_what_nobody_set_goes_by_the_model_and_the_data_and_the_plan_says_so(mad
 
 
 def test_all_weights_of_a_model_learn_at_a_rate_of_their_own_where_none_is_set(made):
-    desk = made("full-open", method="full", learning_rate=None)
+    desk = made("full-open", method="full", learning_rate=None, rank=None)
     run = Workspace(desk).adapter("first")
     assert run.config["learning_rate"] == 2e-5

@@ -13,6 +13,7 @@ from torch import Tensor
 from tunesmith.models.heap import keep_freed_memory
 from tunesmith.tuning.adapters import adapter_weights
 from tunesmith.tuning.base import learner, threads
+from tunesmith.tuning.checkpoint import MOMENTS
 from tunesmith.tuning.config import LoraConfig
 from tunesmith.tuning.full_memory import enough_memory
 from tunesmith.tuning.gradients import Network, choose_way
@@ -42,8 +43,14 @@ def begin_network(base: Path, config: LoraConfig, *, checkpointing: bool) -> Net
 
 
 def begin_optimizer(weights: Iterable[Tensor], config: LoraConfig) -> torch.optim.Optimizer:
-    """AdamW over ``weights``. Its rate is set at each step."""
-    return torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
+    """AdamW over ``weights``, its moments there from the start: made at the first step, they would take the room in
+    which the heaviest steps were rehearsed. Its rate is set at each step."""
+    weights = list(weights)
+    optimizer = torch.optim.AdamW(weights, weight_decay=config.weight_decay, fused=True)
+    for weight in weights:
+        moments = {moment: torch.zeros_like(weight) for moment in MOMENTS}
+        optimizer.state[weight] = {"step": torch.zeros((), dtype=torch.float32, device=weight.device), **moments}
+    return optimizer
 
 
 @contextmanager

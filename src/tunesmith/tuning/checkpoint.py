@@ -17,7 +17,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.runs import TuningWarning
 from tunesmith.tuning.going_on import CHECKPOINT
 
-__all__ = ["State", "load_checkpoint", "read_state", "save_checkpoint", "state_tensors"]
+__all__ = ["MOMENTS", "State", "load_checkpoint", "read_state", "save_checkpoint", "state_tensors"]
 
 FILE = CHECKPOINT
 MOMENTS = ("exp_avg", "exp_avg_sq")

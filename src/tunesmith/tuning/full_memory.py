@@ -6,18 +6,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tunesmith.core.errors import NotEnoughMemory, out_of_memory
-from tunesmith.tuning.processes import Agreed
+from tunesmith.tuning.processes import ALONE, Agreed, Processes, RanOut
 
 __all__ = ["enough_memory"]
 
+MEND = "set tuning.checkpointing to true, tuning.pack_tokens lower, or close what else uses the memory; then tune again"
 
-class _RanOut(Agreed, NotEnoughMemory):
-    """It ran out in one process of a run."""
+
+class _AgreedRanOut(Agreed, NotEnoughMemory):
+    """It ran out in one process of a run, and all know."""
 
 
 @contextmanager
-def enough_memory(when: Callable[[], str]) -> Iterator[None]:
-    """Say what to do where the memory runs out, in all processes alike.
+def enough_memory(when: Callable[[], str], processes: Processes = ALONE) -> Iterator[None]:
+    """Say what to do where the memory runs out: as ``Agreed`` where all ``processes`` raise it.
 
     Args:
         when: What was going on, for the error: "at step 3".
@@ -27,8 +29,5 @@ def enough_memory(when: Callable[[], str]) -> Iterator[None]:
     except Exception as error:
         if not out_of_memory(error):
             raise
-        raise _RanOut(
-            f"The memory ran out {when()}.",
-            "set tuning.checkpointing to true, tuning.pack_tokens lower, or close what else uses the memory; then tune "
-            "again",
-        ) from error
+        agreed = processes.count == 1 or isinstance(error, RanOut)
+        raise (_AgreedRanOut if agreed else NotEnoughMemory)(f"The memory ran out {when()}.", MEND) from error

@@ -38,7 +38,7 @@ __all__ = ["REHEARSED", "Diverged", "Listeners", "Loop", "Stop", "nothing_to_fin
 Stop = Callable[[Sequence[float]], bool]
 """Told the validation loss of each look so far; whether the run shall end there."""
 
-REHEARSED = 200
+REHEARSED = 300
 """A run with as many steps to go computes its heaviest ones beforehand."""
 CURVE_POINTS = 500
 """A longer run's curve has means over several steps; the log has every step."""
@@ -101,7 +101,7 @@ class Loop:
         """Learn to the end."""
         self._begin_alike()
         try:
-            with enough_memory(lambda: f"at step {self.state.step + 1}"):
+            with enough_memory(lambda: f"at step {self.state.step + 1}", self.processes):
                 self._rehearse()
                 while not self._over():
                     self._learn()
@@ -122,7 +122,7 @@ class Loop:
         if self.objective.count - self.state.step < REHEARSED:
             return
         with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
-            for step in self.objective.heaviest():
+            for step in self.objective.rehearsed():
                 self.objective.learn(self.network, step, self.interrupt, self.processes)
         self.optimizer.zero_grad()
 

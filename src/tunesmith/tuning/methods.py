@@ -15,7 +15,7 @@ __all__ = ["check_method", "check_rank"]
 
 HIGHEST_RATE = 5e-4
 """Of full tuning. A weight of the base model is some hundredths large, and AdamW moves it by about the rate a step."""
-OF_ADAPTERS = ("rslora", "dora", "targets", "dropout", "quantize")
+OF_ADAPTERS = ("rank", "alpha", "rslora", "dora", "targets", "dropout", "quantize")
 """Settings that say something of adapters only."""
 
 
@@ -34,7 +34,7 @@ def check_method(config: LoraConfig) -> None:
     if adapters_own:
         raise TunesmithError(
             f"tuning.{adapters_own[0]} is about adapters, and tuning.method is full.",
-            f"take tuning.{adapters_own[0]} out of tunesmith.yaml, or set tuning.method to lora",
+            f"take tuning.{adapters_own[0]} out of tunesmith.yaml or of the command, or set tuning.method to lora",
         )
     if config.dtype not in ("auto", "float32"):
         raise TunesmithError(

@@ -22,7 +22,7 @@ from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 from tunesmith.tuning.lengths import UNKNOWN, About
 from tunesmith.tuning.mixture import GeneralRows, encode_general
-from tunesmith.tuning.peak import heaviest_of
+from tunesmith.tuning.peak import rehearsed
 from tunesmith.tuning.processes import ALONE, Processes
 from tunesmith.tuning.rows import Row, Sides, both_sides
 from tunesmith.tuning.sizes import MOST_STEPS, check_memory
@@ -75,8 +75,8 @@ class Objective(Protocol):
         ``Processes.learn``."""
         ...
 
-    def heaviest(self) -> list[int]:
-        """Numbers of the steps that take most memory, among the first thousands."""
+    def rehearsed(self) -> list[int]:
+        """Numbers of the steps to compute beforehand: those that take most memory, among the first thousands."""
         ...
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
@@ -141,8 +141,8 @@ class Likelihood:
         losses |= {GENERAL: learn(now.general)} if now.general else {}
         return Learnt(losses, now.tokens, now.examples)
 
-    def heaviest(self) -> list[int]:
-        return heaviest_of(self._steps.at(step).batches for step in range(min(self.count, MOST_STEPS)))
+    def rehearsed(self) -> list[int]:
+        return rehearsed(self._steps.at(step).batches for step in range(min(self.count, MOST_STEPS)))
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         sides = self._sides.items()

@@ -25,7 +25,7 @@ from tunesmith.tuning.gradients import WAYS, Network, Way
 from tunesmith.tuning.steps import Step
 from tunesmith.tuning.tensor_bytes import TensorBytes
 
-__all__ = ["Load", "Peak", "heaviest", "heaviest_of", "predict_peak"]
+__all__ = ["Load", "Peak", "heaviest", "heaviest_of", "predict_peak", "rehearsed"]
 
 
 class Load(NamedTuple):
@@ -88,13 +88,28 @@ def heaviest(steps: Sequence[Step], looks: Sequence[Batch]) -> Load:
     return Load(found, [_trimmed(batch, repeated=True) for batch in looks])
 
 
-def heaviest_of(steps: Iterable[Sequence[Batch]]) -> list[int]:
-    """Places of the steps that can take most memory, each once; the one that computes most tokens at once first."""
+def heaviest_of(steps: Iterable[Sequence[Batch]], each: int = 1) -> list[int]:
+    """Places of the steps that can take most memory, each once; the one that computes most tokens at once first.
+
+    Args:
+        each: So many by tokens, by scores and by what is learnt, which differ in that.
+    """
     sizes = [
         [max(size(batch.prefix, pack) for batch in batches for pack in batch.packs) for size in SIZES]
         for batches in steps
     ]
-    return list(dict.fromkeys(max(range(len(sizes)), key=lambda n: sizes[n][by]) for by in range(len(SIZES))))
+    first: dict[int, dict[int, int]] = {by: {} for by in range(len(SIZES))}
+    for place, size in enumerate(sizes):
+        for by in first:
+            first[by].setdefault(size[by], place)
+    return list(dict.fromkeys(first[by][size] for by in first for size in sorted(first[by], reverse=True)[:each]))
+
+
+def rehearsed(steps: Iterable[Sequence[Batch]]) -> list[int]:
+    """Places of the steps that are computed before a long run, so that its memory is level from then on: the two
+    heaviest of each kind, and the heaviest once more, now that all is there which stays."""
+    found = heaviest_of(steps, each=2)
+    return [*found, found[0]]
 
 
 def _trimmed(batch: Batch, *, repeated: bool = False) -> Batch:

@@ -200,8 +200,8 @@ class Preferring:
         told = sums.told(self._config.dpo_beta)
         return Learnt({TRAIN: sums.loss / sums.pairs}, round(sums.tokens), len(pairs), told)
 
-    def heaviest(self) -> list[int]:
-        return [max(range(min(self.count, MOST_STEPS)), key=self.tokens)]
+    def rehearsed(self) -> list[int]:
+        return 2 * [max(range(min(self.count, MOST_STEPS)), key=self.tokens)]
 
     def look(self, network: Network, interrupt: Interrupt, processes: Processes = ALONE) -> dict[str, float]:
         assert self._reference is not None  # begun

@@ -23,7 +23,7 @@ from tunesmith.tuning.batches import Batch, make_packs
 from tunesmith.tuning.gradients import Network
 from tunesmith.tuning.interrupt import Interrupt
 
-__all__ = ["ALONE", "Agreed", "ProcessEnded", "Processes"]
+__all__ = ["ALONE", "Agreed", "ProcessEnded", "Processes", "RanOut"]
 
 T = TypeVar("T")
 
@@ -34,6 +34,10 @@ that ended is noticed at once, by its closed connection or by what started it.""
 
 class Agreed(TunesmithError):
     """An error that all processes of a run raise at once, so that none waits for another, and one may tell of it."""
+
+
+class RanOut(MemoryError):
+    """Memory ran out in one process of several, and all of them raise this at once."""
 
 
 class ProcessEnded(TunesmithError):
@@ -103,7 +107,7 @@ class Processes:
 
         Raises:
             KeyboardInterrupt: One of the processes was interrupted; all raise it.
-            MemoryError: One has run out of memory; all raise it.
+            RanOut: One has run out of memory; all raise it.
         """
         if self.count == 1:
             return network.learn(batch, interrupt.check, of=of)
@@ -146,7 +150,7 @@ class Processes:
             totals: list[float] = reduce(sums, "sum").tolist()
         *totals, asked, ran_out = totals
         if ran_out:
-            raise MemoryError
+            raise RanOut
         if asked:
             raise KeyboardInterrupt
         return totals

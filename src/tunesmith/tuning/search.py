@@ -79,10 +79,12 @@ class Space(NamedTuple):
         return {name: values for name, values in named.items() if values}
 
     def configure(self, settings: Settings) -> LoraConfig:
-        """``config`` with these settings. Alpha keeps its ratio to the rank, so that a rank changes size alone."""
+        """``config`` with these settings. Alpha keeps its ratio to the rank, so that a rank changes size alone; with
+        rslora, which is made for that, it stays as it is."""
         changes: dict[str, Any] = dict(settings)
         share = changes.pop("mixture_share", None)
-        changes["alpha"] = self.config.alpha * changes["rank"] / self.config.rank
+        if not self.config.rslora:
+            changes["alpha"] = self.config.alpha * changes["rank"] / self.config.rank
         if share is not None and self.config.mixture:
             changes["mixture"] = MixtureConfig(path=self.config.mixture.path, share=share)
         return self.config.model_copy(update=changes)

@@ -164,7 +164,7 @@ def _set_out(
         network = begin_network(base, job.config, checkpointing=checkpointing)
         if job.start is not None:
             load_adapter(adapter_weights(network.model), job.start)
-    with enough_memory(lambda: "at step 1"):
+    with enough_memory(lambda: "at step 1", processes):
         job.objective.begin(network, run.folder, interrupt, listeners.progress, processes)
     with processes.together():
         return Loop(job, base, network, memory, run, interrupt, peak, listeners, processes)
