@@ -98,6 +98,23 @@ def test_a_classifier_of_many_labels_with_few_rows_each_says_nothing_of_regressi
     assert set(ready("classifier", task=task, known=known(train=rows)).predict(rows)) <= set(labels)
 
 
+def test_a_label_that_may_be_null_is_null_where_that_is_learnt():
+    task = replace(TASK, fields=(Field(name="topic", type="label", labels=("late", "broken"), nullable=True),))
+    said = {"late": "where is my parcel", "broken": "the kettle does not work", None: "hello and good day"}
+    rows = [
+        Example.make((Message(role="user", content=f"{text} {n}"),), task.render({"topic": topic}))
+        for topic, text in said.items()
+        for n in range(5)
+    ]
+    classifier = ready("classifier", task=task, known=known(train=rows))
+    assert [task.parse(c).fields["topic"] for c in classifier.predict(rows)] == [t for t in said for _ in range(5)]
+    sure = [one["topic"] for one in classifier.probabilities(rows)]
+    assert all(one.keys() == {"late", "broken"} for one in sure)
+    assert all(sum(one.values()) < 0.5 for one in sure[10:])
+    nothing = [row for row in rows if row.completion == task.render({"topic": None})]
+    assert {*ready("classifier", task=task, known=known(train=nothing)).predict(rows)} == {nothing[0].completion}
+
+
 def test_classifier_needs_a_label():
     task = Task(name="t", fields=(Field(name="reply", type="text"),), format="plain")
     with pytest.raises(TunesmithError, match="nothing to classify"):

@@ -59,6 +59,15 @@ def test_a_plain_label_is_its_text():
     assert task.constraint().choices == ("a", "b")
 
 
+def test_a_plain_label_may_be_nothing_where_it_is_nullable_under_constraint_too():
+    field = Field(name="intent", type="label", labels=("a", "b"), nullable=True)
+    task = Task(name="t", fields=(field,), format="plain")
+    assert task.constraint().choices == ("a", "b", "")
+    assert [task.parse(said).fields for said in task.constraint().choices] == [
+        {"intent": "a"}, {"intent": "b"}, {"intent": None},
+    ]  # fmt: skip
+
+
 def test_a_plain_value_may_be_nothing_where_it_is_nullable():
     task = Task(name="t", fields=(Field(name="date", type="value", nullable=True),), format="plain")
     assert task.parse("").fields == {"date": None}

@@ -105,6 +105,16 @@ def test_a_choice_is_written_with_the_very_tokens_that_are_trained(folder, guide
     assert guide.text() == label
 
 
+def test_a_choice_may_be_to_say_nothing(folder, guides, engine):
+    guide = guides.start(choice("billing", ""))
+    written, _ = write(guide, Template.open(folder).completion_ids(""))
+    assert (written, guide.text()) == ([], "")
+    said = {r.text for _, r in engine.answers([asks(choice("billing", ""), f"parcel {i}") for i in range(8)])}
+    assert said <= {"billing", ""}
+    ((_, reply),) = engine.answers([asks(choice(""))])
+    assert (reply.text, reply.finish_reason, reply.problem) == ("", "stop", None)
+
+
 def test_every_constrained_completion_of_a_model_that_knows_nothing_can_be_read(engine):
     requests = [asks(TRIAGE.constraint(), f"parcel {i}", max_tokens=380) for i in range(6)]
     for _, reply in engine.answers(requests):

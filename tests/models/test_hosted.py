@@ -64,6 +64,25 @@ def test_no_more_calls_run_at_once_than_allowed():
     assert 2 <= server.busiest <= 3
 
 
+def test_a_provider_without_credit_stops_the_work():
+    with FakeServer(lambda _, n: says("paid for") if n < 2 else refusal(402, "Insufficient balance")) as server:
+        found = model(server, concurrency=1).answers([asks()] * 9)
+        assert [next(found)[1].text, next(found)[1].text] == ["paid for", "paid for"]
+        with pytest.raises(ServiceError, match=r"402: Insufficient balance(.|\n)*add credit"):
+            list(found)
+    assert len(server.bodies) == 3
+
+
+def test_one_message_that_is_not_permitted_fails_alone_once_the_key_was_good():
+    with FakeServer(lambda _, n: refusal(403, "flagged by moderation") if n == 1 else says("ok")) as server:
+        found = replies(model(server, concurrency=1), [asks()] * 3)
+    assert [(reply.text, reply.finish_reason) for reply in found] == [("ok", "stop"), ("", "error"), ("ok", "stop")]
+    with FakeServer(lambda *_: refusal(403, "no access")) as server:
+        with pytest.raises(ServiceError, match="refused the API key: 403: no access"):
+            replies(model(server, concurrency=1), [asks()] * 3)
+        assert len(server.bodies) == 1
+
+
 def test_a_rate_limit_is_waited_out_for_as_long_as_the_server_asks():
     started = time.perf_counter()
     reply, server = one(lambda _, n: refusal(429, "slow down", {"Retry-After": "0.3"}) if n == 0 else says("ok"))
@@ -95,7 +114,7 @@ def test_one_failed_request_does_not_fail_the_others():
 
 def test_a_server_that_does_not_answer_is_given_up_on():
     reply, server = one(lambda *_: says("late")._replace(pause_seconds=0.6), timeout_seconds=0.15, retries=1)
-    assert (reply.finish_reason, reply.problem) == ("error", "no answer within 0.15 seconds")
+    assert (reply.finish_reason, reply.problem) == ("error", "no answer within 0.15 seconds (timeout_seconds)")
     assert len(server.bodies) == 2
 
 
@@ -210,6 +229,10 @@ def test_a_setting_that_the_model_does_not_take_is_left_out_and_remembered(error
         assert [reply.text for reply in replies(hosted, [asks(), asks()])] == ["ok", "ok"]
     assert ["temperature" in body for body in server.bodies] == [True, False, False]
     assert hosted.notes == ("temperature is not taken by the model and was not sent",)
+    left_open = asks(decoding=Decoding(temperature=None))
+    with FakeServer(lambda *_: says("ok")) as server:
+        asked = replies(model(server, omit=["temperature", "seed"]), [asks(), left_open])
+    assert [reply.left_out for reply in asked] == [("temperature",), ()]
 
 
 def test_a_setting_known_not_to_be_taken_is_never_sent():
@@ -269,7 +292,16 @@ def test_a_server_without_constrained_output_gets_the_constraint_as_an_instructi
     assert server.bodies[1]["messages"][0]["content"] == (
         "Be short.\n\nAnswer with exactly one of these and nothing else: yes, no"
     )
+    assert reply.left_out == ("response_format",)
     assert hosted.notes == ("the server has no constrained output: the constraint is only an instruction",)
+
+
+def test_an_instruction_tells_that_nothing_may_be_said():
+    constraint = Constraint(kind="choice", choices=("yes", "no", ""))
+    _, server = one(lambda *_: says(""), asks(constraint=constraint), omit=["response_format"])
+    assert server.bodies[0]["messages"][0]["content"].endswith(
+        "else: yes, no; if none of them fits, with nothing at all"
+    )
 
 
 def test_streaming_measures_the_first_token():
@@ -285,7 +317,7 @@ def test_a_stream_that_ends_early_or_never_is_an_error():
     assert reply.problem == "the server's answer could not be read: the stream ended before the answer did"
     slow = streams(["a"] * 30, pause_seconds=0.03)
     reply, _ = one(lambda *_: slow, measure_first_token=True, timeout_seconds=0.2, retries=0)
-    assert reply.problem == "no answer within 0.2 seconds"
+    assert reply.problem == "no answer within 0.2 seconds (timeout_seconds)"
 
 
 def test_a_cap_without_prices_is_refused_before_the_first_call():

@@ -25,6 +25,8 @@ __all__ = ["Classifier"]
 FORM = 3
 """Of its answers. Those of form 1 did not say how much of a prompt the embedder left out, those of form 2 not how sure
 it is, so they are made anew."""
+FORM_WITH_NULL = 4
+"""Where a label may be null: answers of form 3 never were."""
 
 
 @contender_kind("classifier")
@@ -52,7 +54,9 @@ class Classifier:
             raise TunesmithError(
                 "The task has no label field, so there is nothing to classify.", "leave `classifier` out"
             )
-        settings = {"embedder": context.embedder().hash, "form": FORM, **context.config.classifier.model_dump()}
+        null = any(field.nullable and not field.multiple for field in context.task.labels)
+        form = FORM_WITH_NULL if null else FORM
+        settings = {"embedder": context.embedder().hash, "form": form, **context.config.classifier.model_dump()}
         return record_for("classifier", context, asks=False, settings=settings)
 
     def predict(self, examples: Sequence[Example]) -> list[str]:
@@ -74,18 +78,18 @@ class Classifier:
         return self._embedder.truncated([e.prompt for e in examples])
 
     def probabilities(self, examples: Sequence[Example]) -> list[dict[str, dict[str, float]]]:
-        """Of fields that hold one label; the regression's own, not calibrated afterwards."""
+        """Of fields that hold one label; the regression's own, not calibrated afterwards. That of null is left out."""
         vectors = self._embedder.embed([e.prompt for e in examples])
         told: list[dict[str, dict[str, float]]] = [{} for _ in examples]
         for field in self._task.labels:
             if field.multiple:
                 continue
             known, model = self._fitting(field.name)
-            labels = [label for label in known if label is not None]
+            labels = [label for label in known if label is not None]  # null stands last
             chances = model.predict_proba(vectors) if model is not None else np.ones((len(examples), len(labels)))
             for one, row in zip(told, np.round(chances, 6).tolist(), strict=True):
                 if labels:
-                    one[field.name] = dict(zip(labels, row, strict=True))
+                    one[field.name] = dict(zip(labels, row, strict=False))
         return told
 
     @cached_property
@@ -102,16 +106,15 @@ class Classifier:
         return self._fitted[name]
 
     def _fit(self, name: str) -> tuple[list[Any], Any]:
-        """The labels and the model that tells them apart; one label alone needs none."""
+        """The labels, null among them where it is one, and the model that tells them apart; one alone needs none."""
         from sklearn.linear_model import LogisticRegression  # heavy: seconds to import
 
         truth = [fields[name] for _, fields in self._train]
-        known = sorted({t for t in truth if t is not None})
+        known = [*sorted({t for t in truth if t is not None}), *([None] if None in truth else [])]
         if len(known) < 2:
-            return truth[:1], None
+            return known, None
         index = {label: i for i, label in enumerate(known)}
-        kept = [i for i, t in enumerate(truth) if t is not None]
         model = LogisticRegression(C=self._inverse_regularization, max_iter=2000)
         with warnings.catch_warnings():  # few rows of each of many labels are no regression, as it suspects
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
-            return known, model.fit(self._vectors[kept], [index[truth[i]] for i in kept])
+            return known, model.fit(self._vectors, [index[t] for t in truth])

@@ -70,6 +70,10 @@ class OtherModel(NamesModel):
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Field(None, ge=0)
     """Price of a hosted model's output. With both prices, `budget.usd` caps what one command may cost."""
+    timeout_seconds: float = Field(60.0, gt=0)
+    """Longest wait for a hosted model's answer."""
+    concurrency: int = Field(8, ge=1)
+    """Requests that a hosted model is sent at once."""
     kinds: tuple[Literal["prompt", "few_shot", "retrieval"], ...] = ("prompt", "few_shot")
     """Which contenders it becomes when `tunesmith baseline` names none."""
 

@@ -109,3 +109,5 @@ class Answer(Record, frozen=True, kw_only=True):
     """Tokens of the prompt that were cut out before the model (or the classifier's embedder) read it."""
     probabilities: dict[str, dict[str, float]] | None = None
     """By label field, then by label: how sure the contender says it is, where it says so."""
+    left_out: tuple[str, ...] = ()
+    """Settings asked for that the model's server does not take, so they were not sent: temperature, response_format."""

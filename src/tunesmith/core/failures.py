@@ -207,6 +207,8 @@ class ErrorReport(Record, frozen=True, kw_only=True):
     """Whether single examples are named; not on test, unless that was passed by a flag."""
     queued: int = 0
     """Doubtful labels that were queued for review by this command."""
+    review: bool = False
+    """Whether it was to queue them: those that are not counted were queued or decided before."""
 
     @property
     def named_by_words(self) -> bool:

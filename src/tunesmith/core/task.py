@@ -204,5 +204,5 @@ class Task(Record, frozen=True, kw_only=True):
             return Constraint(kind="json_schema", schema=self.schema())
         field = self.fields[0]
         if field.type == "label" and not field.multiple:
-            return Constraint(kind="choice", choices=field.labels)
+            return Constraint(kind="choice", choices=(*field.labels, "") if field.nullable else field.labels)
         return None

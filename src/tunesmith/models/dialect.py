@@ -32,6 +32,12 @@ class Dialect:
         """``omit`` names settings known not to be taken; "max_tokens" then goes as "max_completion_tokens"."""
         self._omit = set(omit)
 
+    def left_out(self, request: Request) -> tuple[str, ...]:
+        """Names of the settings that ``request`` asks for and that are not sent."""
+        decoding, asked = request.decoding, {"response_format": request.constraint}
+        asked |= {name: getattr(decoding, name) for name in SETTINGS[:3]} | {"stop": decoding.stop or None}
+        return tuple(name for name in SETTINGS if name in self._omit and asked.get(name) is not None)
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What was asked for and could not be sent."""
@@ -112,7 +118,9 @@ def _without_lengths(schema: Any) -> Any:
 def _instructed(messages: list[Message], constraint: Constraint) -> list[Message]:
     """The constraint in words, at the end of the system message: the last means where nothing enforces it."""
     if constraint.kind == "choice":
-        words = f"Answer with exactly one of these and nothing else: {', '.join(constraint.choices)}"
+        empty = "; if none of them fits, with nothing at all" if "" in constraint.choices else ""
+        named = ", ".join(filter(None, constraint.choices))
+        words = f"Answer with exactly one of these and nothing else: {named}{empty}"
     else:
         schema = json.dumps(constraint.schema, ensure_ascii=False)
         words = f"Answer with one JSON object and nothing else. It must fit this JSON schema: {schema}"

@@ -22,23 +22,30 @@ CONTEXT_TOKENS = re.compile(r"context length (?:is|of) (\d+)", re.IGNORECASE)
 PROMPT_TOKENS = re.compile(r"(\d+) (?:input tokens|in the messages|tokens from the input)", re.IGNORECASE)
 ANSWER = re.compile(r"max_(?:completion_|new_)?tokens\W+(?:is |are )?too (?:large|high|big|long)", re.IGNORECASE)
 AGAIN = (408, 409, 429)  # and 5xx: statuses that another try may mend
+PAYMENT_REQUIRED = 402
 
 
-def fatal(error: APIError, said: str, model: str, url: str, key: str | None, reached: bool) -> ServiceError | None:
+def fatal(
+    error: APIError, said: str, model: str, url: str, key: str | None, reached: bool, answered: bool
+) -> ServiceError | None:
     """The error to stop with where every other call would fail the same way, else None.
 
-    ``key`` is the name of the variable that holds the key; ``reached`` says whether the server ever answered.
+    Args:
+        key: Name of the variable that holds the key.
+        reached: Whether the server ever answered anything.
+        answered: Whether the model has answered with this key: then what is not permitted (403) is this one message.
     """
     from httpx2 import ConnectError
-    from openai import AuthenticationError, NotFoundError, PermissionDeniedError
+    from openai import APIStatusError, AuthenticationError, NotFoundError, PermissionDeniedError
 
-    if isinstance(error, AuthenticationError | PermissionDeniedError):
+    if isinstance(error, AuthenticationError) or (isinstance(error, PermissionDeniedError) and not answered):
         mend = f"set {key} to a valid key" if key else "name the environment variable that holds its key"
         return ServiceError(f"{url} refused the API key: {said}", mend)
     if isinstance(error, NotFoundError):
         mend = f"check the model's name and the address {url} (it usually ends in /v1)"
         return ServiceError(f"{url} does not know {model!r}: {said}", mend)
-    if error.code == "insufficient_quota":
+    unpaid = isinstance(error, APIStatusError) and error.status_code == PAYMENT_REQUIRED
+    if error.code == "insufficient_quota" or unpaid:
         return ServiceError(f"{url} says that the quota is used up: {said}", "add credit at the provider")
     if isinstance(error.__cause__, ConnectError) and not reached:
         return ServiceError(f"{url} could not be reached: {said}", "start the server, or correct the address")
@@ -84,7 +91,7 @@ def in_words(error: APIError, timeout_seconds: float, key: str) -> str:
     from openai import APIStatusError, APITimeoutError
 
     if isinstance(error, APITimeoutError):
-        return f"no answer within {timeout_seconds:g} seconds"
+        return f"no answer within {timeout_seconds:g} seconds (timeout_seconds)"
     said = str(error.message).replace(key, "***")
     if isinstance(error, APIStatusError):
         said = f"{error.status_code}: {said.removeprefix(f'Error code: {error.status_code} - ')}"

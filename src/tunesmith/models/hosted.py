@@ -90,7 +90,7 @@ class HostedModel:
         self.first_wait_seconds, self.measure_first_token = first_wait_seconds, measure_first_token
         # OpenAI calls the limit max_completion_tokens; other servers know the older name better.
         self._dialect = Dialect([*omit, *(["max_tokens"] if at_openai else [])])
-        self._reached = False
+        self._reached = self._answered = False
 
     def __repr__(self) -> str:
         return f"HostedModel({self.name!r}, base_url={self.base_url!r})"
@@ -166,7 +166,8 @@ class HostedModel:
             except APIError as error:
                 self._reached = self._reached or isinstance(error, APIStatusError)
                 said = in_words(error, self.timeout_seconds, client.api_key)
-                if stopping := fatal(error, said, self.name, self.base_url, self.api_key_env, self._reached):
+                known = self._reached, self._answered
+                if stopping := fatal(error, said, self.name, self.base_url, self.api_key_env, *known):
                     raise stopping from error
                 again = seconds_to_wait(error, attempt, self.first_wait_seconds) if attempt < self.retries else None
                 if again is None:
@@ -209,7 +210,7 @@ class HostedModel:
             started = time.perf_counter()
             try:
                 reply = client.chat.completions.create(model=self.name, extra_headers=headers, **sent)
-                self._reached = True
+                self._reached = self._answered = True
                 if sent.get("stream"):
                     return read_stream(reply, started, self.timeout_seconds)
                 return read_whole(reply, started)
@@ -235,6 +236,7 @@ class HostedModel:
             seconds=got.seconds,
             usd=self.prices.usd(prompt_tokens, completion_tokens) if self.prices and counted else None,
             problem=problem,
+            left_out=self._dialect.left_out(request),
         )
 
 

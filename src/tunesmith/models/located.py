@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -10,7 +11,10 @@ from pydantic import PrivateAttr
 from tunesmith.core.config import Config
 from tunesmith.models.catalogue import known_models
 
-__all__ = ["NamesModel"]
+__all__ = ["WAITING", "NamesModel"]
+
+WAITING = ("timeout_seconds", "concurrency")
+"""Settings of how a server is waited for, which change no answer."""
 
 
 class NamesModel(Config):
@@ -33,6 +37,6 @@ class NamesModel(Config):
         found._written = name
         return found
 
-    def as_written(self) -> dict[str, Any]:
-        """What people wrote and the defaults beside it, the same wherever the file lies."""
-        return self.model_dump(mode="json") | {self.MODEL: self.named or None}
+    def as_written(self, without: Iterable[str] = ()) -> dict[str, Any]:
+        """What people wrote and the defaults beside it, the same wherever the file lies; some settings left out."""
+        return self.model_dump(mode="json", exclude={*without}) | {self.MODEL: self.named or None}

@@ -40,6 +40,8 @@ class Reply(Record, frozen=True, kw_only=True):
     """The messages that the model read, where they are not those of the request: some were cut."""
     template: str | None = None
     """Hash of the chat template that turned the messages into tokens."""
+    left_out: tuple[str, ...] = ()
+    """Settings of the request that the server does not take, so they were not sent: temperature, response_format."""
 
 
 class Model(Protocol):
