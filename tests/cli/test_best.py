@@ -369,6 +369,35 @@ def test_tries_whose_prompts_do_not_fit_are_told_as_failed(tmp_path):
     assert long[0]["problem"]
 
 
+def test_a_winner_is_taken_where_what_the_settings_say_answers_nothing(tmp_path):
+    model = build_tiny(tmp_path / "tiny", context=400)
+    folder = desk(
+        tmp_path, model={"base": str(model), "embedder": "ngrams"},
+        contenders={"few_shot": {"count": 16}, "best": BEST | {"counts": [1], "ways": ["cover"]}},
+    )  # fmt: skip
+    choice = searched(folder, "few_shot")["choices"]["few_shot"]
+    assert choice["tries"][0]["state"] == "failed" and choice["best"] > 1
+    assert any(said.endswith("loses too many of its answers, so this is taken") for said in choice["said"])
+    assert run(folder, "evaluate", "few_shot", "--on", "test")["contenders"]["few_shot"]["failed"] == 0
+
+
+def test_prompts_that_are_cut_whatever_the_instructions_rule_no_try_out(tmp_path):
+    model = build_tiny(tmp_path / "tiny", context=320)
+    folder = tmp_path / "desk"
+    rows = [f"{text} {'and so on and on ' * 40},{label}" for text, label in TOPIC.items()]
+    (tmp_path / "long.csv").write_text("\n".join(["text,topic", *rows]), encoding="utf-8")
+    Workspace.init(folder, source=tmp_path / "long.csv", prompt="text", completion="topic")
+    write_settings(
+        folder, model={"base": str(model), "embedder": "ngrams"},
+        contenders={"too_long": "cut", "max_tokens": 20, "best": BEST | {"calls": 130}},
+    )  # fmt: skip
+    assert typed("-C", folder, "split", "--validation", "0.4", "--test", "0.2", "--anyway").status == 0
+    told = searched(folder, "prompt")
+    scored, (first, *_) = told["contenders"]["prompt"], told["choices"]["prompt"]["tries"]
+    assert (scored["truncated"], scored["failed"]) == (scored["metrics"]["accuracy"]["n"], 0)
+    assert (first["state"], first["problem"]) == ("kept", None)
+
+
 def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
     base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
     with FakeServer(obeys("Name", "Label", "one of these")) as server:

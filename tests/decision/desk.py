@@ -12,7 +12,17 @@ from tunesmith.core.judging import Corrected
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Certificate, Near
 from tunesmith.core.task import Field, Task
-from tunesmith.decision import Bar, ContenderFacts, CostsConfig, DecisionConfig, Facts, Figures, cost, decide
+from tunesmith.decision import (
+    Bar,
+    ContenderFacts,
+    CostsConfig,
+    DecisionConfig,
+    Facts,
+    Figures,
+    TuningTime,
+    cost,
+    decide,
+)
 from tunesmith.decision.dossier import (
     ContenderPart,
     CurvePart,
@@ -239,7 +249,7 @@ def cost_sheets():
         if name in ("tuned", "retrieval", "prompt")
     }
     untuned = [cost(figures[name], PRICES, examples=264) for name in ("retrieval", "prompt")]
-    return (cost(figures["tuned"], PRICES, RUN, 976, against=untuned[0]), *untuned)
+    return (cost(figures["tuned"], PRICES, TuningTime(RUN.seconds), 976, against=untuned[0]), *untuned)
 
 
 RATED = Rated(

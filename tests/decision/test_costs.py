@@ -4,13 +4,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.decision.desk import RUN
 
 from tunesmith.core.codec import encode
-from tunesmith.decision import CostsConfig, Figures, cost
+from tunesmith.decision import CostsConfig, Figures, TuningTime, cost
 
 FIGURES = Figures(name="tuned", prompt_tokens=1000, completion_tokens=200, seconds=1.8, correct_rate=0.9)
-HALF_HOUR = replace(RUN, seconds=1800)
+HALF_HOUR = TuningTime(seconds=1800)
 FULL = CostsConfig(
     machine_usd_per_hour=2,
     requests_per_month=10_000,
@@ -36,11 +35,15 @@ def test_costs_of_a_model_on_ones_own_machine_match_those_worked_by_hand():
     assert sheet.reasons == {}
 
 
-def test_a_hosted_model_is_paid_by_the_token_or_by_its_measured_bill():
+def test_a_hosted_model_is_paid_by_the_token_at_the_prices_of_now_or_as_it_was_asked():
     prices = CostsConfig(usd_per_million_input_tokens=0.5, usd_per_million_output_tokens=2)
     # 1000 x 0.5e-6 + 200 x 2e-6 = 0.0009
     assert cost(replace(FIGURES, hosted=True), prices).usd_per_thousand == pytest.approx(0.9)
-    assert cost(replace(FIGURES, hosted=True, usd=0.0007), prices).usd_per_thousand == pytest.approx(0.7)
+    asked_before = replace(FIGURES, hosted=True, usd=0.0007)  # at other prices
+    assert cost(asked_before, prices).usd_per_thousand == pytest.approx(0.9)
+    for unknown in (cost(asked_before, CostsConfig()), cost(replace(asked_before, prompt_tokens=None), prices)):
+        assert unknown.usd_per_thousand == pytest.approx(0.7)
+        assert unknown.basis == "what the measured answers cost when they were given"
 
 
 def test_a_machine_kept_on_is_paid_for_its_idle_hours_too():

@@ -51,6 +51,26 @@ def test_the_calibration_error_worked_by_hand():
     assert [b.confidence for b in bins] == pytest.approx([0.6, 0.875])
 
 
+def test_what_is_left_of_the_probabilities_is_that_of_null_where_a_label_may_be_null():
+    field = msgspec.structs.replace(LABEL.fields[0], nullable=True)
+    task = msgspec.structs.replace(LABEL, fields=(field,), format="json")
+    rows = [
+        (None, "returns", (0.5, 0.0, 0.0)),  # Brier 0.25 + 0.25
+        (None, "returns", (1.0, 0.0, 0.0)),  # 1 + 1
+        ("billing", None, (0.1, 0.2, 0.0)),  # 0.01 + 0.64 + 0.49
+    ]
+    examples, answers = asked(task, [(task.render({"topic": t}), task.render({"topic": s})) for t, s, _ in rows])
+    told = [
+        msgspec.structs.replace(a, probabilities={"topic": dict(zip(LABELS, chances, strict=True))})
+        for a, (_, _, chances) in zip(answers, rows, strict=True)
+    ]
+    there = Scored.of(task, examples, told).on(field)
+    assert metric["brier"](there).value == pytest.approx((0.5 + 2.0 + 1.14) / 3)
+    # bins (0.4, 0.5], (0.9, 1] and (0.6, 0.7]: each wrong
+    assert metric["calibration_error"](there).value == pytest.approx((0.5 + 1.0 + 0.7) / 3)
+    assert [b.count for b in reliability(there)] == [1, 1, 1]
+
+
 CHANCES = st.tuples(*3 * [st.floats(0.001, 1)]).map(lambda v: tuple(x / sum(v) for x in v))
 
 

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from tests.evaluation.desk import DESK, LABEL, TEXT, answer, asked, example, failure, triage
@@ -172,6 +173,22 @@ def test_of_several_labels_each_missed_and_each_made_up_is_told():
     ]  # fmt: skip
 
 
+def test_a_set_of_labels_that_is_null_lacks_all_that_was_wanted():
+    field = msgspec.structs.replace(MANY.fields[0], nullable=True)
+    task = msgspec.structs.replace(MANY, fields=(field,))
+    found = measured(task, [('{"tags": ["a"]}', '{"tags": null}'), ('{"tags": null}', '{"tags": ["c"]}'),
+                            ('{"tags": ["a"]}', '{"tags": ["a"]}')])  # fmt: skip
+    assert [(k.kind, k.wanted, k.said, k.share.n) for k in kinds(found)] == [
+        ("extra_label", None, "c", 3), ("missing_label", "a", None, 2),
+    ]  # fmt: skip
+
+
+def test_sets_of_labels_are_the_same_mistake_in_any_order():
+    wrong = [('{"tags": ["c"]}', said) for said in ('{"tags": ["a", "b"]}', '{"tags": ["b", "a"]}')]
+    one, other = (measured(MANY, [pair]) for pair in wrong)
+    assert [name for name, ids in changing(one, other).items() if ids] == ["same_wrong"]
+
+
 def test_the_metric_that_tells_of_one_answer_takes_the_place_of_one_that_does_not():
     assert telling_metric(LABEL, "macro_f1") == "topic.accuracy"
     assert telling_metric(LABEL, "accuracy") == "accuracy"
@@ -180,6 +197,12 @@ def test_the_metric_that_tells_of_one_answer_takes_the_place_of_one_that_does_no
     assert telling_metric(TEXT, None) == "reply.chrf"
     assert telling_metric(TEXT, "bleu") == "reply.chrf"
     assert telling_metric(TEXT, "rouge_l") == "rouge_l"
+    thought = Field(name="reasoning", type="text", scored=False)
+    assert (
+        telling_metric(msgspec.structs.replace(TEXT, format="json", fields=(thought, *TEXT.fields)), None)
+        == "reply.chrf"
+    )
+    assert telling_metric(msgspec.structs.replace(TEXT, format="json", fields=(thought,)), None) == "valid_rate"
 
 
 def test_of_texts_the_lowest_quarter_fails_and_an_unreadable_one_is_lowest():

@@ -109,3 +109,30 @@ def test_answers_that_had_no_room_to_end_are_counted(hosted):
 def test_a_model_behind_an_address_has_room_for_every_script(tmp_path):
     desk = answered_desk(tmp_path, model={"base": "m", "base_url": ADDRESS, "embedder": "ngrams"})
     assert Answering(desk.home)._longest_completion(None) == round(32 * 7 / 6) + 4
+
+
+def test_a_setting_that_a_server_does_not_take_is_warned_of(hosted):
+    desk, answers = hosted
+    desk.home.store.save_answers([replace(a, left_out=("response_format", "seed")) for a in answers[:20]])
+    warnings = again(desk).evaluate(on="test").warnings
+    told = [w for w in warnings if w.startswith("The server of prompt:large does not take ")]
+    assert [w.partition("does not take ")[2].partition(":")[0] for w in told] == ["response_format", "seed"]
+    assert told[0].endswith("answers the schema was only an instruction.")
+
+
+def test_a_price_that_was_mended_counts_for_answers_that_are_there(hosted):
+    desk, answers = hosted
+    desk.home.store.save_answers([replace(a, usd=5.0) for a in answers])  # ten thousand times too much
+    desk.evaluate(on="test")
+    sheet = again(desk).cost().contenders["prompt:large"]
+    assert sheet.usd_per_thousand == pytest.approx(1000 * 12 / 1e6)
+
+
+def test_own_metrics_may_be_written_with_dataclasses(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+    desk = answered_desk(tmp_path)
+    rule = "from dataclasses import dataclass\n\n\n@dataclass\nclass Rule:\n    word: str\n"
+    for future in ("", "from __future__ import annotations\n"):
+        (desk.home.root / "metrics.py").write_text(future + rule + OWN)
+        write_settings(desk.home.root, evaluation={"own_metrics": "metrics.py", "metrics": ["praise"]})
+        assert again(desk).evaluate(on="test", trust_code=True).contenders["constant"].metrics["praise"].value == 1.0

@@ -79,10 +79,44 @@ def test_a_run_that_is_named_since_the_settings_changed_is_compared_and_decided_
     assert decide(again(desk))["recommendation"] == "ship:tuned:first"
 
 
-def test_a_run_that_is_named_beside_the_newest_one_takes_nothing_from_its_contrasts(desk):
-    record = desk.home.latest("contender", "tuned", Contender)[0]
+def test_each_tuned_contender_in_the_table_is_compared_and_all_are_corrected_together(desk):
+    alone = {c.b: c.p_holm for c in desk.evaluate(on="test").comparisons}
     finished_run(desk, "second")
     answered(desk, "tuned", lambda n: n != 8, run="second")
-    made = desk.evaluate([f"tuned:{record.settings['run']}"], on="test")
+    made = desk.evaluate(["tuned:first"], on="test")
     assert {"tuned", "tuned:first"} <= set(made.contenders)
+    assert {(c.a, c.b) for c in made.comparisons} == {
+        (one, other) for one in ("tuned", "tuned:first") for other in ("constant", "prompt")
+    }
+    assert all(c.p_holm > alone[c.b] for c in made.comparisons if c.a == "tuned:first")
+
+
+def test_an_older_run_that_meets_the_bar_beside_the_newest_is_decided_on(desk):
+    finished_run(desk, "second")
+    answered(desk, "tuned", lambda n: n % 3 == 0, run="second")
+    desk.evaluate(["tuned:first"], on="test")
+    found = decide(again(desk))
+    assert found["recommendation"] == "ship:tuned:first"
+    told = Path(found["dossier"]).read_text("utf-8")
+    assert "tuned:first" in told.partition('<section id="contrasts"')[2].partition("</section>")[0]
+
+
+def test_a_constrained_twin_that_alone_meets_the_bar_is_decided_on(desk):
+    finished_run(desk, "second")
+    answered(desk, "tuned", lambda n: n % 3 == 0, run="second")
+    answered(desk, "tuned+schema", lambda n: n != 8, run="second")
+    desk.evaluate(["tuned", "tuned+schema"], on="test")
+    found = decide(again(desk))
+    assert found["recommendation"] == "ship:tuned+schema"
+    assert any(
+        line.startswith("The answers of tuned+schema were held to the task's schema") for line in found["because"]
+    )
+    proved = typed("-C", desk.home.root, "report", "--verify", "--json")
+    assert (proved.status, proved.json["problems"]) == (0, [])
+
+
+def test_a_constrained_twin_that_says_the_same_adds_no_contrast(desk):
+    answered(desk, "tuned+schema", lambda n: n % 30 != 7, run="first")
+    made = desk.evaluate(["tuned", "tuned+schema"], on="test")
     assert {(c.a, c.b) for c in made.comparisons} == {("tuned", "constant"), ("tuned", "prompt")}
+    assert decide(again(desk))["recommendation"] == "ship:tuned"

@@ -91,6 +91,9 @@ def test_a_reach_is_that_of_the_law_the_points_lie_on():
     assert (found.examples, found.low, found.high) == (6400, 6400, 6400)
     never = reach(report, 0.95)
     assert (never.examples, "never gets there" in never.because) == (None, True)
+    early = reach(report, 0.65)  # by the law 256 would do, and the smallest part measured has 400
+    assert (early.examples, early.low, early.high) == (400, 400, 400)
+    assert "smallest part" in early.because
 
 
 def test_a_curve_of_any_range_is_read_in_its_own_unit():

@@ -135,6 +135,8 @@ def test_wrong_labels_are_doubted_and_go_to_review(desk):
     doubted = {d["example"] for d in report["doubtful"]}
     assert planted_wrong <= doubted
     assert report["queued"] == len(doubted)
+    again = typed("-C", desk.home.root, "errors", report["contender"], "--on", report["side"], "--review").out
+    assert f"queued for review: 0; queued or decided before: {len(doubted)}" in again
     others = [e for e in desk.home.examples() if e.id in doubted - planted_wrong]
     assert all(set(e.prompt.split()) & set(LEGACY.split()) for e in others)  # of those any label is a guess
     lent = typed("-C", desk.home.root, "review", "next", "--by", "ann", "--json").json

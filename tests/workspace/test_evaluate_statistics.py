@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import text
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
 from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
+from tunesmith.cli.tables import comparison_table
 from tunesmith.core.errors import TunesmithError
 from tunesmith.workspace.evaluate import newest
 
@@ -102,6 +104,8 @@ def test_what_cannot_be_cross_validated_is_refused(desk):
         desk.cross_validate(["tuned"])
     with pytest.raises(TunesmithError, match=r"'clasifier'(.|\n)*classifier"):
         desk.cross_validate(["clasifier"])
+    with pytest.raises(TunesmithError, match="classifier once more: there is nothing to constrain"):
+        desk.cross_validate(["classifier+schema"])
     with pytest.raises(TunesmithError, match="fewer folds"):
         desk.cross_validate(folds=1000)
     ended = typed("-C", desk.home.root, "evaluate", "--cv", "4", "--on", "test")
@@ -151,6 +155,75 @@ def test_a_plan_for_a_metric_that_goes_to_100_is_on_its_own_scale(tmp_path):
     assert "5 of chrf shown four times of five" in typed("-C", desk.home.root, "evaluate", "--plan", "5").out
     refused = typed("-C", desk.home.root, "evaluate", "--plan", "100")
     assert (refused.status, "chrf goes from 0 to 100" in refused.err, "`--plan 5`" in refused.err) == (2, True, True)
+
+
+@pytest.fixture
+def replies(tmp_path):
+    """Makes a desk of one text field with a bar."""
+
+    def make(metric):
+        source = write_csv(tmp_path / "examples.csv")
+        Workspace.init(tmp_path / "desk", source=source, prompt="text", completion="topic")
+        write_settings(
+            tmp_path / "desk", model={"base": "nowhere", "embedder": "ngrams"}, bar={"metric": metric, "value": 0.5},
+            task={"name": "topics", "format": "plain", "fields": [{"name": "topic", "type": "text"}]},
+        )  # fmt: skip
+        Workspace(tmp_path / "desk").split()
+        return tmp_path / "desk"
+
+    return make
+
+
+def test_a_plan_for_scores_from_0_to_1_goes_by_how_far_they_spread(replies):
+    made = typed("-C", replies("rouge_l"), "evaluate", "--plan", "0.05", "--json").json
+    assert [(row["spread"], row["examples"]) for row in made["in_general"]] == [
+        (0.05, 8), (0.1, 32), (0.2, 126), (0.4, 503),
+    ]  # fmt: skip
+
+
+def test_a_plan_for_an_own_metric_runs_it_once_it_is_trusted(replies, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+    folder = replies("praise")
+    own = "from tunesmith import own_metric\n\n\n@own_metric('praise', rate=True)\ndef praise(case):\n    return True\n"
+    (folder / "metrics.py").write_text(own)
+    write_settings(folder, evaluation={"own_metrics": "metrics.py"})
+    refused = typed("-C", folder, "evaluate", "--plan", "0.05")
+    assert (refused.status, "--trust-code" in refused.err) == (2, True)
+    assert typed("-C", folder, "evaluate", "--plan", "0.05", "--trust-code").status == 0
+
+
+def test_a_plan_for_a_great_difference_has_a_row_too(desk):
+    made = typed("-C", desk.home.root, "evaluate", "--plan", "0.5", "--json").json
+    assert [row["discordant"] for row in made["in_general"]] == [0.5]
+
+
+def test_runs_that_are_named_one_after_another_on_test_chase_the_bar(tmp_path):
+    desk = answered_desk(tmp_path)
+    newest = ""
+    for name in ("first", "second", "third"):
+        finished_run(desk, name)
+        newest = answered(desk, "tuned", lambda n, name=name: n % len(name) != 1, run=name)
+    with desk.home.store.writing() as connection:  # nobody asked the newest yet
+        connection.execute(text("DELETE FROM answers WHERE contender = :c"), {"c": newest})
+    looked = [desk.evaluate([f"tuned:{name}"], on="test") for name in ("first", "second")]
+    assert "tuned" not in looked[1].contenders
+    told = [[w for w in made.warnings if "tuned was changed between looks, 2 versions" in w] for made in looked]
+    assert [len(warnings) for warnings in told] == [0, 1]
+
+
+def test_what_the_correction_takes_away_is_said(tmp_path):
+    desk = answered_desk(tmp_path)
+    finished_run(desk, "first")
+    answered(desk, "tuned", lambda n: True, run="first")
+    answered(desk, "prompt", lambda n: n > 5)  # six of 29: p 0.016 by itself
+    for name in ("few_shot", "retrieval"):
+        answered(desk, name, lambda n: n > 4)  # five: 0.031
+    answered(desk, "prompt+schema", lambda n: n > 4)
+    made = desk.evaluate(on="test")
+    (pair,) = [c for c in made.comparisons if c.b == "few_shot"]
+    assert pair.p_value < 0.05 < pair.p_holm
+    table = comparison_table(made.comparisons)
+    assert f"tuned - few_shot: shown by itself (p {pair.p_value:.2g}), and not once corrected for 5 contrasts" in table
 
 
 def test_a_bar_chased_on_test_is_said_and_reaches_the_decision(tmp_path):

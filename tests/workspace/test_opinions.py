@@ -11,6 +11,8 @@ from tests.models.fake_server import FakeServer, says
 from tests.workspace.answered import again, answered, answered_desk, finished_run
 from tests.workspace.toy import write_settings
 
+from tunesmith.workspace.too_early import too_early
+
 NAMES = ("relevance", "accuracy", "tone", "completeness")
 
 
@@ -123,6 +125,55 @@ def test_a_judge_of_other_examples_says_nothing_of_the_test(desk, tmp_path):
         told = run(desk, "decide")
     assert any("it judged other examples than are decided on" in line for line in told["because"])
     assert lines(told, "By the judge") == []
+
+
+def test_a_later_run_of_some_contenders_a_sample_or_another_side_takes_nothing_away(desk, tmp_path):
+    with FakeServer(right) as server:
+        desk = judged_by(desk, server)
+        write_settings(desk.home.root, decision={"least_pass_rate": 0.7})
+        run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
+        run(desk, "judge", "run", "prompt", "tuned", "--on", "test")
+        first = run(desk, "decide")
+        assert first["recommendation"] == "ship:tuned"
+        for further in (("prompt", "--on", "test"), ("tuned", "--on", "test", "--sample", "5"), ("tuned",)):
+            run(desk, "judge", "run", *further)
+            told = run(desk, "decide")
+            assert (told["recommendation"], told["because"]) == ("ship:tuned", first["because"])
+            assert again(desk).report(verify=True).verified
+        (line,) = lines(told, "what tuned answers")
+        (kept,) = [e for e in told["evidence"] if e["because"] == told["because"].index(line) and e["kind"] == "judged"]
+        assert "tuned" in json.loads((desk.home.root / kept["path"]).read_text("utf-8"))["contenders"]
+
+
+def test_of_samples_alone_the_first_that_was_drawn_counts(desk, tmp_path):
+    with FakeServer(right) as server:
+        desk = judged_by(desk, server)
+        run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
+        run(desk, "judge", "run", "prompt", "--on", "test", "--sample", "9", "--seed", "1")
+        first = lines(run(desk, "decide"), "what prompt answers")
+        for seed in ("2", "3", "4"):
+            run(desk, "judge", "run", "prompt", "--on", "test", "--sample", "9", "--seed", seed)
+        assert lines(run(desk, "decide"), "what prompt answers") == first
+        run(desk, "judge", "run", "prompt", "--on", "test", "--sample", "12", "--seed", "5")
+        assert "n = 12" in lines(run(desk, "decide"), "what prompt answers")[0]
+
+
+def test_what_meets_all_but_an_unasked_pass_rate_is_no_reason_to_tune(desk, tmp_path):
+    answered(desk, "prompt", lambda n: True)
+    desk.evaluate()
+    desk.check()
+    write_settings(desk.home.root, decision={"least_pass_rate": 0.5}, bar={"metric": "accuracy", "value": 0.5})
+    (reason,) = too_early(again(desk).home)
+    assert reason == (
+        "prompt meets the bar as far as it was measured, and judge.overall never was (`tunesmith judge calibrate`, "
+        "then `tunesmith judge run`)"
+    )
+    with FakeServer(right) as server:
+        desk = judged_by(desk, server)
+        run(desk, "judge", "calibrate", "--labels", labels(desk, tmp_path / "l.jsonl"))
+        run(desk, "judge", "run", "prompt")
+        (reason,) = too_early(again(desk).home)
+    assert reason.startswith("prompt meets the bar already: accuracy 1.00")
 
 
 def rate_all(desk, side):

@@ -36,6 +36,9 @@ def test_a_plan_says_what_a_difference_takes_and_freezes_what_is_compared(desk):
     # = 137.25; two raters that correlate by 0.5 count as 2 / 1.5 of one: 138 * 0.75 = 103.5
     assert (dry["plan"]["examples"], dry["plan"]["ratings"], dry["round"]) == (104, 208, None)
     assert desk.home.index("rating") == []
+    write(desk, SECRET[2], lambda n: f"fair {n}")
+    three = typed("-C", desk.home.root, "rate", "plan", *SECRET, "--dry-run", "--json").json
+    assert (three["plan"]["examples"], three["plan"]["ratings"]) == (104, 3 * 208)  # each pair of three
     made = typed("-C", desk.home.root, "rate", "plan", *SECRET[:2], "--difference", "0.35", "--json").json
     assert made["plan"]["examples"] < dry["plan"]["examples"]
     assert made["plan"]["drawn"] == made["plan"]["available"] == made["comparisons"] == 24
@@ -361,7 +364,7 @@ def test_a_round_that_was_told_is_not_begun_again_and_the_mend_begins_another(de
         ended = typed("-C", desk.home.root, *plan, *more)
         assert (ended.status, "has ended" in ended.err, "--seed 1" in ended.err) == (2, True, True)
     closed = typed("-C", desk.home.root, "rate", "next", "--rater", "ann")
-    assert (closed.status, "`tunesmith rate plan alpaca bison` and --seed 1" in closed.err) == (2, True)
+    assert (closed.status, "`tunesmith rate plan alpaca bison --on validation --seed 1`" in closed.err) == (2, True)
     assert typed("-C", desk.home.root, "rate", "plan", "alpaca", "bison", "--seed", "1").status == 0
     assert typed("-C", desk.home.root, "rate", "next", "--rater", "ann").status == 0
 

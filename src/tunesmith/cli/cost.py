@@ -21,5 +21,9 @@ def cost() -> None:
             "break_even_months",
         ):
             value = getattr(sheet, key)
-            lines.append(f"  {key:<22} {f'{value:,.4g}' if value is not None else '-  ' + sheet.reasons.get(key, '')}")
+            told = f"{value:,.4g}" if value is not None else f"-  {sheet.reasons.get(key, '')}"
+            whose = (
+                f"  ({sheet.tuning_basis})" if key == "tuning_usd" and sheet.tuning_basis and value is not None else ""
+            )
+            lines.append(f"  {key:<22} {told}{whose}")
     show(report, "\n".join(lines))

@@ -40,4 +40,5 @@ def _reached(found: Reach | None) -> list[str]:
         return [f"the bar of {found.value:g} is not reached by it: {found.because}"]
     low, high = (f"{end:,}" if end is not None else "more than can be told" for end in (found.low, found.high))
     refits = f"95 % of refits: {low} to {high}"
-    return [f"the bar of {found.value:g} takes about {found.examples:,} train examples by it ({refits})"]
+    rough = f": {found.because}" if found.because else ""
+    return [f"the bar of {found.value:g} takes about {found.examples:,} train examples by it ({refits}){rough}"]

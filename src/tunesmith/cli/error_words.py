@@ -165,10 +165,12 @@ def _doubtful(report: ErrorReport) -> Iterator[str]:
         for d in report.doubtful[:KINDS]
     ]
     yield from rows
-    if report.queued:
-        yield f"  queued for review: {report.queued}"
+    if not report.review:
+        on = " --on test --anyway" if report.side == "test" else f" --on {report.side}"
+        yield f"  let people look: `tunesmith errors {report.contender}{on} --review`"
     else:
-        yield "  let people look: `tunesmith errors --review`"
+        before = len({d.example for d in report.doubtful}) - report.queued
+        yield f"  queued for review: {report.queued}{f'; queued or decided before: {before}' if before else ''}"
 
 
 def _short(text: str) -> str:

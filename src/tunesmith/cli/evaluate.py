@@ -52,7 +52,7 @@ def evaluate(
                 "--sample and --repeat.",
                 "leave those out, or leave out --plan",
             )
-        _plan(plan)
+        _plan(plan, trust_code=trust_code)
         return
     if cv is not None:
         if on == "test" or sample is not None or repeat:
@@ -84,10 +84,10 @@ def evaluate(
     end_by(evaluation.contenders, contenders)
 
 
-def _plan(difference: float) -> None:
+def _plan(difference: float, *, trust_code: bool) -> None:
     from tunesmith.cli.tables import plain_table
 
-    made = open_workspace().plan_evaluation(difference)
+    made = open_workspace().plan_evaluation(difference, trust_code=trust_code)
     spreads = any(needed.spread is not None for needed in made.in_general)
     apart = "spread" if spreads else "discordant"
     rows = [("to show a difference of", apart, "examples", f"of {made.test} test")]

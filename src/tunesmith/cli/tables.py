@@ -65,6 +65,8 @@ def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | N
 
 def comparison_table(comparisons: Sequence[Comparison]) -> str:
     """One row a contrast: the paired difference with its interval and the corrected p."""
+    from tunesmith.decision.words import SIGNIFICANT
+
     rows = [("contrast", "metric", "difference", "95 % interval", "p (Holm)", "won", "lost")]
     for c in comparisons:
         p = c.p_value if c.p_holm is None else c.p_holm
@@ -77,6 +79,11 @@ def comparison_table(comparisons: Sequence[Comparison]) -> str:
         f"{c.a} - {c.b}: nothing is shown; it would take {c.examples_to_see:,} examples like these {c.n:,} to"
         for c in comparisons
         if c.examples_to_see and c.examples_to_see > c.n
+    ]
+    lines += [
+        f"{c.a} - {c.b}: shown by itself (p {c.p_value:.2g}), and not once corrected for {len(comparisons)} contrasts"
+        for c in comparisons
+        if c.p_holm is not None and c.p_value <= SIGNIFICANT < c.p_holm
     ]
     return "\n".join(lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.decision.config import BarConfig, CostsConfig, DecisionConfig
-from tunesmith.decision.costs import CostSheet, Figures, cost
+from tunesmith.decision.costs import CostSheet, Figures, TuningTime, cost
 from tunesmith.decision.decide import decide
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
 
@@ -22,6 +22,7 @@ __all__ = [
     "DossierMaterial",
     "Facts",
     "Figures",
+    "TuningTime",
     "cost",
     "decide",
     "render",

@@ -6,13 +6,14 @@ answering, tuning and labelling; engineers' time and taxes are not in them.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from msgspec import field
 
 from tunesmith.core.record import Record
-from tunesmith.core.runs import Run
 from tunesmith.decision.config import CostsConfig
 
-__all__ = ["CostSheet", "Figures", "cost"]
+__all__ = ["CostSheet", "Figures", "TuningTime", "cost"]
 
 Known = float | str
 """A number, or the reason why there is none."""
@@ -29,11 +30,19 @@ class Figures(Record, frozen=True, kw_only=True):
     seconds: float | None = None
     """Machine time of one answer, its share of a batch where it ran in one."""
     usd: float | None = None
-    """The provider's bill for one answer, where it was measured."""
+    """What one answer cost at the prices of then: for where its tokens, or the prices of now, are not known."""
     prices: str = "costs"
     """Where tunesmith.yaml has the provider's prices."""
     correct_rate: float | None = None
     """Share of answers that are right, 0 to 1: what the value of the work saved rests on."""
+
+
+class TuningTime(NamedTuple):
+    """What tuning a contender took of the machine's time."""
+
+    seconds: float
+    basis: str = ""
+    """Whose time that is, in words, where it is more than the run's."""
 
 
 class CostSheet(Record, frozen=True, kw_only=True):
@@ -45,7 +54,7 @@ class CostSheet(Record, frozen=True, kw_only=True):
     usd_per_month: float | None
     """All answers of a month."""
     tuning_usd: float | None
-    """The tuning run, once."""
+    """Tuning, once: the run, those it went on from, and all that was tried to find its settings."""
     data_usd: float | None
     """Writing or correcting the examples, once."""
     value_usd_per_month: float | None
@@ -62,8 +71,10 @@ class CostSheet(Record, frozen=True, kw_only=True):
     """How the price of an answer was reached, in words."""
     return_basis: str = ""
     """What the return counts: the work saved and the price of answers, or the price alone."""
+    tuning_basis: str = ""
+    """Whose time the price of tuning counts, in words, where that is more than the run's."""
     examples: int | None = None
-    """How many examples people wrote or corrected for it."""
+    """How many examples people wrote or corrected for it, or read and accepted."""
     reasons: dict[str, str] = field(default_factory=dict)
     """Why a figure is None, by field name."""
 
@@ -71,7 +82,7 @@ class CostSheet(Record, frozen=True, kw_only=True):
 def cost(
     figures: Figures,
     config: CostsConfig,
-    run: Run | None = None,
+    tuning: TuningTime | None = None,
     examples: int | None = None,
     *,
     against: CostSheet | None = None,
@@ -81,8 +92,8 @@ def cost(
     Args:
         figures: What it was measured to take.
         config: The prices; each null leaves the figures that need it None.
-        run: The tuning run behind it, None for an untuned contender.
-        examples: How many examples people wrote or corrected for it, None if that is not known.
+        tuning: What tuning it took, None for an untuned contender.
+        examples: How many examples people wrote, corrected or accepted for it, None if that is not known.
         against: Sheet of the best simpler contender. Break-even and return are then counted on the *difference*
             to it, which is what tuning has to earn.
 
@@ -90,7 +101,7 @@ def cost(
         Amounts in US dollars. Break-even assumes the same number of requests every month.
     """
     running, basis = _running(figures, config)
-    tuning = _tuning(run, config)
+    tuned = _tuning(tuning, config)
     data = _data(examples, config)
     value = _value(figures, config)
     requests: Known = _set("requests_per_month", config)
@@ -98,13 +109,13 @@ def cost(
     worth = _times(value, requests)
     both_worth = not isinstance(worth, str) and (against is None or against.value_usd_per_month is not None)
     gain = _gain(running, value, requests, against)
-    once = _once(0.0 if run is None else tuning, data, examples, against)
+    once = _once(0.0 if tuning is None else tuned, data, examples, against)
     even = _break_even(once, gain)
     left = _return(gain, once, requests, config.months)
     figures_by_name: dict[str, Known] = {
         "usd_per_thousand": _times(running, 1000.0),
         "usd_per_month": monthly,
-        "tuning_usd": tuning,
+        "tuning_usd": tuned,
         "data_usd": data,
         "value_usd_per_month": worth,
         "break_even_requests": even,
@@ -117,6 +128,7 @@ def cost(
         months=config.months,
         against=against.contender if against else None,
         basis=basis,
+        tuning_basis=tuning.basis if tuning else "",
         examples=examples,
         return_basis="work saved and price of answers" if both_worth else "price of answers alone" if against else "",
         reasons={name: known for name, known in figures_by_name.items() if isinstance(known, str)},
@@ -125,10 +137,12 @@ def cost(
 
 def _running(figures: Figures, config: CostsConfig) -> tuple[Known, str]:
     """Price of one answer, and how it was reached."""
-    if figures.usd is not None:
-        return figures.usd, "the provider's bill for the measured answers"
     if figures.hosted:
-        return _by_tokens(figures, config), "tokens at the provider's prices"
+        by_tokens = _by_tokens(figures, config)
+        if figures.usd is None or not isinstance(by_tokens, str):
+            return by_tokens, "tokens at the provider's prices"
+    if figures.usd is not None:
+        return figures.usd, "what the measured answers cost when they were given"
     price = _set("machine_usd_per_hour", config)
     if isinstance(price, str):
         return price, ""
@@ -157,10 +171,10 @@ def _by_tokens(figures: Figures, config: CostsConfig) -> Known:
     return total
 
 
-def _tuning(run: Run | None, config: CostsConfig) -> Known:
-    if run is None:
+def _tuning(tuning: TuningTime | None, config: CostsConfig) -> Known:
+    if tuning is None:
         return "nothing was tuned for it"
-    return _times(_set("machine_usd_per_hour", config), run.seconds / 3600)
+    return _times(_set("machine_usd_per_hour", config), tuning.seconds / 3600)
 
 
 def _data(examples: int | None, config: CostsConfig) -> Known:

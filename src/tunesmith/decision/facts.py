@@ -110,6 +110,8 @@ class Judged(Record, frozen=True, kw_only=True):
     """By contender: pass rates corrected for the judge's errors. Empty where it may not decide."""
     unjudged: dict[str, int] = field(default_factory=dict)
     """By contender: answers in none of them, since they failed or the judge gave no verdict."""
+    older: tuple[str, ...] = ()
+    """Contenders whose rate is of an earlier run, which `Facts.sources` has as ``judged:NAME``."""
 
 
 class Preferred(Record, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from tunesmith.core.naming import CONSTRAINED
 from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
 from tunesmith.decision.case import Case
 from tunesmith.decision.config import top_of
@@ -71,13 +72,17 @@ def _judge(case: Case) -> Iterator[Because]:
         )
         return
     rates = [(c.name, judged.rates[c.name]) for c in case.worth_telling if c.name in judged.rates]
+
+    def whence(name: str) -> str:
+        return f"judged:{name}" if name in judged.older else "judged"
+
     for name, found in rates:
         if found.value is not None:
             yield Because(
                 f"By the judge {judged.model}, corrected for its errors, people would pass {number(found.value)} of "
                 f"what {name} answers ({judged.criterion}; 95 % interval {number(found.low)} to {number(found.high)}, "
                 f"n = {found.n:,}); the judge is {judged.because[0]}.",
-                (f"judged#contenders.{name}.pass_rates.{judged.criterion}", "calibration#rates"),
+                (f"{whence(name)}#contenders.{name}.pass_rates.{judged.criterion}", "calibration#rates"),
             )
 
 
@@ -95,9 +100,9 @@ def _forgotten(case: Case) -> Iterator[Because]:
 
 
 def _parity(case: Case, recommendation: str) -> Iterator[Because]:
-    """Of tuned contenders that are told: whether what would be deployed says what was measured."""
+    """Of tuned contenders that are told, the one to ship first: does what would be deployed say what was measured?"""
     told: set[str] = set()
-    for contender in case.worth_telling:
+    for contender in sorted(case.worth_telling, key=lambda c: recommendation != f"ship:{c.name}"):
         if contender.kind != "tuned" or contender.run is None or contender.run in told:
             continue
         told.add(contender.run)
@@ -121,6 +126,12 @@ def _parity(case: Case, recommendation: str) -> Iterator[Because]:
                 f"That the model of run {contender.run} says the same when it is deployed was not proved; "
                 f"{hand_on(contender)} proves it.",
                 (f"run:{contender.run}",),
+            )
+        if contender.name.endswith(CONSTRAINED) and recommendation == f"ship:{contender.name}":
+            yield Because(
+                f"The answers of {contender.name} were held to the task's schema, which an exported model does not do "
+                "by itself: have its server do so, with what its record says under `constraint`.",
+                (f"evaluation#contenders.{contender.name}.contender", "settings#contenders.constrained"),
             )
 
 

@@ -133,6 +133,9 @@ def _fresh(choice: Choice, tried: Try) -> list[str]:
         line += f", with {choice.lost} of its answers lost or to a part of the prompt"
     if tried.number == 1:
         return [line]
+    if choice.tries[0].state == "failed":
+        lost = "what tunesmith.yaml says loses too many of its answers"
+        return [line, f"{lost}, and so does this, so that stays" if choice.best == 1 else f"{lost}, so this is taken"]
     if first is None:
         return [line, "it cannot be held there against what tunesmith.yaml says, so that stays"]
     line += f", {first.difference:+.3f} [{first.low:+.3f}, {first.high:+.3f}] beside what tunesmith.yaml says"

@@ -11,7 +11,8 @@ __all__ = ["EvaluationConfig"]
 
 class EvaluationConfig(Config):
     metrics: tuple[str, ...] | None = None
-    """Metrics to measure, such as all_correct or category.accuracy. Default: all that apply to the task but bleu."""
+    """Metrics to measure, such as all_correct or category.accuracy. Default: those that apply to the task, but for some
+    that take long or say much the same, which docs/evaluation.md lists."""
     own_metrics: str | None = None
     """A Python file with metrics of your own, from the folder of this file on, such as metrics.py. It is code: it is
     loaded only after `tunesmith evaluate --trust-code`, and again after each change."""

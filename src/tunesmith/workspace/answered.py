@@ -43,4 +43,5 @@ def answer_of(reply: Reply, *, contender: str, example: str, request: str, probl
         problem=problem,
         too_long=reply.too_long,
         truncated=reply.truncated,
+        left_out=reply.left_out,
     )

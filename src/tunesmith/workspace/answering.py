@@ -29,6 +29,7 @@ from tunesmith.core.task import Parsed
 from tunesmith.evaluation.judge.config import JudgeConfig
 from tunesmith.models.adapter_folder import adapter_hash
 from tunesmith.models.embedder import open_embedder
+from tunesmith.models.located import WAITING
 from tunesmith.models.opening import model_folder, model_hash, open_model
 from tunesmith.models.reply import Model, Reply
 from tunesmith.models.spending import Prices, SpendingCap
@@ -75,6 +76,11 @@ def open_at(
         cap=budget if isinstance(budget, SpendingCap) else SpendingCap(budget),
         **hosted,
     )
+
+
+def _waiting(server: ModelConfig | OtherModel) -> dict[str, Any]:
+    """How its server is waited for, if there is one."""
+    return {name: getattr(server, name) for name in WAITING} if server.base_url else {}
 
 
 def current_split(home: Home) -> Split:
@@ -197,7 +203,7 @@ class Answering:
     def model(self) -> Model:
         """The base model; loaded once."""
         m = self.home.settings.model
-        return open_at(m, m.base, self.cap)
+        return open_at(m, m.base, self.cap, **_waiting(m))
 
     def opened(self, model: str | None) -> Model:
         """The base model, or one of `contenders.models`; what hosted ones cost is capped together."""
@@ -205,7 +211,7 @@ class Answering:
             return self.model
         if model not in self._models:
             server = self.server(model)
-            self._models[model] = open_at(server, server.base, self.cap)
+            self._models[model] = open_at(server, server.base, self.cap, **_waiting(server))
         return self._models[model]
 
     def _model_of(self, record: Contender) -> Model:

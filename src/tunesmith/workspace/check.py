@@ -23,7 +23,7 @@ from tunesmith.models.opening import model_folder
 from tunesmith.models.template import Template
 from tunesmith.workspace.home import Home
 
-__all__ = ["CheckReport", "check", "examples_hash", "material"]
+__all__ = ["CheckReport", "check", "current_check", "examples_hash", "material"]
 
 FIRST_SETTINGS = (
     "near_duplicate_threshold", "conflict_threshold", "doubtful_conflict_threshold", "fewest_per_label",
@@ -95,6 +95,12 @@ def material(
         production=read_texts(home.root / config.production_prompts) if config.production_prompts else (),
         benchmark=read_texts(home.root / config.benchmark_text) if config.benchmark_text else (),
     )
+
+
+def current_check(home: Home, examples: Sequence[Example]) -> CheckReport | None:
+    """The newest report, if it is of these examples, task and settings."""
+    found = home.latest("check", "check", CheckReport)
+    return found[0] if found is not None and found[1].inputs == inputs(home, examples) else None
 
 
 def inputs(home: Home, examples: Sequence[Example]) -> dict[str, str]:

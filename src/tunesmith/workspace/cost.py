@@ -6,12 +6,13 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.store import Derived
-from tunesmith.decision.costs import CostSheet, Figures
+from tunesmith.decision.costs import CostSheet, Figures, TuningTime
 from tunesmith.decision.costs import cost as cost_sheet
 from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.scoring import ContenderScore
+from tunesmith.workspace.search import search_of
 
 __all__ = ["CostReport", "cost", "evaluation_entry", "newest_evaluation"]
 
@@ -70,6 +71,28 @@ def _sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | N
         correct_rate=right.value if right is not None else None,
     )
     figures, prices = at_its_prices(home, figures, scored.kind)
-    run = home.latest("run", scored.run, Run) if scored.run else None
-    people = len(home.examples()) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0
-    return cost_sheet(figures, prices, run[0] if run else None, people, against=against)
+    people = _by_people(home) if scored.kind in ("classifier", "few_shot", "retrieval", "tuned") else 0
+    return cost_sheet(figures, prices, _tuning_time(home, scored.run), people, against=against)
+
+
+def _by_people(home: Home) -> int:
+    """Examples that people wrote, corrected or accepted: a synthetic one cost them nothing before it was reviewed."""
+    examples = home.examples()
+    synthetic = {e.id for e in examples if e.source == "synthetic"}
+    return len(examples) - len(synthetic - home.store.reviews.reviewed() if synthetic else ())
+
+
+def _tuning_time(home: Home, name: str | None) -> TuningTime | None:
+    """That of a run with all trials of its search, and of the runs that it went on from, each with theirs."""
+    seconds, runs, trials, seen = 0.0, 0, 0, set[str]()
+    while name and name not in seen and (found := home.latest("run", name, Run)):
+        run, searched = found[0], search_of(home, found[0])
+        seen |= {name, *(t.run for t in searched.trials if t.run)} if searched else {name}
+        seconds += max(run.seconds, searched.seconds) if searched else run.seconds
+        trials += len(searched.trials) if searched else 0
+        runs, name = runs + 1, run.start
+    if not runs:
+        return None
+    earlier = [f"the run and {runs - 1} before it, from which it went on"] if runs > 1 else []
+    searched_too = [f"with all {trials} trials of search"] if trials else []
+    return TuningTime(seconds, "; ".join(earlier + searched_too))

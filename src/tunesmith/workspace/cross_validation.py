@@ -96,6 +96,11 @@ def cross_validate(
             )
         if name.removesuffix(CONSTRAINED) not in known:
             raise UnknownName.among("contender for cross-validation", name, known)
+        if name.endswith(CONSTRAINED) and (kind_named(name) in ASKING_NOBODY or home.task.constraint() is None):
+            raise TunesmithError(
+                f"{name} would be {name.removesuffix(CONSTRAINED)} once more: there is nothing to constrain.",
+                f"name {name.removesuffix(CONSTRAINED)} alone",
+            )
     answering, metric = Answering(home), watched_metric(home)
     make_known(home, metric, trust=trust_code)
     found = _Found(answering, metric, chosen)

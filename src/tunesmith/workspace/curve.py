@@ -160,6 +160,9 @@ def reach(report: CurveReport, value: float) -> Reach:
         low_end = _whole(low, now)
         return replace(asked, low=low_end, because=f"it flattens {never}")
     rough = "it is drawn from few parts of the train side, and goes beyond what was measured" if told > now else None
+    if told <= sizes[0]:
+        rough = "the smallest part that was measured reaches it already, and it may be fewer"
+    told, low, high = (max(found, sizes[0]) for found in (told, low, high))
     return replace(asked, examples=_whole(told, now), low=_whole(low, now), high=_whole(high, now), because=rough)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tunesmith.contenders.tuned import retrieved
 from tunesmith.core.codec import complete, digest
 from tunesmith.core.contenders import Contender
@@ -13,11 +15,12 @@ from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
 from tunesmith.decision import decide as judge
 from tunesmith.decision.config import DecisionConfig
+from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.facts import ContenderFacts, Facts
 from tunesmith.evaluation.comparison import contrasts
+from tunesmith.models.located import WAITING
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.check import CheckReport
-from tunesmith.workspace.check import inputs as checking_inputs
+from tunesmith.workspace.check import current_check
 from tunesmith.workspace.choices import unsearched
 from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
@@ -79,6 +82,9 @@ def decision_inputs(home: Home) -> dict[str, str]:
     inputs |= {"decision": digest(rules.as_kept())} if rules != DecisionConfig() else {}
     curves = home.index("curve", "classifier")
     inputs |= {"curve": curves[-1].hash} if curves else {}
+    synthetic = [e.id for e in home.examples() if e.source == "synthetic"]
+    read = home.store.reviews.reviewed().intersection(synthetic) if synthetic else set()
+    inputs |= {"synthetic examples that were read": digest(sorted(read))} if read else {}
     choices = home.index("choice")
     inputs |= {"choices": digest(sorted({e.name: e.hash for e in choices}.items()))} if choices else {}
     inputs |= opinion_inputs(home)
@@ -104,9 +110,10 @@ def decision_changed(home: Home, made: Derived) -> str:
 def _told_inputs(home: Home) -> dict[str, str]:
     """What a decision and its dossier tell of beside the records."""
     settings, split = home.settings, home.latest("split", "split", Split)
-    models = {name: model.as_written() for name, model in settings.contenders.models.items()}
+    models = {name: model.as_written(WAITING) for name, model in settings.contenders.models.items()}
     looks = looks_at_test(home, split[0]) if split else []
-    return {
+    own = [settings.model.usd_per_million_input_tokens, settings.model.usd_per_million_output_tokens]
+    return ({"prices of the model": digest(own)} if settings.model.base_url and any(own) else {}) | {
         LOOKS: digest([[e.at, e.detail] for e in looks]),
         "guards passed": digest(overrides(home)),
         "examples": digest(sorted(e.id for e in home.examples())),
@@ -117,7 +124,8 @@ def _told_inputs(home: Home) -> dict[str, str]:
 
 
 def _run_inputs(home: Home) -> dict[str, str]:
-    """What each run forgot, and what came of handing it on, of those that a measured contender rests on."""
+    """What each run behind a measured contender forgot, what came of handing it on, its search, and what it went on
+    from."""
     try:
         evaluation = newest_evaluation(home)
     except TunesmithError:
@@ -127,6 +135,9 @@ def _run_inputs(home: Home) -> dict[str, str]:
         forgot, exports = forgetting_entry(home, run), export_entries(home, run)
         inputs |= {f"forgetting {name}": forgot.hash} if forgot else {}
         inputs |= {f"exports of {name}": digest([e.hash for e in exports])} if exports else {}
+        searched = home.index("search", run.inputs["search"]) if "search" in run.inputs else []
+        inputs |= {f"search of {name}": searched[-1].hash} if searched else {}
+        inputs |= {f"start of {name}": run.start} if run.start else {}
     return inputs
 
 
@@ -141,9 +152,7 @@ def _facts(home: Home) -> Facts:
     evaluation, answering = newest_evaluation(home), Answering(home)
     split, examples = answering.split, home.examples()
     sheets = cost(home).contenders
-    checked = home.latest("check", "check", CheckReport)
-    if checked is not None and checked[1].inputs != checking_inputs(home, examples):
-        checked = None  # it looked at other examples
+    checked = current_check(home, examples)
     tuned, runs = _newest_tuned(home, answering), _runs(home, evaluation)
     verdicts = judged(home, evaluation)
     graded = pass_rates(home, verdicts)
@@ -169,8 +178,8 @@ def _facts(home: Home) -> Facts:
         certified=split.certificate.certified,
         certificate_problems=split.certificate.problems,
         checked=checked is not None,
-        errors=checked[0].errors if checked else 0,
-        warnings=sum(f.severity == "warning" for f in checked[0].findings) if checked else 0,
+        errors=checked.errors if checked else 0,
+        warnings=sum(f.severity == "warning" for f in checked.findings) if checked else 0,
         stale=tuple(out_of_date(home, examples, answering, evaluation)),
         tuned_run=tuned,
         test_looks=evaluation.test_looks,
@@ -186,9 +195,14 @@ def _facts(home: Home) -> Facts:
         judged=verdicts,
         rated=rated(home, evaluation),
         sources=found,
-        costs=complete(sheets),
+        costs={name: _told(sheet) for name, sheet in sheets.items()},
         inputs=decision_inputs(home),
     )
+
+
+def _told(sheet: CostSheet) -> dict[str, Any]:
+    """As plain data; without what a later release says of some alone, so that earlier decisions stay proved."""
+    return {key: value for key, value in complete(sheet).items() if key != "tuning_basis" or value}
 
 
 def _contender(

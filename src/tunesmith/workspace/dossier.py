@@ -28,8 +28,7 @@ from tunesmith.decision.dossier import (
     TuningPart,
 )
 from tunesmith.workspace.answering import current_split
-from tunesmith.workspace.check import CheckReport
-from tunesmith.workspace.check import inputs as checking_inputs
+from tunesmith.workspace.check import current_check
 from tunesmith.workspace.choices import choice_of
 from tunesmith.workspace.cost import cost, newest_evaluation
 from tunesmith.workspace.decide import overrides
@@ -60,7 +59,8 @@ def gather(
     """
     evaluation, split = newest_evaluation(home), current_split(home)
     examples = {e.id: e for e in home.examples()}
-    run, graded = _run(home, evaluation), pass_rates(home, judged(home, evaluation))
+    told = _tuned_told(decision, evaluation)
+    run, graded = _run(home, evaluation, told), pass_rates(home, judged(home, evaluation))
     sheets = cost(home).contenders
     return DossierMaterial(
         title=home.task.name,
@@ -75,14 +75,14 @@ def gather(
             for n, c in evaluation.contenders.items()
         ),
         comparisons=comparisons_now(home, evaluation),
-        duels=_duels(home, evaluation, examples),
+        duels=_duels(home, evaluation, examples, told),
         costs=tuple(sheets.values()),
         prices=home.settings.costs.model_dump(),
         data=_data(home, split, examples),
         split=_split(split, examples),
         tuning=TuningPart(
             run=run,
-            base_model=_base_model(home, evaluation),
+            base_model=_base_model(home, evaluation, told),
             machine=run.versions.get("machine", ""),
             search=search_of(home, run),
         )
@@ -144,14 +144,21 @@ def _record(home: Home, scored: ContenderScore) -> Contender | None:
     return home.load(entries[-1], Contender) if entries else None
 
 
-def _duels(home: Home, evaluation: Evaluation, examples: Mapping[str, Example]) -> tuple[Duel, ...]:
+def _tuned_told(decision: Decision, evaluation: Evaluation) -> str:
+    """The tuned contender that the page tells of: the one to ship, else that of the newest run; empty where none is."""
+    tuned = [name for name, scored in evaluation.contenders.items() if scored.kind == "tuned"]
+    wanted = (decision.recommendation.partition(":")[2], "tuned", *tuned[:1])
+    return next((name for name in wanted if name in tuned), "")
+
+
+def _duels(home: Home, evaluation: Evaluation, examples: Mapping[str, Example], told: str) -> tuple[Duel, ...]:
     """Examples that only one of two contenders got right: the tuned one against the best other."""
     metric = home.settings.bar.metric if home.settings.bar else "all_correct"
     ranked = sorted(
         (n for n, c in evaluation.contenders.items() if metric in c.metrics),
         key=lambda n: -evaluation.contenders[n].metrics[metric].value,
     )
-    one = "tuned" if "tuned" in ranked else next(iter(ranked), None)
+    one = told if told in ranked else next(iter(ranked), None)
     other = next((n for n in ranked if n != one and not n.startswith("tuned")), None)
     if one is None or other is None:
         return ()
@@ -183,9 +190,7 @@ def _duel(example: Example, answer: Answer, other_answer: Answer, one: str, othe
 
 
 def _data(home: Home, split: Split, examples: Mapping[str, Example]) -> DataPart:
-    checked = home.latest("check", "check", CheckReport)
-    if checked is not None and checked[1].inputs != checking_inputs(home, home.examples()):
-        checked = None  # it looked at other examples
+    checked = current_check(home, home.examples())
     sides = split.side_of()
     labels: dict[str, dict[str, dict[str, int]]] = {f.name: {} for f in home.task.labels}
     for example_id, side in sides.items():
@@ -204,7 +209,7 @@ def _data(home: Home, split: Split, examples: Mapping[str, Example]) -> DataPart
         by_side={"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         edge_cases=dict(Counter(e.edge_case for e in examples.values() if e.edge_case)),
         labels=labels,
-        findings=checked[0].findings if checked else (),
+        findings=checked.findings if checked else (),
         checked=checked is not None,
     )
 
@@ -225,8 +230,8 @@ def _split(split: Split, examples: Mapping[str, Example]) -> SplitPart:
     )
 
 
-def _run(home: Home, evaluation: Evaluation) -> Run | None:
-    scored = evaluation.contenders.get("tuned")
+def _run(home: Home, evaluation: Evaluation, told: str) -> Run | None:
+    scored = evaluation.contenders.get(told)
     found = home.latest("run", scored.run, Run) if scored and scored.run else None
     return found[0] if found else None
 
@@ -249,9 +254,9 @@ def _looks(home: Home, split: Split) -> tuple[Look, ...]:
     )
 
 
-def _base_model(home: Home, evaluation: Evaluation) -> str:
+def _base_model(home: Home, evaluation: Evaluation, told: str) -> str:
     """What the measured tuned model was made from, whatever the settings name now."""
-    record = _record(home, evaluation.contenders["tuned"])
+    record = _record(home, evaluation.contenders[told])
     return record.model if record and record.model else home.settings.model.named
 
 

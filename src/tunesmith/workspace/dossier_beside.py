@@ -15,6 +15,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
 from tunesmith.workspace.judge_pairs import newest_pairs
 from tunesmith.workspace.judge_rates import newest_calibration
+from tunesmith.workspace.judged_runs import counted_runs
 from tunesmith.workspace.opinions import judged, judged_otherwise
 from tunesmith.workspace.sources import handed_on
 
@@ -22,17 +23,17 @@ __all__ = ["curve_part", "handed_parts", "judge_part"]
 
 
 def judge_part(home: Home, evaluation: Evaluation) -> JudgePart | None:
-    told, run = judged(home, evaluation), home.latest("judged", "judge", JudgeRun)
-    if told is None or run is None:
+    told, counted = judged(home, evaluation), counted_runs(home, evaluation)
+    if told is None or counted is None:
         return None
     rows = tuple(
         JudgedRow(contender=name, raw=by.pass_rates[told.criterion], corrected=told.rates.get(name))
-        for name, by in sorted(run[0].contenders.items())
+        for name, by in sorted(counted.run.contenders.items())
         if told.criterion in by.pass_rates
     )
     found = newest_calibration(home)
-    part = JudgePart(judged=told, rows=rows, pairs=_preferred(home, run[0], evaluation))
-    return part if found is None or found.judge != run[0].judge else _calibrated(part, found)
+    part = JudgePart(judged=told, rows=rows, pairs=_preferred(home, counted.newest, evaluation))
+    return part if found is None or found.judge != counted.run.judge else _calibrated(part, found)
 
 
 def _preferred(home: Home, run: JudgeRun, evaluation: Evaluation) -> tuple[PreferredRow, ...]:

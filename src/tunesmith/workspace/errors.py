@@ -95,7 +95,7 @@ def errors(
         around = surroundings(home, there.examples, train, progress)
         report = _report(there, every, around, name, against, split, on, shown=shown)
         if review and report.doubtful:
-            report = replace(report, queued=_ask(home, report.doubtful))
+            report = replace(report, queued=_ask(home, report.doubtful), review=True)
         home.save("errors", on, report, _inputs(home, split, there, name))
     return report
 

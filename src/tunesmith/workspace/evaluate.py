@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar, get_args
@@ -56,7 +57,8 @@ class Evaluation(Record, frozen=True, kw_only=True):
     examples: int
     contenders: dict[str, ContenderScore]
     comparisons: tuple[Comparison, ...] = ()
-    """`tuned` (or else runs that were named) against each untuned contender on the bar's metric, Holm-corrected."""
+    """Each tuned contender, if it answers otherwise than those before it, against each untuned one on the bar's metric,
+    Holm-corrected."""
     test_looks: int = 0
     """How often answers to this test set were scored, this time included."""
     sample: int | None = None
@@ -141,6 +143,7 @@ def evaluate(
             *about_bar,
             *(f"{pair} on {watched_metric(home)} is not known: {problem}" for pair, problem in not_compared.items()),
             *_ended_early(answering, records, answers),
+            *_left_out(answers),
             *below_noise(comparisons, again),
             *(f"{what} was not measured: {problem}" for what, problem in missing.items()),
         )
@@ -255,8 +258,8 @@ def _compare(
     if home.settings.bar is None:
         return ()
     settings, metric = home.settings.evaluation, home.settings.bar.metric
-    pairs = _pairs(scores, metric)
     there = {name: [given[e.id] for e in examples] for name, given in answers.items()}
+    pairs = _apart(_pairs(scores, metric), there)
     return tuple(
         contrasts(
             home.task, examples, there, pairs, metric, resamples=settings.resamples, seed=settings.seed,
@@ -266,13 +269,25 @@ def _compare(
 
 
 def _pairs(scores: Mapping[str, ContenderScore], metric: str) -> list[tuple[str, str]]:
-    """The contrasts that were named beforehand: `tuned`, or else each run that was asked for, against each untuned one.
+    """The contrasts that are named beforehand: each tuned contender in the table against each untuned one.
 
     What the bar's metric could not be measured of is left out before the correction for their number.
     """
     measured = [name for name, scored in scores.items() if metric in scored.metrics]
-    tuned = ["tuned"] if "tuned" in measured else [name for name in measured if name.startswith("tuned:")]
+    tuned = [name for name in measured if scores[name].kind == "tuned"]
     return [(one, other) for one in tuned for other in measured if scores[other].kind != "tuned"]
+
+
+def _apart(pairs: Sequence[tuple[str, str]], answers: Mapping[str, Sequence[Answer]]) -> list[tuple[str, str]]:
+    """Those pairs without a tuned contender that answered all as one before it did, as a constrained twin mostly does:
+    the same test twice is one test."""
+    said: dict[tuple[str | None, ...], str] = {}
+    first = {one: said.setdefault(tuple(_text(a) for a in answers[one]), one) for one, _ in pairs}
+    return [pair for pair in pairs if first[pair[0]] == pair[0]]
+
+
+def _text(answer: Answer) -> str | None:
+    return None if answer.finish_reason == "error" else answer.text
 
 
 def comparisons_now(home: Home, made: Evaluation) -> tuple[Comparison, ...]:
@@ -342,6 +357,15 @@ def _ended_early(
                 f"{ended} of {len(given)} answers of {name} were cut at {most} tokens, the most that it may write: "
                 "`contenders.max_tokens` gives more room."
             )
+
+
+def _left_out(answers: Mapping[str, Mapping[str, Answer]]) -> Iterator[str]:
+    """A warning for each contender whose server does not take a setting: its answers are not what it is called."""
+    for name, given in answers.items():
+        counts = Counter(setting for answer in given.values() for setting in answer.left_out)
+        for setting, count in sorted(counts.items()):
+            instead = "the schema was only an instruction" if setting == "response_format" else "it was not sent"
+            yield f"The server of {name} does not take {setting}: in {count} of {len(given)} answers {instead}."
 
 
 def _sampled(split: Split, on: Side, scored: int, sample: int | None, seed: int) -> Iterator[str]:

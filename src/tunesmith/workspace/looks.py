@@ -68,6 +68,9 @@ def chased(home: Home, split: Split, scores: Mapping[str, ContenderScore]) -> It
     metric = home.settings.bar.metric if home.settings.bar else "all_correct"
     for name, tries in _tries(looks).items():
         scored = scores.get(name)
+        if name == "tuned" and scored is None:  # runs were named, and the newest is not among them
+            runs = [s for n, s in scores.items() if n.startswith("tuned:") and metric in s.metrics]
+            scored = max(runs, key=lambda s: s.metrics[metric].value, default=None)
         if tries < 2 or scored is None or metric not in scored.metrics:
             continue
         found = scored.metrics[metric]

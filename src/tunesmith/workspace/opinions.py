@@ -15,6 +15,7 @@ from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
 from tunesmith.workspace.judge_rates import corrected_by, newest_calibration
+from tunesmith.workspace.judged_runs import counted_runs
 from tunesmith.workspace.judging import Panel
 from tunesmith.workspace.rated import Round
 
@@ -47,11 +48,11 @@ def bar_of(home: Home) -> Bar | None:
 
 
 def judged(home: Home, evaluation: Evaluation) -> Judged | None:
-    """The newest run of a judge, if there is one; it counts only where the judge may gate as it stands now."""
-    found = home.latest("judged", "judge", JudgeRun)
+    """What a judge said, if one was asked; it counts only where the judge may gate as it stands now."""
+    found = counted_runs(home, evaluation)
     if found is None:
         return None
-    run, criterion = found[0], home.settings.decision.pass_rate_criterion
+    run, criterion = found.run, home.settings.decision.pass_rate_criterion
     told = Judged(may=False, because=(), criterion=criterion, model=run.judge.model)
     against = tuple(judged_otherwise(home, run, evaluation))
     if against:
@@ -60,13 +61,12 @@ def judged(home: Home, evaluation: Evaluation) -> Judged | None:
     gate = may_gate(run.judge, calibration, home.settings.judge, criterion)
     if not gate.may or calibration is None:
         return replace(told, because=gate.because)
-    same = {n for n, c in run.contenders.items() if n in evaluation.contenders}
-    same = {n for n in same if run.contenders[n].contender == evaluation.contenders[n].contender}
     rates = corrected_by(run, calibration)
     return replace(
         told, may=True, because=gate.because,
-        rates={n: rates[n][criterion] for n in sorted(same) if criterion in rates.get(n, {})},
-        unjudged={n: run.contenders[n].failed + run.contenders[n].unreadable for n in sorted(same)},
+        rates={n: rates[n][criterion] for n in sorted(run.contenders) if criterion in rates.get(n, {})},
+        unjudged={n: c.failed + c.unreadable for n, c in sorted(run.contenders.items())},
+        older=tuple(sorted(found.older)),
     )  # fmt: skip
 
 

@@ -97,10 +97,12 @@ def _run(path: Path, content: bytes) -> dict[str, object]:
     """What the very bytes that were trusted define."""
     module = types.ModuleType(f"own_metrics_{path.stem}")
     module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses and pickle look for it
     try:
         with redirect_stdout(sys.stderr):  # stdout is for what the verb says
-            exec(compile(content, str(path), "exec"), module.__dict__)
+            exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
     except (Exception, SystemExit, GeneratorExit) as error:  # somebody else's code
+        del sys.modules[module.__name__]
         raise TunesmithError(
             f"{path} cannot be loaded: {type(error).__name__}: {error}.", f"mend {path}, then run it with --trust-code"
         ) from error

@@ -47,21 +47,23 @@ class EvaluationPlan(Record, frozen=True, kw_only=True):
     measured: tuple[NeededFor, ...]
     """By how the contenders differed on validation, their groups counted."""
     in_general: tuple[NeededFor, ...]
-    """For two rates of strangers, by how often they disagree; where the metric is no share (chrF and BLEU go to 100),
-    for two scores, by how far their differences spread."""
+    """For two rates of strangers, by how often they disagree, which stands for label metrics that are no share (macro
+    F1, MCC) too; for other scores (chrF, ROUGE), by how far their differences spread."""
 
 
-def plan_evaluation(home: Home, difference: float) -> EvaluationPlan:
+def plan_evaluation(home: Home, difference: float, *, trust_code: bool = False) -> EvaluationPlan:
     """Nothing is asked and no test example is looked at.
 
     Args:
         difference: On the scale of the bar's metric: 0.05 of accuracy, 5 of chrF.
+        trust_code: The file with the user's own metrics may be run as it is now, where the bar is on one of them.
 
     Raises:
-        TunesmithError: The difference is 0 or less, or as large as the metric's whole scale; or there is no split.
+        TunesmithError: The difference is 0 or less, or as large as the metric's whole scale; there is no split; or the
+            bar is on an own metric that is not trusted.
     """
     name = watched_metric(home)
-    make_known(home, name)
+    make_known(home, name, trust=trust_code)
     named = find(home.task, name).metric
     scale = named.top - named.bottom
     if not 0 < difference < scale:
@@ -90,14 +92,13 @@ def plan_evaluation(home: Home, difference: float) -> EvaluationPlan:
 
 def _in_general(named: Metric, difference: float, there: int) -> Iterator[NeededFor]:
     scale = named.top - named.bottom
-    if scale != 1:
+    if not named.rate and named.of != "label":
         for share in SPREADS:
             needed = examples_needed_for_mean_difference(difference, share * scale, POWER)
             yield NeededFor(
                 of="two scores", discordant=None, spread=share * scale, examples=needed, enough=needed <= there
             )
         return
-    for share in DISCORDANT:
-        if share >= difference:
-            needed = examples_needed_for_difference(difference, share, POWER) or 0
-            yield NeededFor(of="two rates", discordant=share, examples=needed, enough=needed <= there)
+    for share in [share for share in DISCORDANT if share >= difference] or [difference]:
+        needed = examples_needed_for_difference(difference, share, POWER) or 0
+        yield NeededFor(of="two rates", discordant=share, examples=needed, enough=needed <= there)

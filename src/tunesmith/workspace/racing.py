@@ -26,14 +26,17 @@ from tunesmith.core.examples import Example
 from tunesmith.core.naming import kind_named, model_named
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.store.erasing import ERASED
+from tunesmith.decision.costs import cost
 from tunesmith.evaluation.choosing import at_most, compared, flattered, in_words
 from tunesmith.evaluation.comparison import compare
 from tunesmith.evaluation.scores import score
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.choice_plan import ChoicePlan, Round
 from tunesmith.workspace.choices import choice_inputs
+from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.proposing import Proposer, Wrong, proposals
 from tunesmith.workspace.repeats import watched_metric
+from tunesmith.workspace.scoring import usage
 
 __all__ = ["Race"]
 
@@ -168,10 +171,10 @@ class Race:
     def _scored(self, number: int, rows: Sequence[Example]) -> Try:
         tried, answers = self.tries[number - 1], self._answered(number, rows)
         found = score(self.home.task, rows, answers, metrics=[self.metric])
-        lost, cut = found.failed / len(rows), found.truncated / len(rows)
+        lost, cut = found.failed / len(rows), found.truncated / len(rows) - self._cut_as_set(rows)
         problem = next((a.problem for a in answers if a.finish_reason == "error" and a.problem), None)
         if cut > MOST_LOST:
-            problem = f"{found.truncated} of {len(rows)} prompts are longer than the model's context"
+            problem = f"{found.truncated} of {len(rows)} prompts are longer than the model's context, and were cut"
         return replace(
             tried,
             rows=len(rows),
@@ -180,6 +183,11 @@ class Race:
             state="failed" if max(lost, cut) > MOST_LOST else "kept",
             problem=problem if max(lost, cut) > MOST_LOST else found.unmeasured.get(self.metric),
         )
+
+    def _cut_as_set(self, rows: Sequence[Example]) -> float:
+        """Share of ``rows`` whose prompts are cut as tunesmith.yaml has it, too (try 1): that is no try's fault."""
+        first = [self._answers[1][e.id] for e in rows if e.id in self._answers[1]]
+        return sum(a.truncated > 0 for a in first) / len(first) if first else 0.0
 
     def _answered(self, number: int, rows: Sequence[Example]) -> list[Answer]:
         """The answers of a try to ``rows``; those not yet there are asked for."""
@@ -251,14 +259,17 @@ class Race:
         last = [t for t in self.tries if t.state == "kept" and t.score is not None and t.rows == count]
         if not last:
             because = next((t.problem for t in self.tries if t.problem), "none was answered")
+            too_long = any(a.too_long for given in self._answers.values() for a in given.values())
+            shorter = "show fewer or shorter examples, or name a model that takes more"
             raise TunesmithError(
                 f"None of {len(self.tries)} tries at {self.name} could be measured: {because}.",
-                f"let the model answer first: `tunesmith baseline {self.name}`",
+                shorter if too_long else f"let the model answer first: `tunesmith baseline {self.name}`",
             )
         best = min(last, key=_rank)
         assert best.score is not None
-        fresh, against, lost = self._held_up(best.number)
-        stays = against is None or against.difference < 0 or lost > MOST_LOST * len(self.held)
+        fresh, against, lost, most_lost = self._held_up(best.number)
+        works = self.tries[0].state != "failed"  # else whatever answers is better than what tunesmith.yaml says
+        stays = most_lost or (works and (against is None or against.difference < 0))
         answers = {t.number: [self._answers[t.number][e.id] for e in rows] for t in last}
         choice = replace(
             self._record(),
@@ -276,21 +287,25 @@ class Race:
         self.home.save("choice", self.name, choice, self.inputs)
         return choice
 
-    def _held_up(self, number: int) -> tuple[Estimate | None, Comparison | None, int]:
-        """The winner on the rows held back, and beside the first try; and how many of them it lost."""
+    def _held_up(self, number: int) -> tuple[Estimate | None, Comparison | None, int, bool]:
+        """The winner on the rows held back, and beside the first try; how many of them it lost, and whether those are
+        too many."""
         if not self.held:
-            return None, None, 0
+            return None, None, 0, False
         task = self.home.task
         given = self._answered(number, self.held)
         found = score(task, self.held, given, metrics=[self.metric])
         fresh, lost = found.metrics.get(self.metric), max(found.failed, found.truncated)
-        if number == 1:
-            return fresh, None, lost
         first = self._answered(1, self.held)
+        most = MOST_LOST * len(self.held)
+        too_many = max(found.failed, found.truncated - sum(a.truncated > 0 for a in first)) > most
+        if number == 1:
+            return fresh, None, lost, too_many
         try:
-            return fresh, compare(task, self.held, given, first, self.metric, names=("chosen", "as set")), lost
+            beside = compare(task, self.held, given, first, self.metric, names=("chosen", "as set"))
+            return fresh, beside, lost, too_many
         except NothingToMeasure:
-            return fresh, None, lost
+            return fresh, None, lost, too_many
 
     def _record(self) -> Choice:
         return Choice(
@@ -330,8 +345,9 @@ class Race:
         record = self._records[1]
         there = [a for a in self.home.store.answers(record.hash).values() if a.finish_reason != "error"]
         seconds = [a.seconds for a in there if a.seconds is not None and not a.cached]
-        usd = [a.usd for a in there if a.usd is not None]
-        return fmean(seconds) if seconds else None, fmean(usd) if usd else None
+        figures, prices = at_its_prices(self.home, usage(record, there), record.kind)
+        usd = cost(figures, prices).usd_per_thousand if figures.hosted else None
+        return fmean(seconds) if seconds else None, usd / 1000 if usd is not None else None
 
 
 def _rank(tried: Try) -> tuple[float, float, int]:

@@ -139,7 +139,8 @@ class RateDesk:
     def _open(self) -> Round:
         made = self._round()
         if made.unblinded:
-            again = f"`tunesmith rate plan {' '.join(made.made.contenders)}` and --seed {made.made.seed + 1}"
+            again = f"`tunesmith rate plan {' '.join(made.made.contenders)} --on {made.made.side}"
+            again += f" --seed {made.made.seed + 1}`"
             raise TunesmithError(
                 "The round has ended: its choices were told or used, so no other would be blind.",
                 f"read it with `tunesmith rate agreement`, or plan another with {again}",

@@ -80,7 +80,7 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
     certified(answering.split)
     records = named_contenders(home, answering, names)
     side = rows_of(home, answering.split, options.on, None, options.seed)
-    plan = _plan(options, len(side))
+    plan = _plan(options, len(side), len(names))
     if options.dry_run:
         return PlannedRound(plan=plan, contenders=tuple(names), side=options.on, round=None)
     order = in_random_order(side, options.seed)
@@ -127,7 +127,7 @@ def plan_round(home: Home, names: Sequence[str], options: PlanOptions, progress:
     )
 
 
-def _plan(options: PlanOptions, available: int) -> RatingPlan:
+def _plan(options: PlanOptions, available: int, contenders: int) -> RatingPlan:
     assumed: dict[str, Any] = {"ties": options.ties, "per_example": options.per_example, "alike": options.alike}
     needed = examples_needed(options.difference, **assumed)
     drawn = min(available, options.examples or needed)
@@ -136,7 +136,7 @@ def _plan(options: PlanOptions, available: int) -> RatingPlan:
         power=0.8,
         raters=options.raters,
         examples=needed,
-        ratings=needed * options.per_example,
+        ratings=needed * options.per_example * math.comb(contenders, 2),
         available=available,
         drawn=drawn,
         smallest_difference=smallest_difference(drawn, **assumed),

@@ -166,7 +166,8 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
     successors = home.store.changes.successors() if rounds else {}
     for made in rounds:
         for rated in made.rated:
-            votes = Counter(what for rater, what in rated.said.items() if rater not in made.left_out)
+            said = {rater: what for rater, what in rated.said.items() if rater not in made.left_out}
+            votes = Counter(said.values())
             example = in_use.get(successors.get(rated.item.example, rated.item.example) or "")
             shown = made.there.get(rated.item.id)
             if example is None or shown is None or not votes["a"] + votes["b"]:
@@ -179,7 +180,7 @@ def rated_pairs(home: Home, in_use: Mapping[str, Example]) -> tuple[list[Prefere
             fields = home.task.parse(chosen).fields
             if fields is None or home.task.render(fields) == rejected.strip():
                 continue
-            by = sorted(rater for rater, what in rated.said.items() if what == ("a" if ours else "b"))
+            by = sorted(rater for rater, what in said.items() if what == ("a" if ours else "b"))
             found.append(
                 Preference.make(
                     example.messages,

@@ -28,6 +28,7 @@ from tunesmith.workspace.cost import newest_evaluation
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.own_metrics import make_known
+from tunesmith.workspace.prepared import OF_THE_NEWEST_RUN
 from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["PREVIOUS", "Regression", "regression"]
@@ -117,8 +118,7 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
         raise TunesmithError(
             f"{silent} of the {len(rows)} answers of {now} to the {evaluation.side} examples are gone, so it cannot be "
             "compared.",
-            f"let it answer them with `tunesmith evaluate {now.partition('+')[0]} --on {evaluation.side}`, then decide "
-            "again",
+            f"let it answer them with `tunesmith evaluate {name} --on {evaluation.side}`, then decide again",
         )
     pairs = list(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
     corrected = holm([held.pair.p_value for held in pairs]) if len(pairs) > 1 else [None]
@@ -174,7 +174,7 @@ def _now(decision: Decision, evaluation: Evaluation) -> str:
 
 
 def _named(name: str, scored: ContenderScore) -> str:
-    return f"tuned:{scored.run}" if scored.run and name == "tuned" else name
+    return name.replace("tuned", f"tuned:{scored.run}", 1) if scored.run and name in OF_THE_NEWEST_RUN else name
 
 
 def _earlier(home: Home, against: str, record: str) -> list[_Shipped]:

@@ -154,6 +154,7 @@ class _Book:
         self._answers: dict[str, dict[str, Answer]] = {}
         self._searches = Searches(self.home)
         self._counted: set[tuple[str, str]] = set()
+        self._runs: set[str] = set()
 
     @cached_property
     def _test_rows(self) -> frozenset[str]:
@@ -258,7 +259,8 @@ class _Book:
             given = self._given(scored) if rows else {}
             new += [given[i] for i in sorted(rows) if i in given]
         new = self._uncounted(new)
-        runs = {c.run for c in now.contenders.values() if c.run and c.contender not in known}
+        runs = {c.run for c in now.contenders.values() if c.run} - self._runs
+        self._runs |= runs
         cost = RoundCost(
             answers=len(new),
             answer_seconds=_total(a.seconds for a in new),

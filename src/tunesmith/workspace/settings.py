@@ -96,6 +96,10 @@ class ModelConfig(NamesModel):
     """Price of a hosted model's input."""
     usd_per_million_output_tokens: float | None = Setting(None, ge=0)
     """Price of a hosted model's output."""
+    timeout_seconds: float = Setting(60.0, gt=0)
+    """Longest wait for a hosted model's answer."""
+    concurrency: int = Setting(8, ge=1)
+    """Requests that a hosted model is sent at once."""
 
 
 class TeacherConfig(Config):

@@ -13,6 +13,7 @@ from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.export import Export
 from tunesmith.workspace.forgetting import forgetting_entry
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.judged_runs import counted_runs
 from tunesmith.workspace.opinions import round_that_counts
 from tunesmith.workspace.settings import FILE
 
@@ -37,10 +38,12 @@ def sources(home: Home, runs: Mapping[str, Run]) -> dict[str, Source]:
         ("split", "split", "split"),
         ("check", "check", "check"),
         ("curve", "curve", "classifier"),
-        ("judged", "judged", "judge"),
         ("calibration", "calibration", "judge"),
     ):
         entries[name] = _last(home.index(kind, of))
+    if judged := counted_runs(home, evaluated[0]):
+        entries["judged"] = judged.entry
+        entries |= {f"judged:{name}": entry for name, entry in judged.older.items()}
     counted = round_that_counts(home, evaluated[0])
     entries["rating"] = counted.entry if counted else None
     for name, run in runs.items():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.splits import Split
+from tunesmith.decision.facts import JUDGED
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
 from tunesmith.workspace.evaluate import newest
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.opinions import bar_of
+from tunesmith.workspace.opinions import bar_of, judged, pass_rates
 from tunesmith.workspace.scoring import ContenderScore
 
 __all__ = ["refuse_too_early", "too_early"]
@@ -53,14 +56,23 @@ def _baseline_reasons(home: Home) -> list[str]:
     bar = bar_of(home)
     if bar is None:
         return ["no quality bar is set (`bar:` in tunesmith.yaml)"]
-    enough = [n for n, c in scores.items() if bar.standing(c.metrics, c.failed) == "met" and not _beyond(home, c)]
-    if enough:
-        estimate = scores[enough[0]].metrics[bar.metric]
-        return [
-            f"{enough[0]} meets the bar already: {bar.metric} {estimate.value:.2f} "
-            f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
-        ]
-    return []
+    graded = pass_rates(home, judged(home, found[0])) if home.settings.decision.least_pass_rate is not None else {}
+    measured = {n: c.metrics | graded.get(n, {}) for n, c in scores.items()}
+    there = {name for metrics in measured.values() for name in metrics}
+    missing = [name for name in bar.asked if name not in there] if bar.metric in there else []
+    rest = replace(bar, also={name: value for name, value in bar.also.items() if name not in missing})
+    met = (n for n, c in scores.items() if rest.standing(measured[n], c.failed) == "met" and not _beyond(home, c))
+    if (enough := next(met, None)) is None:
+        return []
+    if missing:
+        by_judge = all(name.startswith(JUDGED) for name in missing)
+        how = "`tunesmith judge calibrate`, then `tunesmith judge run`" if by_judge else "`tunesmith evaluate`"
+        return [f"{enough} meets the bar as far as it was measured, and {' and '.join(missing)} never was ({how})"]
+    estimate = measured[enough][bar.metric]
+    return [
+        f"{enough} meets the bar already: {bar.metric} {estimate.value:.2f} "
+        f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
+    ]
 
 
 def _beyond(home: Home, scored: ContenderScore) -> bool:

@@ -390,11 +390,11 @@ class Workspace:
             progress=progress,
         )  # fmt: skip
 
-    def plan_evaluation(self, difference: float) -> EvaluationPlan:
+    def plan_evaluation(self, difference: float, *, trust_code: bool = False) -> EvaluationPlan:
         """How many test examples show a difference, and whether there are so many."""
         from tunesmith.workspace.plan_evaluation import plan_evaluation
 
-        return plan_evaluation(self.home, difference)
+        return plan_evaluation(self.home, difference, trust_code=trust_code)
 
     def calibrate_judge(
         self, labels: str | Path | None = None, *, progress: Progress = quiet, **options: Any

@@ -80,7 +80,8 @@ def _money(sheet: CostSheet | None, chosen: ContenderPart | None) -> Iterator[st
     else:
         yield f"What {chosen.name} costs is not known: {sheet.reasons.get('usd_per_thousand', 'no prices are set')}."
     if sheet.tuning_usd is not None:
-        yield f"Tuning it cost {usd(sheet.tuning_usd)}, once."
+        more = "" if not sheet.tuning_basis else f" ({sheet.tuning_basis})"
+        yield f"Tuning it cost {usd(sheet.tuning_usd)}, once{more}."
     against = f" compared with {sheet.against}" if sheet.against else ""
     if sheet.break_even_months is not None:
         time = months(sheet.break_even_months)

@@ -49,7 +49,7 @@ def _said(outcomes: Outcomes, k: int) -> object:
     if said is None:
         return outcomes.answers[example].text.strip()
     fields = (outcomes.field,) if outcomes.field else outcomes.task.checkable
-    return [said[f.name] for f in fields]
+    return [sorted(value) if isinstance(value := said[f.name], list) else value for f in fields]
 
 
 def changes(one: Outcomes, other: Outcomes, tags: Sequence[Tagged], names: tuple[str, str], *, shown: bool) -> Versus:

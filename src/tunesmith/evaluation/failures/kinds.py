@@ -76,9 +76,10 @@ def _faults(outcomes: Outcomes, example: str, *, fails: bool) -> Iterator[_Fault
 
 
 def _of_field(field: Field, truth: Any, said: Any) -> Iterator[_Fault]:
-    if field.type == "label" and isinstance(truth, list) and isinstance(said, list):
-        yield from (_Fault("missing_label", field.name, wanted=label) for label in sorted(set(truth) - set(said)))
-        yield from (_Fault("extra_label", field.name, said=label) for label in sorted(set(said) - set(truth)))
+    if field.type == "label" and field.multiple:
+        wanted, there = set(truth or ()), set(said or ())
+        yield from (_Fault("missing_label", field.name, wanted=label) for label in sorted(wanted - there))
+        yield from (_Fault("extra_label", field.name, said=label) for label in sorted(there - wanted))
     elif field.type == "label":
         if not same_label(truth, said):
             yield _Fault("wrong_label", field.name, *(NONE if value is None else str(value) for value in (truth, said)))

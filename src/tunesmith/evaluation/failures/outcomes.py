@@ -90,8 +90,8 @@ def telling_metric(task: Task, name: str | None) -> str:
         UnknownName: The task has no metric of that name.
     """
     if name is None:
-        texts = [f for f in task.fields if f.type == "text"]
-        return "all_correct" if task.checkable or not texts else f"{texts[0].name}.chrf"
+        texts = [f for f in task.fields if f.type == "text" and f.scored]
+        return "all_correct" if task.checkable else f"{texts[0].name}.chrf" if texts else "valid_rate"
     metric, field = find(task, name)
     if metric.rate or metric.own or (metric.of == "text" and metric.name in TEXT_BY_TEXT):
         return name

@@ -33,8 +33,9 @@ class Bin(Record, frozen=True, kw_only=True):
 
 class _Said(NamedTuple):
     truth: str | None
-    said: str
-    chances: dict[str, float]
+    said: str | None
+    chances: dict[str | None, float]
+    """By label; where it may be null, under None what is left for that."""
 
 
 @metric("brier", of="label", top=2.0, better="lower")
@@ -106,14 +107,17 @@ def _sure(scored: Scored) -> Iterator[_Said | None]:
             f"the calibration of {name!r} cannot be measured: this contender gives no probabilities.",
             "look at a contender that does: `tunesmith evaluate classifier`",
         )
-    for (truth, said, _), chances in zip(scored.pairs(), told, strict=True):
-        usable = chances and isinstance(said, str) and said in chances
-        yield _Said(truth, said, chances) if usable and chances else None
+    for (truth, said, readable), chances in zip(scored.pairs(), told, strict=True):
+        every: dict[str | None, float] = dict((chances or {}).items())
+        if chances and scored.field.nullable:
+            every[None] = max(0.0, 1 - sum(chances.values()))
+        usable = readable and not isinstance(said, list) and said in every
+        yield _Said(truth, said, every) if usable else None
 
 
 def _distance(one: _Said) -> float:
-    labels = {*one.chances, one.truth} - {None}
-    return float(sum((one.chances.get(label or "", 0.0) - (label == one.truth)) ** 2 for label in labels))
+    labels = {*one.chances, one.truth}
+    return float(sum((one.chances.get(label, 0.0) - (label == one.truth)) ** 2 for label in labels))
 
 
 def _bin(confidence: float) -> int:
