@@ -131,3 +131,12 @@ def test_the_noisy_file_is_mended_where_a_rule_can():
 
 def test_what_only_becomes_readable_once_something_is_taken_out_is_read_too():
     assert repaired("\u00cf\x1f\x80") == "\u03c0"  # CF 80 is the UTF-8 of this letter, pi
+
+
+@pytest.mark.parametrize("right", ["«Å»", "«BLÅ»", "Å\u00a0være", "„Ä“", "“MANHÃ”", "SKÅ…", "DÅ – nei"])
+def test_a_capital_before_a_mark_that_may_stand_there_is_left_alone(right):
+    assert repaired(right) == right
+
+
+def test_where_something_else_is_broken_beyond_doubt_such_a_capital_is_too():
+    assert repaired("voilÃ\u00a0 un cafÃ©") == "voilà un café"

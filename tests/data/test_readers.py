@@ -388,3 +388,10 @@ def test_every_format_tells_where_its_parts_stand(tmp_path, row, mapping):
 def test_documents_in_rows_tell_title_and_text(tmp_path):
     path = write(tmp_path, "a.jsonl", {"title": "Returns", "text": "30 days."})
     assert told(path, as_="document")[0].mapping == {"title": "title", "text": "text"}
+
+
+def test_a_row_whose_fields_are_all_zero_or_false_is_not_empty(tmp_path):
+    labels = [Field(name=name, type="label", labels=("0", "1")) for name in ("toxic", "insult")]
+    task = Task(name="t", fields=tuple(labels))
+    (found,) = read_all(write(tmp_path, "a.jsonl", {"text": "good day", "toxic": 0, "insult": 0}), task=task)
+    assert json.loads(found.completion) == {"toxic": "0", "insult": "0"}

@@ -172,3 +172,34 @@ def test_a_weight_that_is_none_sets_the_row_aside(tmp_path, weight):
     (rejected,) = read_all(write(tmp_path, "a.jsonl", {"messages": turns}))
     assert isinstance(rejected, Rejected)
     assert "has the weight" in rejected.problem
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"conversations": [{"from": "human", "value": "Where?"}, {"from": "gpt", "value": "Here."}],
+         "tools": json.dumps([FIND])},
+        {"prompt": [{"role": "user", "content": "Where?"}], "completion": "Here.", "tools": [FIND]},
+    ],
+    ids=["sharegpt", "turns"],
+)  # fmt: skip
+def test_tools_are_read_in_other_formats_too(tmp_path, row):
+    example = read_one(write(tmp_path, "a.jsonl", row))
+    assert [m.role for m in example.messages] == ["system", "user"]
+    assert split_tools(example.messages[0].content) == ("", [FIND])
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"contents": [{"role": "user", "parts": [{"text": "Where?"}]}, {"role": "model", "parts": [{"text": "Here."}]}],
+         "tools": [{"functionDeclarations": []}]},
+        {"schemaVersion": "bedrock-conversation-2024", "toolConfig": {"tools": [{}]},
+         "messages": [{"role": "user", "content": [{"text": "a"}]}, {"role": "assistant", "content": [{"text": "b"}]}]},
+    ],
+    ids=["gemini", "bedrock"],
+)  # fmt: skip
+def test_tools_that_cannot_be_read_refuse_their_row(tmp_path, row):
+    (found,) = read_all(write(tmp_path, "a.jsonl", row))
+    assert isinstance(found, Rejected)
+    assert "would be learnt without it" in found.problem

@@ -215,6 +215,17 @@ def test_what_others_say_too_stays_and_is_named(desk, tmp_path):
     assert where(desk, SECRET) == []
 
 
+def test_a_copy_in_other_notation_that_is_out_of_use_goes_too(desk, tmp_path):
+    path = tmp_path / "more.jsonl"
+    twin = {"prompt": f"  {SECRET.upper()} ", "completion": COMPLETION, "customer": "c1"}
+    path.write_text(json.dumps(twin) + "\n")
+    desk.add(path)
+    desk.mend(["exact_duplicates"], apply=True)
+    (row,) = [e for e in desk.home.examples() if e.prompt.strip().lower() == SECRET.lower()]
+    desk.erase(row.id)
+    assert where(desk, SECRET) == where(desk, SECRET.upper()) == []
+
+
 def test_a_reason_that_quotes_the_row_is_refused(desk):
     with pytest.raises(TunesmithError, match="quotes what is to be erased"):
         desk.erase(row_of(desk).id, reason=f"she wrote: {SECRET}")

@@ -73,7 +73,8 @@ class Example(Record, frozen=True, kw_only=True):
     """When it happened, in UTC: `2026-03-01T12:00:00+00:00`, or a date alone. The order of these texts is that of time.
     It is no part of what the row says, and so not of its id."""
     was: tuple[str, ...] = ()
-    """Ids of what this row was before it was corrected, oldest first: rows made from those are its relatives."""
+    """Ids of what this row was before it was corrected, oldest first, and of rows that said the same and were merged
+    into it: rows made from those are its relatives."""
 
     @classmethod
     def make(cls, messages: tuple[Message, ...], completion: str, **rest: Any) -> Example:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,7 +17,7 @@ from tunesmith.core.files import write_whole
 from tunesmith.core.preferences import Preference
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
-from tunesmith.data.readers import Mapped, ReadOptions, read
+from tunesmith.data.readers import Mapped, ReadOptions, ask_there, read
 from tunesmith.workspace.home import Home
 
 __all__ = ["AddReport", "add", "keep_rejected"]
@@ -103,8 +103,13 @@ def add(
     counts: Counter[str] = Counter()
     replaced: set[str] = set()
     for file in files:
-        examples = sorter.examples(read(file, options, said.append, told.append), str(file))
-        outcome = home.store.add_examples(examples, again=again, replaced=replaced, dry_run=dry_run)
+        ask_there(file)
+    for place, file in enumerate(files):
+        try:
+            examples = sorter.examples(read(file, options, said.append, told.append), str(file))
+            outcome = home.store.add_examples(examples, again=again, replaced=replaced, dry_run=dry_run)
+        except TunesmithError as error:
+            raise _after_others(home, error, files[:place], sorter.rejected, dry_run=dry_run) from error
         counts.update(outcome._asdict())
         counts.update(home.store.add_documents(sorter.take_documents(), dry_run=dry_run)._asdict())
         counts.update(home.store.add_preferences(sorter.take_preferences(), dry_run=dry_run)._asdict())
@@ -127,6 +132,20 @@ def add(
         files=tuple(told),
         rejects_file=keep_rejected(home, sorter.rejected) if sorter.rejected and not dry_run else None,
     )
+
+
+def _after_others(
+    home: Home, error: TunesmithError, files: Sequence[Path], rejected: Sequence[Rejected], *, dry_run: bool
+) -> TunesmithError:
+    """The error, with what was added before it."""
+    if not files or dry_run:
+        return error
+    listed = keep_rejected(home, rejected) if rejected else None
+    more = f"; the rows of them that were refused stand in {listed}" if listed else ""
+    added = (
+        f"Before that, {' and '.join(str(file) for file in files)} {'was' if len(files) == 1 else 'were'} added{more}."
+    )
+    return type(error)(f"{error.problem} {added}", error.mend)
 
 
 class _Sorter:
@@ -175,7 +194,7 @@ def _known_form(licence: str | None) -> str | None:
     )
 
 
-def keep_rejected(home: Home, rejected: list[Rejected]) -> str:
+def keep_rejected(home: Home, rejected: Sequence[Rejected]) -> str:
     """Write the rejected rows where they can be looked up later, named by what they say."""
     lines = b"".join(codec.encode(r) + b"\n" for r in rejected)
     path = home.inside / "rejected" / f"{codec.digest_bytes(lines)}.jsonl"

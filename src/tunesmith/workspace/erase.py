@@ -22,6 +22,7 @@ from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store.erasing import ERASED, redacted
 from tunesmith.data.quotes import Quotes, pieces
+from tunesmith.data.text import normal
 from tunesmith.workspace.errors import without_names
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.show import example_id
@@ -95,8 +96,9 @@ def _with_versions(home: Home, named: Sequence[str]) -> dict[str, Example]:
     ids = set(named)
     for example in named:
         ids |= {i for change in home.store.changes.of(example) for i in (change.old, change.new) if i is not None}
-    prompts = {known[i].prompt for i in ids if i in known}
-    ids |= {e.id for e in removed if e.prompt in prompts}
+    ids |= {i for one in tuple(ids) if one in known for i in known[one].was}
+    prompts = {normal(known[i].prompt) for i in ids if i in known}
+    ids |= {e.id for e in removed if normal(e.prompt) in prompts}
     return {i: known[i] for i in sorted(ids) if i in known}
 
 
@@ -124,7 +126,7 @@ class _Erasing:
         for path in [*dossiers, *self._leftovers()]:
             path.unlink()
         done = self.home.store.erase(list(self.doomed), by, reason, self.quotes)
-        prompts = {e.prompt for e in self.doomed.values()}
+        prompts = {normal(e.prompt) for e in self.doomed.values()}
         versions = {i for e in self.doomed.values() for i in (*e.was, e.id)}
         return EraseReport(
             erased=tuple(self.doomed),
@@ -138,7 +140,7 @@ class _Erasing:
             rejected=rejected,
             runs=tuple(self._runs({path.stem for path in records})),
             unfinished_runs=tuple(self._unfinished()),
-            same_prompt=tuple(e.id for e in self.rest if e.prompt in prompts),
+            same_prompt=tuple(e.id for e in self.rest if normal(e.prompt) in prompts),
             made_from_them=tuple(e.id for e in self.rest if versions & set(e.lineage)),
             outside=tuple(self._outside(done.answers)),
         )

@@ -74,8 +74,7 @@ def mend(home: Home, only: Sequence[str] | None = None, *, apply: bool = False) 
         mended = sorted(run_mends(examples, home.task, only), key=lambda m: _place(m.old))
         batch = None
         if apply and mended:
-            edits = [Edit(m.old.id, m.new, "; ".join(m.reasons)) for m in mended]
-            batch = home.store.changes.make("mend", "mend", edits)
+            batch = home.store.changes.make("mend", "mend", _edits(mended))
     findings = run_checks(material(home, _after(examples, mended)), FOR_PEOPLE)
     return MendReport(
         examples=len(examples),
@@ -101,6 +100,14 @@ def undo(home: Home, batch: str) -> MendReport:
     return MendReport(
         examples=len(examples), applied=True, batch=made.batch, undone=made.undone, snapshot=examples_hash(examples)
     )
+
+
+def _edits(mended: Sequence[Mended]) -> list[Edit]:
+    """In an order in which none undoes another: a row makes room before another becomes what it was, and what is
+    merged into a row finds it there."""
+    edits = [Edit(m.old.id, m.new, "; ".join(m.reasons), m.kept.id if m.kept else None) for m in mended]
+    become = {edit.new.id for edit in edits if edit.new is not None}
+    return sorted(edits, key=lambda edit: (edit.new is None, edit.old not in become))
 
 
 def _place(example: Example) -> tuple[str, int, str]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal, NamedTuple
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, select, update
 
 from tunesmith.core import codec
@@ -50,6 +51,8 @@ class Edit(NamedTuple):
     new: Example | None
     """Where this is in use already, ``old`` has become its duplicate, and is taken out only."""
     reason: str = ""
+    into: str | None = None
+    """Of one that is taken out for saying what another says: the id of that one, which stands for both from then on."""
 
 
 class Changes:
@@ -174,6 +177,9 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
         row = {"record": codec.encode(new).decode(), "said": new.said, "removed_at": None}
         if not connection.execute(update(table).where(table.c.id == new.id).values(row)).rowcount:
             connection.execute(table.insert(), row | {"id": new.id, "added_at": now()})
+    stays = edit.new.id if edit.new is not None and new is None else edit.into
+    if stays is not None and edit.old is not None:
+        _stand_for(connection, stays, edit.old)
     connection.execute(
         tables.changes.insert(),
         {
@@ -181,6 +187,17 @@ def _carry_out(connection: Connection, batch: str, kind: ChangeKind, by: str, ed
             "new": new.id if new is not None else None, "reason": edit.reason,
         },
     )  # fmt: skip
+
+
+def _stand_for(connection: Connection, stays: str, gone: str) -> None:
+    """From now on the one that stays is a relative of all that was made from the other, too."""
+    kept, other = _record(connection, stays), _record(connection, gone)
+    if kept is None or other is None or stays == gone:
+        return
+    was = tuple(dict.fromkeys(i for i in (*kept.was, *other.was, other.id) if i != stays))
+    table = tables.examples
+    values = {"record": codec.encode(replace(kept, was=was)).decode()}
+    connection.execute(update(table).where(table.c.id == stays).values(values))
 
 
 def _in_use(connection: Connection, example_id: str) -> bool:

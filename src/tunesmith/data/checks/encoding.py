@@ -23,6 +23,9 @@ INVISIBLE = re.compile(
     "[\u200b\u2060\ufeff\u00ad\u202a-\u202e\u2066-\u2069]|(?<=[ -\u024f])[\u200c\u200d](?=[ -\u024f])"
 )
 """Zero-width and direction marks. The joiners U+200C and U+200D are spelling in Persian, Hindi, emoji, not in Latin."""
+NO_BREAK_SPACE = "\u00a0"
+RIGHTLY = frozenset("«»‹›„“”‚‘’…–—" + NO_BREAK_SPACE)
+"""What may follow a capital letter with an accent where nothing is broken."""
 DIRECTION = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -47,7 +50,7 @@ def _faults(example: Example) -> Iterator[str]:
     for where, text in texts.items():
         if "\ufffd" in text:
             yield f"{text.count(chr(0xFFFD))} replacement characters (U+FFFD) in the {where}"
-        if broken := next((m[0] for m in MOJIBAKE.finditer(text) if _repaired(m[0])), None):
+        if broken := next(iter(_broken(text, doubtful=True)), None):
             yield f"{broken!r} in the {where} is {_repaired(broken)!r} read in the wrong encoding"
         for what, pattern in (("invisible", INVISIBLE), ("control", CONTROL)):
             if found := pattern.findall(text):
@@ -68,8 +71,18 @@ def repaired(text: str) -> str:
     return text
 
 
+def _broken(text: str, *, doubtful: bool) -> list[str]:
+    """What was read in the wrong encoding. A letter before a quotation mark, a dash or a space may stand there rightly
+    (`«Å»`): it counts where something else in the text is broken beyond doubt; if ``doubtful``, before a space too."""
+    found = [match[0] for match in MOJIBAKE.finditer(text) if _repaired(match[0])]
+    if any(len(one) > 2 or one[1] not in RIGHTLY for one in found):
+        return found
+    return [one for one in found if doubtful and one[1] == NO_BREAK_SPACE]
+
+
 def _once(text: str) -> str:
-    text = MOJIBAKE.sub(lambda match: _repaired(match[0]) or match[0], text)
+    if _broken(text, doubtful=False):
+        text = MOJIBAKE.sub(lambda match: _repaired(match[0]) or match[0], text)
     right_to_left = any(unicodedata.bidirectional(character) in ("R", "AL") for character in text)
     text = INVISIBLE.sub(lambda match: match[0] if right_to_left and match[0] in DIRECTION else "", text)
     return CONTROL.sub("", text)

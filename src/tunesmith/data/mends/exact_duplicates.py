@@ -15,7 +15,8 @@ __all__ = ["exact_duplicates"]
 
 @mend("exact_duplicates")
 def exact_duplicates(examples: Sequence[Example], task: Task) -> Iterator[Step]:
-    """Keep the earliest row of those that say the same but for case, punctuation and spacing.
+    """Keep one row of those that say the same but for case, punctuation and spacing: one with a group and the most
+    tags, for a split goes by them; of equal ones the earliest.
 
     Where completions differ in more than that, people must choose. A row pinned to a side is never taken out.
     """
@@ -27,7 +28,7 @@ def exact_duplicates(examples: Sequence[Example], task: Task) -> Iterator[Step]:
         first, *others = sorted(rows, key=lambda row: _age(examples[row]))
         for row in others:
             if examples[row].side is None:
-                yield Step(row, None, f"says the same as {examples[first].place}, which is kept")
+                yield Step(row, None, f"says the same as {examples[first].place}, which is kept", first)
 
 
 def _says(example: Example, task: Task) -> tuple[str, ...]:
@@ -41,7 +42,9 @@ def _says(example: Example, task: Task) -> tuple[str, ...]:
     return (*(f"{m.role} {normal(m.content)}" for m in example.messages), *said)
 
 
-def _age(example: Example) -> tuple[bool, str, int, str]:
-    """Pinned rows first, then in the order of file and line."""
+def _age(example: Example) -> tuple[bool, bool, int, str, int, str]:
+    """Pinned rows first, then those of a group, then those with more tags, then in the order of file and line."""
     origin = example.origin
-    return (example.side is None, origin.file if origin else "", origin.line if origin else 0, example.id)
+    untagged = sum(tag is None for tag in (example.category, example.edge_case, example.time, example.licence))
+    where = (origin.file if origin else "", origin.line if origin else 0)
+    return (example.side is None, example.group is None, untagged, *where, example.id)

@@ -25,6 +25,8 @@ class Step(NamedTuple):
     new: Example | None
     """None takes the row out."""
     reason: str
+    kept: int | None = None
+    """Of a row that is taken out for saying what another says: that one."""
 
 
 Mend = Callable[[Sequence[Example], Task], Iterator[Step]]

@@ -5,6 +5,7 @@ from tunesmith.data.readers.mapped import Mapped
 from tunesmith.data.readers.options import ReadOptions
 from tunesmith.data.readers.reading import drafts, read
 from tunesmith.data.readers.rows import LARGEST_ROW, RowFault
+from tunesmith.data.readers.source import ask_there
 
 __all__ = [
     "LARGEST_ROW",
@@ -12,6 +13,7 @@ __all__ = [
     "Mapped",
     "ReadOptions",
     "RowFault",
+    "ask_there",
     "drafts",
     "guess_format",
     "read",

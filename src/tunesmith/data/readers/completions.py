@@ -44,7 +44,7 @@ def field_values(cells: Mapping[str, Any], task: Task) -> dict[str, Any]:
     Raises:
         RowFault: Every cell is empty.
     """
-    if not any(cells.values()):
+    if all(cell is None or cell in ([], {}) or (isinstance(cell, str) and not cell.strip()) for cell in cells.values()):
         raise _empty()
     return {field.name: _field_value(cells.get(field.name), field) for field in task.fields}
 

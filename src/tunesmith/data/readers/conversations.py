@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
-
 from tunesmith.core.examples import Message
 from tunesmith.data.readers.columns import Columns
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault
-from tunesmith.data.readers.tools import tools_of, with_tools
+from tunesmith.data.readers.tools import told_tools, tools_of
 from tunesmith.data.readers.turns import ask_order, parts_text, read_turns
 
 __all__ = ["BEDROCK_VERSION", "bedrock", "chat", "gemini", "sharegpt"]
@@ -28,12 +26,13 @@ def chat(content: Mapping[str, Any], columns: Columns) -> Draft:
 @row_format("sharegpt", marks={"conversations"}, prompt="conversations")
 def sharegpt(content: Mapping[str, Any], columns: Columns) -> Draft:
     """ShareGPT's format: `{"conversations": [{"from": "human", "value": ...}, ...]}`."""
-    return _draft(_turns(content, "conversations"), _row_system(content, columns))
+    return _draft(_turns(content, "conversations"), _row_system(content, columns), tools_of(content))
 
 
 @row_format("gemini", marks={"contents"}, prompt="contents")
 def gemini(content: Mapping[str, Any], columns: Columns) -> Draft:
     """Gemini's tuning format: `{"systemInstruction": {"parts": [...]}, "contents": [{"role": ..., "parts": ...}]}`."""
+    _ask_no_tools(content, "tools")
     system = content.get("systemInstruction") or content.get("system_instruction")
     parts = system.get("parts") if isinstance(system, dict) else system
     return _draft(_turns(content, "contents"), parts_text("the systemInstruction", parts))
@@ -47,7 +46,16 @@ def bedrock(content: Mapping[str, Any], columns: Columns) -> Draft:
         raise RowFault(
             f"the schemaVersion is {str(version)[:40]!r}, which is not known", f"write it as {BEDROCK_VERSION}"
         )
+    _ask_no_tools(content, "toolConfig")
     return _draft(_turns(content, "messages"), parts_text("the system", content.get("system")))
+
+
+def _ask_no_tools(content: Mapping[str, Any], key: str) -> None:
+    if content.get(key):
+        raise RowFault(
+            f'"{key}" cannot be read in this format, and the row would be learnt without it',
+            f"write the row in OpenAI's format, with tools beside messages, or leave {key} out",
+        )
 
 
 def _turns(content: Mapping[str, Any], key: str) -> list[Message]:
@@ -67,8 +75,7 @@ def _draft(turns: list[Message], system: str, tools: list[Any] | None = None) ->
     if system.strip() and not (turns and turns[0].role == "system"):
         turns.insert(0, Message(role="system", content=system))
     ask_order(turns)
-    if tools:
-        turns = _with_tools(turns, tools)
+    turns = told_tools(turns, tools or [])
     *prompt, last = turns
     if last.weight == 0:
         raise RowFault(
@@ -76,9 +83,3 @@ def _draft(turns: list[Message], system: str, tools: list[Any] | None = None) ->
             "give it weight 1, or end the row with the answer to be learnt",
         )
     return Draft(tuple(prompt), last.content)
-
-
-def _with_tools(turns: list[Message], tools: list[Any]) -> list[Message]:
-    first = turns[0] if turns[0].role == "system" else Message(role="system", content="")
-    told = msgspec.structs.replace(first, content=with_tools(first.content, tools))
-    return [told, *(turns[1:] if turns[0].role == "system" else turns)]

@@ -9,6 +9,7 @@ from tunesmith.core.examples import Message
 from tunesmith.data.readers.columns import Columns, as_text
 from tunesmith.data.readers.formats import Draft, row_format
 from tunesmith.data.readers.rows import RowFault
+from tunesmith.data.readers.tools import told_tools, tools_of
 from tunesmith.data.readers.turns import read_turns
 
 __all__ = ["alpaca", "prompt_completion"]
@@ -36,7 +37,7 @@ def prompt_completion(content: Mapping[str, Any], columns: Columns) -> Draft:
     )
     turns = content.get(columns.prompt)
     if isinstance(turns, list):
-        return Draft(tuple(_prompt_turns(turns)), _last_turn(completion))
+        return Draft(tuple(told_tools(_prompt_turns(turns), tools_of(content))), _last_turn(completion))
     return Draft(_asked(content, columns, _words(content, columns.prompt, "prompt")), completion)
 
 

@@ -19,7 +19,7 @@ from tunesmith.data.readers.options import Say
 from tunesmith.data.readers.rows import LARGEST_ROW, Fault, Row, decode_row
 from tunesmith.data.readers.tables import sniff_delimiter, table_rows
 
-__all__ = ["DOCUMENT_SUFFIXES", "KINDS", "TABLES", "kind_of", "open_source", "rows_in", "shown"]
+__all__ = ["DOCUMENT_SUFFIXES", "KINDS", "TABLES", "ask_there", "kind_of", "open_source", "rows_in", "shown"]
 
 KINDS = ("jsonl", "json", "csv", "tsv", "xlsx", "parquet")
 """How the rows of a file may be laid out."""
@@ -68,6 +68,15 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
+def ask_there(path: Path) -> None:
+    """
+    Raises:
+        TunesmithError: Nothing is there.
+    """
+    if not path.exists():
+        raise TunesmithError(f"There is no file {shown(path)}.", _beside(path))
+
+
 def open_source(path: Path, wanted: str | None = None) -> BinaryIO:
     """The file, opened behind its byte-order mark.
 
@@ -75,8 +84,7 @@ def open_source(path: Path, wanted: str | None = None) -> BinaryIO:
         TunesmithError: It is missing, not a file, not readable, empty, or neither text nor what its suffix (or
             ``wanted``) says.
     """
-    if not path.exists():
-        raise TunesmithError(f"There is no file {shown(path)}.", _beside(path))
+    ask_there(path)
     if not path.is_file():
         raise TunesmithError(f"{shown(path)} is not a file.", "name a file, or a folder of files")
     try:

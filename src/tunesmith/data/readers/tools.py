@@ -11,12 +11,16 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
+from tunesmith.core.examples import Message
 from tunesmith.data.readers.rows import RowFault
 
 __all__ = [
     "results_in_order",
     "split_calls",
     "split_tools",
+    "told_tools",
     "tools_of",
     "with_calls",
     "with_tools",
@@ -92,6 +96,15 @@ def tools_of(content: Mapping[str, Any]) -> list[Any]:
     if not isinstance(tools, list) or not all(isinstance(tool, dict) for tool in tools):
         raise RowFault('"tools" is not a list of objects', "write each tool as an object with type and function")
     return tools
+
+
+def told_tools(turns: Sequence[Message], tools: list[Any]) -> list[Message]:
+    """The turns, with the tools in the system message, which is put before them where there is none."""
+    if not tools:
+        return list(turns)
+    there = bool(turns) and turns[0].role == "system"
+    first = turns[0] if there else Message(role="system", content="")
+    return [replace(first, content=with_tools(first.content, tools)), *turns[there:]]
 
 
 def results_in_order(turns: Sequence[Any]) -> Sequence[Any]:
