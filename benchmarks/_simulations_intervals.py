@@ -189,16 +189,27 @@ def scores(random: Generator, times: int) -> list[Cell]:
     return cells
 
 
-def macro_f1(random: Generator, times: int, method: str = "wilson") -> Iterator[Cell]:
-    """Macro F1 of four labels, one of them rare; the truth by a set of 400,000."""
+def averages(
+    random: Generator, times: int, of: Callable[[FloatArray], FloatArray], method: str = "wilson", bottom: float = 0.0
+) -> Iterator[Cell]:
+    """What is averaged over four labels, one of them rare; the truth by a set of 400,000.
+
+    Args:
+        of: From sums (..., 12) of what is found, said and true of each label.
+        bottom: The lowest that it can be.
+    """
+
+    def moved(sums: FloatArray) -> FloatArray:
+        return of(sums) - bottom
+
     for n in (60, 200, 1000):
         for accuracy in (0.7, 0.95):
-            truth = _macro_tally(random, 400_000, accuracy).value()
+            truth = Tally(_label_counts(random, 400_000, accuracy), moved).value()
             alone, found = group_codes([None] * n), 0
             for _ in range(times):
-                tally = _macro_tally(random, n, accuracy)
+                tally = Tally(_label_counts(random, n, accuracy), moved)
                 found += held(
-                    tally_interval(tally, alone)
+                    tally_interval(tally, alone, top=1 - bottom)
                     if method == "wilson"
                     else bootstrap_interval(tally, alone, resamples=400, seed=int(random.integers(1 << 30))),
                     truth,
@@ -206,17 +217,41 @@ def macro_f1(random: Generator, times: int, method: str = "wilson") -> Iterator[
             yield Cell(f"accuracy {accuracy:g}, n {n}", found / times, times)
 
 
-def _macro_tally(random: Generator, n: int, accuracy: float) -> Tally:
+def _label_counts(random: Generator, n: int, accuracy: float) -> FloatArray:
     true = random.choice(4, size=n, p=[0.5, 0.3, 0.15, 0.05])
     said = np.where(random.random(n) < accuracy, true, (true + random.integers(1, 4, n)) % 4)
     rows, counts = np.arange(n), np.zeros((n, 12))
     counts[rows, 4 + said] = 1
     counts[rows, 8 + true] = 1
     counts[rows, said] = said == true
-    return Tally(counts, _mean_f1)
+    return counts
 
 
-def _mean_f1(sums: FloatArray) -> FloatArray:
+def macro_f1(sums: FloatArray) -> FloatArray:
     found, said, true = np.split(sums, 3, axis=-1)
-    both = said + true
-    return np.asarray((2 * found / np.where(both > 0, both, 1)).sum(axis=-1) / np.maximum((both > 0).sum(axis=-1), 1))
+    return _mean(2 * found, said + true, said + true)
+
+
+def macro_precision(sums: FloatArray) -> FloatArray:
+    found, said, true = np.split(sums, 3, axis=-1)
+    return _mean(found, said, said + true)
+
+
+def macro_recall(sums: FloatArray) -> FloatArray:
+    found, said, true = np.split(sums, 3, axis=-1)
+    return _mean(found, true, said + true)
+
+
+def _mean(found: FloatArray, of: FloatArray, there: FloatArray) -> FloatArray:
+    """Over the labels that are there; one whose share is of nothing counts 0."""
+    shares = found / np.where(of > 0, of, 1)
+    return np.asarray(shares.sum(axis=-1) / np.maximum((there > 0).sum(axis=-1), 1))
+
+
+def mcc(sums: FloatArray) -> FloatArray:
+    """Matthews' correlation of several labels (J. Gorodkin, Comput. Biol. Chem. 28 (2004) 367-374)."""
+    found, said, true = np.split(sums, 3, axis=-1)
+    n = true.sum(axis=-1)
+    apart = (n**2 - (said**2).sum(axis=-1)) * (n**2 - (true**2).sum(axis=-1))
+    both = found.sum(axis=-1) * n - (said * true).sum(axis=-1)
+    return np.asarray(np.where(apart > 0, both / np.sqrt(np.where(apart > 0, apart, 1)), 0.0))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -89,14 +90,20 @@ def _intervals(random: np.random.Generator, times: int) -> Sequence[Result]:
         ("interval of a mean score", intervals.scores, times),
     ]
     found = [Result(name, make(random, n), least=WORST, mean=MEAN) for name, make, n in held]
+    few = partial(intervals.averages, random, max(100, times // 10))
     extremes = intervals.rates(random, 5 * times, (30, 60, 100), (0.005, 0.01, 0.02, 0.98, 0.99, 0.995))
     return [
         *found,
         Result("with a warning: extreme rates", extremes),
         Result("with a warning: 5 to 20 groups", intervals.clustered(random, times // 2, (5, 10, 20))),
-        Result("with a warning: macro F1", list(intervals.macro_f1(random, times // 2))),
-        Result("beside: macro F1, BCa bootstrap", list(intervals.macro_f1(random, max(100, times // 10), "bca"))),
+        Result("with a warning: macro F1", list(intervals.averages(random, times // 2, intervals.macro_f1))),
+        Result("beside: macro F1, BCa bootstrap", list(few(intervals.macro_f1, "bca"))),
         Result("beside: groups taken for strangers", intervals.as_strangers(random, times)),
+        *(
+            Result(f"with a warning: {name}", list(intervals.averages(random, times // 2, of)))
+            for name, of in (("macro precision", intervals.macro_precision), ("macro recall", intervals.macro_recall))
+        ),
+        Result("with a warning: MCC", list(intervals.averages(random, times // 2, intervals.mcc, bottom=-1.0))),
     ]
 
 
