@@ -64,6 +64,13 @@ def test_a_limit_keeps_a_model_that_may_have_lost_more_from_being_shipped(allowe
         assert not decision.passed
 
 
+def test_a_base_model_that_answers_no_item_cannot_be_shown_to_have_lost_any():
+    decision = decide(facts(forgetting(loss(name="text:general", unit="bits per byte")), most_items_lost=0.05))
+    assert decision.recommendation == "too_early"
+    assert "answers none of them better than chance" in decision.because[0]
+    assert decision.next == "Take forgetting.most_items_lost out of tunesmith.yaml, or tune another base model."
+
+
 def test_under_a_limit_what_was_not_measured_is_not_shipped():
     decision = decide(facts(None, most_items_lost=0.05))
     assert decision.recommendation == "too_early"

@@ -179,6 +179,8 @@ def test_a_run_is_done_though_its_forgetting_cannot_be_measured(desk, monkeypatc
         (["--text", "nowhere.txt"], "There is no text file nowhere.txt"),
         (["nobody"], "There is no run 'nobody'"),
         (["--tasks", "piqa", "--task-folder", "nowhere"], "lm-eval"),
+        (["--task-folder", "nowhere"], "about tasks, and none is named"),
+        (["--task-limit", "5"], "about tasks, and none is named"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_mend(desk, options, says, monkeypatch):

@@ -170,6 +170,11 @@ def test_a_search_that_was_killed_ends_as_if_it_had_not_been(searched, tmp_path)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
+    if [*runs.glob("*/checkpoint.safetensors")]:
+        told = typed("-C", desk, "status").out
+        assert "a search has begun and not ended: `tunesmith tune --search --resume`" in told
+        refused = typed("-C", desk, "tune", "--resume", "--anyway")
+        assert (refused.status, "`tunesmith tune --search --resume`" in refused.err) == (2, True)
     ended = typed("-C", desk, "tune", "--search", "--budget", "4", "--anyway", "--json")
     assert ended.status == 0, ended.err
     same = ("number", "settings", "validation_loss", "losses", "state", "difference", "low", "high", "standing")

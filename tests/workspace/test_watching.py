@@ -98,6 +98,10 @@ def test_the_file_of_ones_own_metric_makes_the_run_and_one_that_is_not_scored_ha
     file = load_own_metrics(home, trust=True)
     assert scoring_inputs(home, LoraConfig(score_rows=5)) == {"metric": "short", "own metrics": file}
     assert scoring_inputs(home, LoraConfig()) == {}
+    write_settings(desk, contenders={"max_tokens": 7, "too_long": "cut"})  # the rows are answered otherwise
+    asked = {"contenders.max_tokens": "7", "contenders.too_long": "cut"}
+    other = Workspace(desk).home
+    assert scoring_inputs(other, LoraConfig(score_rows=5)) == {"metric": "short", "own metrics": file} | asked
     kept = trained_under(home, LoraConfig(score_rows=5, best_by="metric"))
     assert kept["content of evaluation.own_metrics"] == file
     assert "bar.metric" not in trained_under(home, LoraConfig(score_rows=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,7 +39,7 @@ def select(
     if report.compared is not None:
         lines += _compared(report.compared)
     lines.append(f"selected {len(report.selected)} of {report.of} train rows, as {report.name!r}")
-    lines.append(f"Next: tunesmith tune --selection {report.name}")
+    lines.append(f"Next: tunesmith tune --selection {shlex.quote(report.name)}")
     show(report, "\n".join(lines))
 
 

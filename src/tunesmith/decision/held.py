@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -100,7 +101,7 @@ def hand_on(tuned: ContenderFacts) -> str:
     forms = ("merged", "gguf", "ollama") if tuned.whole else ("adapter", "merged", "gguf", "ollama", "vllm")
     passed, failed = ({e.to.partition(" ")[0] for e in made} for made in exported(tuned.exports))
     left = next((form for form in forms if form not in failed - passed), None)
-    return f"`tunesmith export {tuned.run or 'tuned'} --to {left}`" if left else ""
+    return f"`tunesmith export {shlex.quote(tuned.run or 'tuned')} --to {left}`" if left else ""
 
 
 def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> Iterator[Held]:
@@ -109,6 +110,15 @@ def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> It
     if within(found, allowed) == "within" and (rules.forgetting == "told" or found is not None):
         return
     items = found.of("items") if found else None
+    if found is not None and items is None and allowed is not None:
+        yield Held(
+            "unproved",
+            f"at most {100 * allowed:g} % of the general items may be lost, and its base model answers none of them "
+            "better than chance, so none can be seen to be lost",
+            "Take forgetting.most_items_lost out of tunesmith.yaml, or tune another base model.",
+            (f"forgetting:{run}#losses", "settings#forgetting.most_items_lost"),
+        )
+        return
     if items is None or allowed is None:
         asked = (
             f"at most {100 * allowed:g} % of the general items may be lost, and what it forgot was not measured"
@@ -118,7 +128,7 @@ def _forgotten(tuned: ContenderFacts, facts: Facts, rules: DecisionConfig) -> It
         yield Held(
             "unproved",
             asked,
-            f"Run `tunesmith forgetting {run}`, then decide again.",
+            f"Run `tunesmith forgetting {shlex.quote(run)}`, then decide again.",
             (f"run:{run}", "settings#forgetting.most_items_lost"),
         )
         return
@@ -137,7 +147,7 @@ def _parity(tuned: ContenderFacts, rules: DecisionConfig) -> Iterator[Held]:
     if failed and not passed:
         none_left = (
             "Every form of export was tried and fails. Install the versions that it was tuned with, which "
-            f"`tunesmith adapter show {run} --json` tells, and export again, or tune again."
+            f"`tunesmith adapter show {shlex.quote(run)} --json` tells, and export again, or tune again."
         )
         yield Held(
             "unproved",

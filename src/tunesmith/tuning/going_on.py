@@ -14,9 +14,11 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.tuning.config import IDLE, LoraConfig
 
 __all__ = [
+    "ASKED_WITH",
     "CHECKPOINT",
     "INPUTS",
     "METRIC",
+    "OF_SEARCH",
     "OWN_METRICS",
     "RESULT",
     "Typed",
@@ -24,6 +26,7 @@ __all__ = [
     "ask_begun",
     "inputs_there",
     "interrupted",
+    "is_trial",
     "metric_to_type",
     "nothing_interrupted",
     "settings_apart",
@@ -33,11 +36,15 @@ __all__ = [
 
 CHECKPOINT, INPUTS, RESULT = "checkpoint.safetensors", "inputs.json", "result.json"
 """Files of a run's folder."""
+OF_SEARCH = "search"
+"""A file in the folder of a search's trial, which the search alone goes on with."""
 FLAGS = ("objective", "dpo_beta", "epochs", "rank", "learning_rate", "batch_size", "seed")
 """Settings that `tune` takes on the command line as well."""
 OF_TUNING = "tuning."
 METRIC, OWN_METRICS = "metric", "own metrics"
 """Inputs of a run that scores rows: by which metric, and if it is one of users' own, the hash of their file."""
+ASKED_WITH = ("contenders.max_tokens", "contenders.too_long")
+"""Settings by which those rows are answered; inputs as well, where they are not the defaults."""
 OF_ROWS = frozenset(
     ("objective", "mixture", "retrieved_examples", "retrieved_documents", "earlier_turns", "balance", "text_weight",
      "max_length", "too_long")
@@ -109,16 +116,31 @@ def metric_to_type(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         said.append(f"bar.metric {there[METRIC]} in tunesmith.yaml")
     if OWN_METRICS in there and there[OWN_METRICS] != here.get(OWN_METRICS):
         said.append("the file of evaluation.own_metrics as it was")
+    for name in ASKED_WITH:
+        if METRIC in there and there.get(name) != here.get(name):
+            said.append(f"{name} {there.get(name, 'as it is by default')} in tunesmith.yaml")
     return " and ".join(said)
 
 
 def interrupted(runs: Path) -> list[Path]:
-    """Folders of the runs that can be gone on with, the one that was interrupted last at the end."""
+    """Folders of the runs, and trials of searches, that can be gone on with, the one that was interrupted last at the
+    end."""
     found = sorted(runs.glob(f"*/{CHECKPOINT}"), key=lambda file: file.stat().st_mtime)
     return [file.parent for file in found]
 
 
-def nothing_interrupted() -> TunesmithError:
+def is_trial(folder: Path) -> bool:
+    """Whether a run's folder is that of a search's trial."""
+    return (folder / OF_SEARCH).exists()
+
+
+def nothing_interrupted(runs: Path) -> TunesmithError:
+    """That no run was; or that a search was, which goes on otherwise."""
+    if any(map(is_trial, interrupted(runs))):
+        return TunesmithError(
+            "A search was interrupted, and no run beside it.",
+            "go on with it, by the settings and flags that it was begun with: `tunesmith tune --search --resume`",
+        )
     return TunesmithError("There is no interrupted run to go on with.", "begin one: `tunesmith tune`")
 
 
@@ -135,9 +157,10 @@ def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) ->
     if inputs_there(runs / name) is not None:
         return
     here: dict[str, Any] = json.loads(codec.canonical(inputs))
-    stopped = [(folder, there) for folder in interrupted(runs) if (there := inputs_there(folder)) is not None]
+    folders = [folder for folder in interrupted(runs) if not is_trial(folder)]
+    stopped = [(folder, there) for folder in folders if (there := inputs_there(folder)) is not None]
     if not stopped:
-        raise nothing_interrupted()
+        raise nothing_interrupted(runs)
     folder, there = next((pair for pair in stopped if pair[1] == here), stopped[-1])
     run, new = shlex.quote(folder.name), "or leave out --resume to begin a new run"
     apart, other = settings_apart(there, here), []
@@ -169,7 +192,8 @@ def ask_begun(runs: Path, name: str, typed: Typed, inputs: Mapping[str, Any]) ->
 def _other_rows(there: Mapping[str, Any], here: Mapping[str, Any], apart: Mapping[str, Any]) -> bool:
     """Whether rows or model differ, and not for the sake of a setting alone."""
     other = {key for key in {*there, *here} if not key.startswith(OF_TUNING) and there.get(key) != here.get(key)}
-    return "base model" in other or bool(other - {"start adapter", METRIC, OWN_METRICS} and not OF_ROWS & apart.keys())
+    rows = other - {"start adapter", METRIC, OWN_METRICS, *ASKED_WITH}
+    return "base model" in other or bool(rows and not OF_ROWS & apart.keys())
 
 
 def all_to_type(there: Mapping[str, Any], typed: Typed, differ: Mapping[str, tuple[Any, Any]]) -> tuple[str, str]:

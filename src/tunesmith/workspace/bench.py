@@ -19,6 +19,7 @@ from tunesmith.contenders.retrieval import way_of
 from tunesmith.contenders.tuned import PASSAGES, SEARCH
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.files import write_whole
 from tunesmith.core.preferences import PreferenceSet
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.runs import Run
@@ -28,7 +29,7 @@ from tunesmith.models.opening import model_folder, model_hash
 from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
-from tunesmith.workspace.learning import chunk_words, learning_pairs, learning_rows
+from tunesmith.workspace.learning import chunk_words, learning_pairs, learning_rows, validation_there
 from tunesmith.workspace.mixture import general_rows
 from tunesmith.workspace.rated import ended_rounds, tell
 from tunesmith.workspace.scored_by import scoring_inputs
@@ -72,6 +73,18 @@ class Bench:
             self._inputs |= {"start adapter": began.adapter_hash} if began else {}
         else:
             self.train, self.validation = learning_rows(home, answering, config, chosen)
+            self._inputs |= self._fewer_watched()
+
+    def _fewer_watched(self) -> dict[str, str]:
+        """Names the validation rows that are left, where some are out of use since the split; and says so."""
+        whole, there = self.answering.split.validation, validation_there(self.home, self.answering)
+        if len(there) == len(whole):
+            return {}
+        self.say(
+            f"{len(there)} of {len(whole)} validation rows are there: the others were removed or corrected since the "
+            "split. `tunesmith split` deals anew."
+        )
+        return {"validation rows": digest(sorted(e.id for e in there))}
 
     def inputs(self, config: LoraConfig) -> dict[str, str]:
         """Hashes of all that goes into a run of ``config``."""
@@ -89,13 +102,15 @@ class Bench:
             begun: Only go on with a run that was begun; what the command says of settings.
             options: To the trainer: ``sides``, ``stop``, ``processes``, ``elsewhere``.
         """
-        from tunesmith.tuning.going_on import RESULT, ask_begun
+        from tunesmith.tuning.going_on import OF_SEARCH, RESULT, ask_begun
         from tunesmith.tuning.trainer import tune as train_adapter
 
         home, inputs, began, pairs = self.home, self.inputs(config) | dict(also), self._began, self._pairs
         name, runs = name or run_name(inputs), home.inside / "runs"
         if begun:
             options["ask"] = partial(ask_begun, runs, name, begun)
+        if searched := also.get("search"):
+            options["ask"] = lambda _: write_whole(runs / name / OF_SEARCH, searched.encode())
         ended = home.latest("run", name, Run) if (runs / name / RESULT).exists() else None
         tuned = train_adapter(
             self.base, self.train, self.validation, config, runs / name,

@@ -84,6 +84,11 @@ def forgetting(
     named |= {text: home.root / text for text in settings.texts if text not in named}
     folder = task_folder or (home.root / settings.task_folder if settings.task_folder else None)
     asked = tuple(dict.fromkeys((*tasks, *settings.tasks)))
+    if not asked and (task_folder or task_limit or trust_code):
+        raise TunesmithError(
+            "A folder of tasks, a limit for them and trust in their code are about tasks, and none is named.",
+            "name them: `--tasks NAME`, or forgetting.tasks in tunesmith.yaml",
+        )
     measures = [*_general(), *(_of_text(path, name) for name, path in named.items())]
     if asked:
         limit = task_limit or settings.task_limit

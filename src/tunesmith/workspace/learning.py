@@ -18,7 +18,7 @@ from tunesmith.workspace.preferences import as_rows, preference_set
 if TYPE_CHECKING:
     from tunesmith.tuning.pairs import PairRow
 
-__all__ = ["chunk_words", "learning_pairs", "learning_rows"]
+__all__ = ["chunk_words", "learning_pairs", "learning_rows", "validation_there"]
 
 
 def learning_rows(
@@ -45,11 +45,17 @@ def learning_rows(
         learnt = parts(example.completion)
         return Row(messages, example.completion, learnt, rest, turns if earlier else {}, example.place)
 
-    validation = set(answering.split.validation)
+    watched = validation_there(home, answering)
     return (
         [row(e, earlier=config.earlier_turns) for e in answering.known.train if chosen is None or e.id in chosen],
-        [row(e, earlier=False) for e in home.examples() if e.id in validation],
+        [row(e, earlier=False) for e in watched],
     )
+
+
+def validation_there(home: Home, answering: Answering) -> list[Example]:
+    """The validation side's examples, but for those that were removed or corrected since the split."""
+    side = set(answering.split.validation)
+    return [e for e in home.examples() if e.id in side]
 
 
 def learning_pairs(

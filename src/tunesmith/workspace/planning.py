@@ -76,7 +76,7 @@ def _refused(base: Path, config: LoraConfig, made: Plan) -> str | None:
     limit, context, count = made.longest_allowed_tokens, context_in(base), made.too_long
     noun = "pair" if config.objective == "dpo" else "row"
     rows = f"1 {noun} is" if count == 1 else f"{count} {noun}s are"
-    higher = f", or raise tuning.max_length, to {context} at most" if limit < context else ""
+    higher = f", or raise tuning.max_length: up to {context} tokens fit into the model" if limit < context else ""
     return (
         f"{rows} longer than {limit} tokens, and tuning.too_long is refuse; to mend it: set tuning.too_long to skip or "
         f"cut{higher}"

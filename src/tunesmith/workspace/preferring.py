@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
@@ -77,8 +78,8 @@ def _ask_usable(home: Home, run: Run, config: LoraConfig) -> None:
     if run.config.get("method") == "full":
         raise TunesmithError(
             f"{run.name} tuned all weights of its base model; there is no adapter to go on from.",
-            f"name a run of an adapter, or `tunesmith export {run.name} --to merged FOLDER`, set model.base to that "
-            "folder and leave out --from",
+            f"name a run of an adapter, or `tunesmith export {shlex.quote(run.name)} --to merged FOLDER`, set "
+            "model.base to that folder and leave out --from",
         )
     if not whole(home, run):
         raise TunesmithError(

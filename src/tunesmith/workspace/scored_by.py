@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tunesmith.contenders import ContendersConfig
 from tunesmith.evaluation.metrics import default_names, find
 from tunesmith.tuning import LoraConfig
-from tunesmith.tuning.going_on import METRIC, OWN_METRICS
+from tunesmith.tuning.going_on import ASKED_WITH, METRIC, OWN_METRICS
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
 
@@ -18,8 +19,8 @@ def scored_by(home: Home) -> str:
 
 
 def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
-    """The metric as inputs of a run of ``config``, with the hash of the file if it is one of users' own; nothing where
-    no row is scored.
+    """The metric as inputs of a run of ``config``, with the hash of the file if it is one of users' own, and how rows
+    are answered if not as by default; nothing where no row is scored.
 
     Raises:
         UnknownName: The task has no metric of that name.
@@ -29,4 +30,7 @@ def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
         return {}
     file, name = load_own_metrics(home), scored_by(home)
     own = find(home.task, name).metric.own
-    return {METRIC: name} | ({OWN_METRICS: file} if own and file else {})
+    asked, usual = home.settings.contenders, ContendersConfig()
+    set_so = {f"contenders.{key}": getattr(asked, key) for key in ("max_tokens", "too_long")}
+    with_ = {key: str(set_so[key]) for key in ASKED_WITH if set_so[key] != getattr(usual, key.partition(".")[2])}
+    return {METRIC: name} | ({OWN_METRICS: file} if own and file else {}) | with_

@@ -199,6 +199,7 @@ class _Searching:
         return self.before + time.monotonic() - self.began
 
     def _try(self) -> Trial:
+        from tunesmith.tuning.going_on import CHECKPOINT
         from tunesmith.tuning.loop import Diverged
         from tunesmith.tuning.search import hopeless, propose
 
@@ -227,6 +228,8 @@ class _Searching:
             if number == 1 and isinstance(error, NotEnoughMemory):
                 raise  # the settings as they stand
             self.say(f"trial {number} ({named}): {error.problem}")
+            name = run_name(self.bench.inputs(self.space.configure(settings)) | {"search": self.name})
+            (self.home.inside / "runs" / name / CHECKPOINT).unlink(missing_ok=True)  # nothing goes on with it
             return Trial(number=number, settings=settings, state="failed", problem=error.problem)
         losses = tuple(point["validation_loss"] for point in run.curve if "validation_loss" in point)
         trial = Trial(

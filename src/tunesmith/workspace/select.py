@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -104,11 +105,13 @@ def chosen_ids(home: Home, name: str, split: str) -> tuple[frozenset[str], str]:
     found = home.latest("selection", name, Selection)
     if found is None:
         raise TunesmithError(
-            f"There is no selection {name!r}.", f"make it with `tunesmith select --count 100 --name {name}`"
+            f"There is no selection {name!r}.",
+            f"make it with `tunesmith select --count 100 --name {shlex.quote(name)}`",
         )
     if found[0].split != split:
         raise TunesmithError(
-            f"Selection {name!r} was made from another split.", "make it again with `tunesmith select`"
+            f"Selection {name!r} was made from another split.",
+            f"make it again with `tunesmith select --count {found[0].asked} --name {shlex.quote(name)}`",
         )
     return frozenset(chosen.example for chosen in found[0].selected), found[1].hash
 

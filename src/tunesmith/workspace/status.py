@@ -12,7 +12,7 @@ from tunesmith.core.record import Record
 from tunesmith.core.runs import Run
 from tunesmith.core.splits import Split
 from tunesmith.core.store import Derived
-from tunesmith.tuning.going_on import CHECKPOINT, interrupted
+from tunesmith.tuning.going_on import CHECKPOINT, interrupted, is_trial
 from tunesmith.workspace import check as checking
 from tunesmith.workspace import split as splitting
 from tunesmith.workspace.adapters import whole
@@ -163,6 +163,8 @@ class _Walk:
         if not begun:
             return ""
         name = begun[-1].name
+        if is_trial(begun[-1]):
+            return "; a search has begun and not ended: `tunesmith tune --search --resume`, as it was begun, goes on"
         return f"; run {name} has begun and not ended: `tunesmith tune --resume` goes on with it, or says what to type"
 
     def _tuning(self) -> tuple[State, str]:

@@ -115,10 +115,11 @@ def _passed(home: Home, run: str, reasons: Sequence[str]) -> list[str]:
 
 def _ask_interrupted(home: Home) -> None:
     """Say that there is nothing to go on with where that is all there is to say: too early is what begins a run."""
-    from tunesmith.tuning.going_on import interrupted, nothing_interrupted
+    from tunesmith.tuning.going_on import interrupted, is_trial, nothing_interrupted
 
-    if not interrupted(home.inside / "runs") and too_early(home):
-        raise nothing_interrupted()
+    runs = home.inside / "runs"
+    if all(map(is_trial, interrupted(runs))) and too_early(home):
+        raise nothing_interrupted(runs)
 
 
 def _settings_of(

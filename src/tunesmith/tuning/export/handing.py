@@ -42,12 +42,12 @@ def _refuse_what_cannot_hold(source: Source, to: Target, part: Part) -> None:
     if is_model(source.adapter) and (to in ("adapter", "vllm") or part == "adapter"):
         raise TunesmithError(
             f"Run {source.facts.run} tuned all weights of its base model; there is no adapter.",
-            f"hand on the model: `tunesmith export {source.facts.run} --to merged`",
+            f"hand on the model: `tunesmith export {shlex.quote(source.facts.run)} --to merged`",
         )
     if to != "vllm" and not (part == "adapter" and to in ("gguf", "ollama")):
         return
     mend = "--to merged" if to == "vllm" else f"--to {to} --part merged"
-    mend = f"hand on the merged model: `tunesmith export {source.facts.run} {mend}`"
+    mend = f"hand on the merged model: `tunesmith export {shlex.quote(source.facts.run)} {mend}`"
     what = "vLLM" if to == "vllm" else "A GGUF adapter"
     if to != "vllm" and "lm_head" in map(str, cast("list[object]", source.settings["target_modules"])):
         raise TunesmithError(f"{what} has no place for what the output layer learnt.", mend)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,7 +99,7 @@ def one_scale(source: Source) -> tuple[int, float]:
     if settings.get("rank_pattern") or settings.get("alpha_pattern"):
         raise TunesmithError(
             "The adapter has a rank or alpha of its own in some layers, which a GGUF adapter cannot say.",
-            f"`tunesmith export {source.facts.run} --to gguf --part merged`",
+            f"`tunesmith export {shlex.quote(source.facts.run)} --to gguf --part merged`",
         )
     rank, alpha = int(str(settings["r"])), float(str(settings["lora_alpha"]))
     return rank, alpha * rank**0.5 if settings.get("use_rslora") else alpha
