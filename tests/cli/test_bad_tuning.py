@@ -237,7 +237,7 @@ def test_rows_that_are_too_long_are_told_of_by_the_plan_and_by_the_run(desk):
     planned = typed("-C", desk, "tune", "--plan")
     (line,) = [line for line in planned.out.splitlines() if line.startswith("refused: ")]
     assert "1 row is longer than 136 tokens, and tuning.too_long is refuse" in line
-    assert "set tuning.too_long to skip or cut, or raise tuning.max_length, to 512 at most" in line
+    assert "set tuning.too_long to skip or cut, or raise tuning.max_length: up to 512 tokens fit" in line
     assert line.removeprefix("refused: ") == typed("-C", desk, "tune", "--plan", "--json").json["refused"]
     told = refused(desk)
     assert "1 of 43 train rows are longer than 136 tokens: " in told

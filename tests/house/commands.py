@@ -140,6 +140,7 @@ def _excused(message: str, line: str, prose: bool) -> bool:
         f"--{HOLE}" in line
         or f"No such command '{HOLE}'" in message
         or (HOLE in message and any(words in message for words in OF_A_VALUE))
+        or (HOLE in line and "unable to parse string" in message)
     ):
         return True
     if line.strip() == "tunesmith":
