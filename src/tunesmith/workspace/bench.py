@@ -77,9 +77,10 @@ class Bench:
 
     def _fewer_watched(self) -> dict[str, str]:
         """Names the validation rows that are left, where some are out of use since the split; and says so."""
-        whole, there = self.answering.split.validation, validation_there(self.home, self.answering)
-        if len(there) == len(whole):
+        whole = self.answering.split.validation
+        if len(self.validation) == len(whole):
             return {}
+        there = validation_there(self.home, self.answering)
         self.say(
             f"{len(there)} of {len(whole)} validation rows are there: the others were removed or corrected since the "
             "split. `tunesmith split` deals anew."

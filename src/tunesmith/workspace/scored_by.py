@@ -30,7 +30,9 @@ def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
         return {}
     file, name = load_own_metrics(home), scored_by(home)
     own = find(home.task, name).metric.own
-    asked, usual = home.settings.contenders, ContendersConfig()
-    set_so = {f"contenders.{key}": getattr(asked, key) for key in ("max_tokens", "too_long")}
-    with_ = {key: str(set_so[key]) for key in ASKED_WITH if set_so[key] != getattr(usual, key.partition(".")[2])}
-    return {METRIC: name} | ({OWN_METRICS: file} if own and file else {}) | with_
+    usual, asked_with = ContendersConfig(), dict[str, str]()
+    for setting in ASKED_WITH:
+        key = setting.removeprefix("contenders.")
+        if (now := getattr(home.settings.contenders, key)) != getattr(usual, key):
+            asked_with[setting] = str(now)
+    return {METRIC: name} | ({OWN_METRICS: file} if own and file else {}) | asked_with
