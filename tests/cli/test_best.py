@@ -1,6 +1,8 @@
 """Contenders at their best, from the command line: a server that answers by what it is told, and tiny random models."""
 
 import json
+import random
+import re
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from tunesmith import Workspace
 from tunesmith.core.choices import Choice
 from tunesmith.core.contenders import Contender
 from tunesmith.core.splits import Split
+from tunesmith.models.embedder import Ngrams
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.racing import Race
 
@@ -99,7 +102,10 @@ def test_the_budget_is_told_first_and_kept(tmp_path):
         assert plan["calls"] <= 120
         assert plan["seconds"] is None and plan["because"]["seconds"]
         ended = typed("-C", folder, "baseline", "--best", "prompt", "--calls", "120")
-        assert f"at most {plan['calls']} answers" in ended.err
+        closing = f"then {plan['closing']} to score the winner on all of validation"
+        assert f"at most {plan['calls']} answers, {closing}" in ended.err
+        assert plan["closing"] >= len(split_of(folder).validation)  # the twin without a schema was never asked
+        assert plan["calls"] < len(server.bodies) <= plan["calls"] + plan["closing"]
         home = Workspace(folder).home
         assert sum(len(home.store.answers(h)) for h in {e.hash for e in home.index("try")}) <= plan["calls"] + 30
         tries = home.latest("choice", "prompt", Choice)[0].tries
@@ -214,6 +220,66 @@ def test_retrieval_goes_on_from_the_instructions_of_prompt_and_from_the_search_t
     assert Workspace(folder).home.latest("contender", "retrieval", Contender)[0].settings["examples"] == 1
 
 
+def test_a_count_that_was_chosen_under_another_search_is_let_go_where_that_is_chosen(tmp_path):
+    def answer(body, number):
+        """Right with two looked-up examples."""
+        right = TOPIC[body["messages"][-1]["content"]]
+        return says(right if len(body["messages"]) - 2 == 4 else "billing")
+
+    with FakeServer(answer) as server:
+        folder = desk(tmp_path, model=at(server), contenders={"retrieval": {"documents": 0}})
+        ways = run(folder, "retrieval")["examples"]["ways"]
+        worst = min(("dense", "lexical", "hybrid"), key=lambda name: ways[name]["metrics"]["ndcg@10"]["value"])
+        write_settings(
+            folder, contenders={"best": BEST | {"counts": [2, 8]}, "retrieval": {"documents": 0, "search": worst}}
+        )
+        choice = searched(folder, "retrieval")["choices"]["retrieval"]
+        assert choice["tries"][choice["best"] - 1]["proposal"]["count"] == 2
+        found = run(folder, "retrieval", "--choose")
+        assert found["best"] != found["present"] == worst
+        record = Workspace(folder).home.latest("contender", "retrieval", Contender)[0]
+        assert (record.hash, record.settings["examples"]) == (found["chosen"], 3)  # as nobody chose it under this one
+        assert [note.partition(",")[0] for note in found["notes"]] == [
+            "contenders.retrieval changed since retrieval was chosen"
+        ]
+        assert run(folder, "baseline", "retrieval")["contenders"]["retrieval"]["contender"] == record.hash
+        choice = searched(folder, "retrieval")["choices"]["retrieval"]
+        assert choice["tries"][choice["best"] - 1]["proposal"]["count"] == 2
+        again = run(folder, "retrieval", "--choose")  # the same search: what was chosen under it stands
+    record = Workspace(folder).home.latest("contender", "retrieval", Contender)[0]
+    assert (record.hash, record.settings["examples"], again["notes"]) == (again["chosen"], 2, [])
+
+
+def test_many_validation_rows_leave_enough_answers_for_the_race(tmp_path):
+    drawn, table = random.Random(0), tmp_path / "many.csv"
+    words = ["".join(drawn.choices("abcdefghiklmnoprstu", k=7)) for _ in range(5000)]
+    rows = (f"{' '.join(drawn.choices(words, k=6))},{'ab'[n % 2]}" for n in range(2200))
+    table.write_text("\n".join(["text,topic", *rows]))
+    folder = tmp_path / "desk"
+    Workspace.init(folder, source=table, prompt="text", completion="topic")
+    write_settings(folder, model={"base": "m", "base_url": "http://127.0.0.1:9/v1", "embedder": "ngrams"})
+    assert typed("-C", folder, "split", "--validation", "0.45", "--test", "0.3").status == 0
+    validation = len(split_of(folder).validation)
+    assert round(validation * 0.33) > 300  # two tries on so many take more than the 600 answers of the default
+    plans = searched(folder, "--plan")["plans"]
+    for plan in plans.values():
+        assert (plan["held_back"], plan["calls"] <= 600) == (100, True)
+        assert plan["rounds"][0]["rows"] >= 4
+        assert plan["closing"] == 2 * validation - plan["rounds"][0]["rows"] - 100
+    refused = typed("-C", folder, "baseline", "--best", "few_shot", "--plan", "--calls", "90")
+    assert refused.status == 2
+    assert "With 90 answers, 30 of them to 15 rows held back, each of" in refused.err
+    enough = re.search(r"--calls (\d+)", refused.err)[1]
+    assert searched(folder, "few_shot", "--plan", "--calls", enough)["plans"]["few_shot"]["calls"] <= int(enough)
+    home = Workspace(folder).home
+    few, many = (
+        Race(Answering(home), "prompt", home.settings.contenders.best.model_copy(update={"calls": calls}))
+        for calls in (600, 1200)
+    )
+    assert many.held[:100] == few.held
+    assert {e.id for e in many.rows} == {e.id for e in few.rows}  # none that raced is held back with more calls
+
+
 def test_a_proposer_is_shown_validation_alone_and_its_instructions_race_too(tmp_path):
     with FakeServer(obeys("MAGIC", writes='{"instructions": "MAGIC: file the message."}')) as server:
         folder = desk(
@@ -314,6 +380,9 @@ def test_rounds_tell_what_a_search_took_and_each_answer_once(tmp_path):
             contenders={"best": BEST, "models": {"writer": writer}},
         )  # fmt: skip
         run(folder, "baseline", "prompt")
+        few, many = (searched(folder, "prompt", "--plan", "--calls", n)["plans"]["prompt"] for n in ("120", "300"))
+        each = [plan["usd"] / (plan["calls"] + plan["closing"]) for plan in (few, many)]
+        assert each[0] == pytest.approx(each[1]) and few["closing"] > 0
         run(folder, "evaluate", "--on", "test")
         searched(folder, "prompt", "--proposer", "writer")
         run(folder, "evaluate", "--on", "test")
@@ -488,6 +557,22 @@ def test_a_group_stays_on_one_side_of_what_is_held_back(tmp_path):
     assert race.held and race.rows
     assert not {e.group for e in race.held} & {e.group for e in race.rows}
     assert {e.id for e in (*race.held, *race.rows)} == set(answering.split.validation)
+
+
+def test_what_changed_under_another_models_contender_is_mended_by_its_own_name(tmp_path, monkeypatch):
+    with FakeServer(obeys("Labels:")) as server:
+        far = {"base": "f", "base_url": server.url, "kinds": []}
+        folder = desk(tmp_path, model=at(server), contenders={"models": {"far": far}, "few_shot": {"way": "nearest"}})
+        run(folder, "baseline", "retrieval:far", "few_shot:far")
+        with monkeypatch.context() as patch:
+            patch.setattr(Ngrams, "hash", "another")
+            for name in ("retrieval:far", "few_shot:far"):
+                for twin in (name, f"{name}+schema"):
+                    ended = typed("-C", folder, "evaluate", twin, "--on", "test")
+                    assert ended.status == 2
+                    assert f"prepare it again with `tunesmith baseline {name}`" in ended.err
+            run(folder, "baseline", "retrieval:far", "few_shot:far")
+            run(folder, "evaluate", "retrieval:far", "few_shot:far", "--on", "test")
 
 
 def test_a_model_that_is_taken_out_is_no_contender_any_more(tmp_path):

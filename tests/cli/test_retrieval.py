@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.models.embedder import Ngrams
 from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.choices import choice_inputs, chosen_search
 
 WAYS = ["dense", "lexical", "hybrid", "dense+maxsim", "lexical+maxsim", "hybrid+maxsim"]
 METRICS = {"ndcg@10", "mrr", *(f"{name}@{k}" for name in ("hit", "recall") for k in (1, 3, 5, 10))}
@@ -201,6 +203,74 @@ def test_passages_of_other_sizes_are_tried_where_documents_are_long(desk, tmp_pa
     assert found["documents"]["ways"]["dense/40"]["settings"] == {"search": "dense", "chunk_words": 40}
     assert list(found["examples"]["ways"]) == WAYS
     assert found["tries"] == 18
+
+
+def test_a_size_that_keeps_documents_whole_is_chosen_as_it_was_measured(desk, tmp_path):
+    settings = {"examples": 0, "documents": 1, "chunk_words": 20}
+    write_settings(desk, contenders={"constrained": False, "retrieval": settings})
+    asked, _ = sides(desk)
+    folder = tmp_path / "pages"
+    folder.mkdir()
+    for number, example in enumerate(asked):  # each passage has one of its words, and a short page has two of them
+        words = example.prompt.split()
+        (folder / f"page-{number}.md").write_text(" ".join(f"{word}{' filling' * 20}" for word in words))
+        (folder / f"part-{number}.md").write_text(" ".join(words[-2:]))
+    assert typed("-C", desk, "add", folder, "--as", "document").status == 0
+    places = {example.id: number for number, example in enumerate(asked)}
+    file = judge(desk, tmp_path / "relevant.jsonl", lambda example: f"page-{places[example.id]}")
+    measure = ("retrieval", "--relevant", file, "--metric", "hit@1", "--chunk-words", 5000)
+    found = typed("-C", desk, *measure, "--choose", "--json").json
+    assert found["best"].endswith("/5000")
+    assert found["best_settings"]["chunk_words"] == 5000
+    assert "chunk_words" not in contender(desk, found["chosen"])["settings"]  # whole, as they were measured
+    made_anew = typed("-C", desk, "baseline", "retrieval", "--json").json["contenders"]["retrieval"]
+    assert made_anew["contender"] == found["chosen"]
+    assert "chunk_words: 5000" in typed("-C", desk, *measure).out
+
+
+def test_a_re_ranking_folder_is_seen_from_the_settings_and_taken_out_where_it_does_harm(desk, tmp_path):
+    build_cross_encoder(desk / "own-cross")  # random: whatever it looks at again is shuffled
+    build_cross_encoder(tmp_path / "near" / "cross", seed=1)
+    written = {"examples": 2, "rerank": "own-cross", "candidates": 20}
+    write_settings(desk, contenders={"constrained": False, "retrieval": written})
+    ended = typed("-C", desk, "retrieval", "--rerank", Path("near") / "cross", "--choose", "--json", cwd=tmp_path)
+    assert ended.status == 0, ended.err
+    found = ended.json
+    assert found["present"] == "dense+own-cross"
+    assert found["examples"]["ways"]["dense+cross"]["settings"]["rerank"] == "../near/cross"
+    assert found["best"] in WAYS[:3]
+    assert found["best_settings"] == {"search": found["best"], "rerank": None}
+    assert "rerank" not in contender(desk, found["chosen"])["settings"]
+    told = typed("-C", desk, "retrieval", "--rerank", "near/cross", cwd=tmp_path).out
+    assert f"write under contenders.retrieval: search: {found['best']}, rerank: null" in told
+    for name in ("own-cross", "../near/cross"):  # wherever the command is typed
+        write_settings(
+            desk, contenders={"constrained": False, "retrieval": written | {"rerank": name, "candidates": 7}}
+        )
+        ended = typed("-C", desk, "baseline", "retrieval", "--json")
+        assert ended.status == 0, ended.err
+        scored = ended.json["contenders"]["retrieval"]
+        assert contender(desk, scored["contender"])["settings"]["rerank"] == name
+    again = typed("-C", Path(".."), "evaluate", "retrieval", "--json", cwd=desk / "own-cross")
+    assert again.json["contenders"]["retrieval"]["contender"] == scored["contender"]
+
+
+def test_a_choice_is_told_as_out_of_date_where_the_real_embedder_has_come(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+    base = Workspace(desk).home.settings.model.base
+    write_settings(desk, model={"base": base, "embedder": "minilm"})  # n-grams stand in for it
+    assert typed("-C", desk, "baseline", "constant").status == 0
+    found = typed("-C", desk, "retrieval", "--choose", "--json").json
+    assert found["embedder"] == "ngrams"
+    assert "searches measured" in " ".join(typed("-C", desk, "status").out.split())
+    home = Workspace(desk).home
+    inputs = choice_inputs(home, Answering(home), "retrieval", "accuracy")
+    (tmp_path / "home" / "models" / "minilm").mkdir(parents=True)
+    assert "searches measured" not in " ".join(typed("-C", desk, "status").out.split())
+    answering = Answering(home)
+    assert chosen_search(home, answering) == home.settings.contenders.retrieval
+    now = choice_inputs(home, answering, "retrieval", "accuracy")
+    assert "embedder" in {name for name in now if now[name] != inputs[name]}
 
 
 def test_a_cross_encoder_is_measured_where_it_is_named(desk, tmp_path):

@@ -11,6 +11,7 @@ from functools import partial
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tests.data.files import label_features, sheet_xml, write_dataset, write_parquet, write_sheet
 from tests.data.rows import INTENT, read_all, read_one, write
@@ -402,3 +403,20 @@ def test_chats_in_several_row_groups_and_long_columns_are_read_to_the_end(tmp_pa
     path = write_parquet(tmp_path / "a.parquet", {"messages": rows}, row_group_size=250)
     found = read_all(path)
     assert [row.completion for row in found] == [f"answer {n}" for n in range(1200)]
+
+
+def test_a_file_of_a_folder_that_breaks_midway_says_what_of_it_stays(tmp_path):
+    count = 4000
+    columns = {"text": [f"Where is card {n}?" for n in range(count)], "label": ["x"] * count}
+    path = write_parquet(tmp_path / "a.parquet", columns, row_group_size=count // 2, compression="none")
+    second = pq.ParquetFile(path).metadata.row_group(1).column(0)
+    content = bytearray(path.read_bytes())
+    content[second.dictionary_page_offset : second.data_page_offset + 200] = b"\xff" * (
+        second.data_page_offset + 200 - second.dictionary_page_offset
+    )
+    path.write_bytes(content)
+    *before, told = read_all(tmp_path)
+    assert isinstance(told, Rejected)
+    assert all(isinstance(row, Example) for row in before)
+    assert f"The {len(before)} rows before that stay; what follows was not read." in told.problem
+    assert count // 4 < len(before) < count

@@ -7,6 +7,8 @@ from tests.decision.desk import comparison, desk_facts, estimate
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
 from tunesmith.decision import Bar, ContenderFacts, Facts, decide
+from tunesmith.decision.facts import TEXTS
+from tunesmith.evaluation.metrics import metric
 
 KINDS = ("constant", "classifier", "prompt", "few_shot", "retrieval", "tuned")
 
@@ -273,7 +275,7 @@ def test_a_further_metric_below_its_value_keeps_a_contender_from_shipping():
     ("also", "next_step"),
     [
         ({"category.accuracy": 0.9}, "Run `tunesmith evaluate --on test`."),
-        ({"judge.overall": 0.7}, "Run `tunesmith judge calibrate` and `tunesmith judge run --on test`."),
+        ({"judge.overall": 0.7}, "Run `tunesmith judge calibrate --labels FILE` and `tunesmith judge run --on test`."),
     ],
 )
 def test_nothing_is_tuned_or_gathered_for_a_metric_that_nobody_measured(also, next_step):
@@ -301,6 +303,35 @@ def test_a_bar_is_not_met_by_losing_the_answers_to_what_was_hard(failed, recomme
     if lost:
         assert decision.rule == "lost" and decision.next == "Ask again with `tunesmith evaluate prompt --on test`."
         assert "only because" in lost[0] and f"{failed} failed answers" in lost[0]
+
+
+def of_texts(failed, unreadable, name="reply.chrf"):
+    found = Estimate(value=95, low=85, high=99, n=180 - failed - unreadable, skipped=failed + unreadable)
+    prompt = replace(contender("prompt", 0.9, 0.85, 0.95), metrics={name: found}, failed=failed, unreadable=unreadable)
+    return decide(replace(facts(prompt), bar=Bar(metric=name, value=80)))
+
+
+def test_a_bar_on_texts_is_not_met_by_answers_that_cannot_be_read():
+    assert of_texts(0, 5).recommendation == "ship:prompt"  # 85 * 175 / 180 = 82.6
+    held = of_texts(0, 12)  # 85 * 168 / 180 = 79.3
+    assert (held.recommendation, held.rule) == ("tune", "tune")
+    assert "only because 12 answers that cannot be read (7%) are in no figure" in " ".join(held.because)
+    assert of_texts(0, 12, "reply.bertscore:./my.encoder").recommendation == "tune"
+    both = of_texts(6, 6)  # without those that failed 85 * 168 / 174 = 82.1, so they are asked again
+    assert both.rule == "lost"
+    assert "12 answers that failed or cannot be read (7%)" in " ".join(both.because)
+
+
+def test_an_answer_that_a_figure_holds_is_not_counted_as_lost_to_it():
+    labelled = contender("prompt", 0.95, 0.85, 0.99, unreadable=100)  # wrong already in all_correct
+    assert decide(facts(labelled)).recommendation == "ship:prompt"
+    found = Estimate(value=95, low=85, high=99, n=180)
+    scored = replace(labelled, metrics={"chrf": found})  # of a measure that gives it 0
+    assert decide(replace(facts(scored), bar=Bar(metric="chrf", value=80))).recommendation == "ship:prompt"
+
+
+def test_metrics_of_texts_are_known_by_name():
+    assert set(TEXTS) == {name for name, one in metric.items() if one.of == "text" and one.better == "higher"}
 
 
 def test_small_sets_repeated_looks_lost_answers_and_passed_guards_are_told():

@@ -3,7 +3,7 @@ from html.parser import HTMLParser
 
 import pytest
 from msgspec.structs import replace
-from tests.decision.desk import DUELS, TASK, desk_material
+from tests.decision.desk import DUELS, TASK, desk_material, estimate
 
 from tunesmith.core.decisions import Decision
 from tunesmith.core.findings import Finding
@@ -307,3 +307,18 @@ def test_a_task_of_one_plain_label_has_its_examples_side_by_side(slim):
 
 def test_the_same_material_gives_the_same_bytes(material, html):
     assert render(material) == html
+
+
+def test_the_first_page_says_why_the_bar_is_not_shown_to_be_met(material):
+    contenders = tuple(c for c in material.contenders if c.name == "tuned")
+    good = replace(contenders[0], metrics={"all_correct": estimate(0.92, 0.88, 0.95)}, failed=60)
+    alone = replace(material.decision, quality_bar=material.decision.quality_bar | {"also": {}})
+    lost = replace(material, contenders=(good,), decision=alone)
+    assert "answers without a score count as wrong (60 of tuned)" in Page(render(lost)).said
+    bar = material.decision.quality_bar | {"also": {"macro_f1": 0.5}}
+    unmeasured = replace(
+        material, contenders=(replace(good, failed=0),), decision=replace(material.decision, quality_bar=bar)
+    )
+    assert "tuned may reach it, and macro_f1 was not measured" in Page(render(unmeasured)).said
+    stale = replace(material, decision=replace(material.decision, rule="stale"))
+    assert "By figures that decide nothing as they are: yes, by tuned" in Page(render(stale)).said

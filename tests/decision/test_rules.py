@@ -44,7 +44,7 @@ HELPS = comparison("retrieval", "prompt", 0.2, 0.1, 0.3, 0.001)
 def test_the_page_holds_the_table_of_the_code():
     page = rows((ROOT / "docs/decision.md").read_text(encoding="utf-8"))
     assert page == rows(rules.__doc__)
-    assert len(page) == 19
+    assert len(page) == 20
 
 
 def test_the_table_names_the_rules_in_the_order_they_are_tried():
@@ -69,6 +69,10 @@ CASES = {
     ("uncompared", "too_early"): (facts(PROMPT, SHORT), {}),
     ("short", "add_retrieval"): (facts(PROMPT, SHORT, comparisons=(SHOWN,), documents=3, retrieval_gain=HELPS), {}),
     ("short", "gather_more"): (facts(PROMPT, SHORT, comparisons=(SHOWN,)), {}),
+    ("open", "stop"): (
+        facts(PROMPT, GOOD, comparisons=(comparison("tuned", "prompt", 0.12, 0.06, 0.18, 1e-3),)),
+        {"least_gain": 0.2},
+    ),
     ("open", "gather_more"): (facts(contender("prompt", 0.78, 0.7, 0.85), SHORT, comparisons=(LEVEL,)), {}),
     ("hopeless", "mend_data"): (facts(PROMPT, SHORT, comparisons=(LEVEL,), train=60), {}),
     ("hopeless", "stop"): (facts(PROMPT, SHORT, comparisons=(LEVEL,)), {}),
@@ -265,3 +269,37 @@ def test_stricter_rules_never_ship_what_the_defaults_do_not(asked, tuned, usd, p
     assert strict.recommendation.partition(":")[0] in known
     if strict.passed and not plain.passed:  # only where a limit took the rival away
         assert asked.most_usd_per_thousand is not None
+
+
+def test_a_tuned_model_that_may_not_ship_yet_is_not_said_to_gain_nothing():
+    asked = DecisionConfig(before_tuning=("prompt", "few_shot", "retrieval"))
+    simple = contender("prompt", 0.86, 0.81, 0.9, 0.1)
+    gain = comparison("tuned", "prompt", 0.05, 0.02, 0.08, 1e-4)
+    said = " ".join(decide(facts(simple, GOOD, comparisons=(gain,)), asked).because)
+    assert "tuned meets the bar too, but is not asked for before few_shot and retrieval were measured" in said
+    assert "is not shown, so" not in said
+
+
+def test_a_judge_that_was_asked_and_may_not_decide_says_why_and_not_to_ask_it_again():
+    good = contender("prompt", 0.9, 0.85, 0.94)
+    stands = Judged(may=False, because=("its kappa of 0.2 is below 0.4",), criterion="overall")
+    decision = decide(facts(good, also={"judge.overall": 0.8}, judged=stands))
+    assert decision.recommendation == "too_early"
+    assert (
+        "the judge, who was asked, may not decide on judge.overall: its kappa of 0.2 is below 0.4"
+        in (decision.because[0])
+    )
+    assert "judge run" not in decision.next
+    nobody = decide(facts(good, also={"judge.overall": 0.8}))
+    assert "`tunesmith judge calibrate --labels FILE`" in nobody.next
+
+
+def test_a_tuned_model_that_meets_the_bar_is_not_said_to_be_about_to():
+    level = comparison("tuned", "prompt", 0.1, -0.01, 0.21, 0.06)
+    level = replace(level, examples_to_see=400)
+    decision = decide(facts(contender("prompt", 0.79, 0.73, 0.84), GOOD, comparisons=(level,)))
+    assert decision.recommendation == "gather_more"
+    assert decision.because[0] == (
+        "tuned meets the bar, which prompt may reach too, and it is not shown that it beats prompt; about 400 test "
+        "examples would tell."
+    )

@@ -45,6 +45,16 @@ def test_a_metric_that_goes_to_100_needs_as_many_as_the_share_does():
     assert verdict(rate(0.9, 100, top=100), 85, "reply.chrf").examples_needed == 363
 
 
+def test_a_bar_may_be_on_a_field_with_a_colon_in_its_name():
+    assert verdict(rate(0.9, 100), 0.85, "dc:type.accuracy").examples_needed == 363
+    assert verdict(rate(0.9, 100, top=100), 85, "dc:title.chrf").examples_needed == 363
+
+
+def test_examples_that_say_nothing_of_the_metric_are_needed_too():
+    # 100 of 400 rows hold a value, so that 363 that do are among 4 * 363
+    assert verdict(rate(0.9, 100), 0.85, rows=400).examples_needed == 4 * 363
+
+
 def test_groups_need_more_examples():
     right = np.repeat([1.0] * 45 + [0.0] * 5, 2)  # 50 customers, both answers of each alike: worth about 50 strangers
     low, high = tally_interval(mean_tally(right), np.repeat(np.arange(50), 2), rate=True)

@@ -1,5 +1,6 @@
 """Averages over labels against scikit-learn, over random and one-sided answers."""
 
+import json
 import warnings
 
 import numpy as np
@@ -113,3 +114,16 @@ def test_two_contenders_are_compared_by_correlation():
     assert (found.difference, found.wins, found.losses) == (pytest.approx(1.0), 10, 0)
     assert 0 < found.low < found.difference <= found.high <= 2
     assert found.p_value < 0.01
+
+
+@pytest.mark.parametrize(("name", "losses"), [("weighted_f1", 2), ("weighted_precision", 2), ("weighted_recall", 0)])
+def test_a_label_where_none_is_true_loses_to_none(name, losses):
+    task = Task(name="t", fields=(Field(name="topic", type="label", labels=LABELS, nullable=True),))
+    said = [json.dumps({"topic": topic}) for topic in ("returns", "billing", None)]
+    examples, right = asked(task, [(s, s) for s in said * 4])
+    _, eager = asked(task, [(s, said[1] if s == said[2] and n < 6 else s) for n, s in enumerate(said * 4)])
+    found = compare(task, examples, eager, right, name)
+    # two of four nulls are taken for billing, which is right in 4 of the 6 answers that then say so
+    assert found.difference == pytest.approx({"weighted_f1": (1 + 0.8) / 2, "weighted_precision": (1 + 4 / 6) / 2}.get(
+        name, 1) - 1)  # fmt: skip
+    assert (found.wins, found.losses) == (0, losses)

@@ -43,6 +43,8 @@ def test_leaves_of_nested_json_worked_by_hand():
     assert value("leaf_f1", (true, true)) == 1
     assert value("leaf_f1", ("Ann", "Ann"), ("Ann", "Bob")) == pytest.approx(0.5)
     assert value("leaf_f1", ('{"a": 1}', '{"a": "1"}')) == 0
+    assert value("leaf_f1", ('[{"n": 12}, 2.50, -0.0]', '[2.5, {"n": 12.0}, 0]')) == 1
+    assert value("leaf_f1", ('[true, "12", 12.5]', "[1.0, 12.0, 12]")) == 0
     assert value("leaf_f1", ('{"a": "Zo\u00eb"}', '{"a": "Zoe\u0308"}')) == 1
 
 

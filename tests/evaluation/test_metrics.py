@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from tests.evaluation.thorough import beside
 from tunesmith.core.errors import NothingToMeasure, TunesmithError, UnknownName
 from tunesmith.core.statistics import tally_interval, wilson_interval
 from tunesmith.core.task import Field, Task
+from tunesmith.evaluation import score
 from tunesmith.evaluation.metrics import default_names, find, metric, names
 from tunesmith.evaluation.metrics.labels import confusion, per_label
 from tunesmith.evaluation.scored import Scored
@@ -284,6 +287,22 @@ def test_an_unknown_name_lists_the_near_ones():
         UnknownName, match=r"no metric of task 'triage' named 'category\.acuracy'(.|\n)*'category\.accuracy'"
     ):
         find(DESK, "category.acuracy")
+
+
+def test_a_field_may_have_a_colon_in_its_name():
+    fields = (Field(name="dc:title", type="text"), Field(name="dc:type", type="label", labels=LABELS))
+    task = Task(name="library", fields=fields)
+    assert {name: find(task, name).field.name for name in ("dc:title.chrf", "dc:type.accuracy")} == {
+        "dc:title.chrf": "dc:title", "dc:type.accuracy": "dc:type",
+    }  # fmt: skip
+    assert all(find(task, name) == known for name, known in names(task).items())
+    for encoder in ("./my.encoder", "hub:mine", "org/name"):
+        found = find(task, f"dc:title.bertscore:{encoder}")
+        assert (found.metric.name, found.field) == (f"bertscore:{encoder}", fields[0])
+    with pytest.raises(UnknownName, match=r"named 'dc:titel.chrf'(.|\n)*'dc:title.chrf'"):
+        find(task, "dc:titel.chrf")
+    completion = json.dumps({"dc:title": "On Bees", "dc:type": "billing"})
+    assert score(task, *asked(task, [(completion, completion)])).metrics["dc:type.accuracy"].value == 1
 
 
 # Material

@@ -8,7 +8,7 @@ import shutil
 import pytest
 from sqlalchemy import text
 from tests.cli.driving import typed
-from tests.workspace.answered import answered, answered_desk, retrained
+from tests.workspace.answered import answered, answered_desk, finished_run, retrained
 
 from tunesmith import Workspace
 from tunesmith.core.contenders import Answer
@@ -113,3 +113,14 @@ def test_an_earlier_decision_that_was_changed_by_hand_is_refused(desk):
     refused = typed("-C", desk.home.root, "decide", "--gate", "--against", "previous")
     assert refused.status == 2
     assert "was changed by hand" in refused.err
+
+
+def test_a_decision_on_rows_that_shipped_was_made_with_is_to_be_made_on_test(desk):
+    corrected(desk, "test")
+    finished_run(desk, "second")
+    answered(desk, "tuned", lambda n: n % 30 != 8, run="second")
+    desk.evaluate()  # on validation alone
+    refused = typed("-C", desk.home.root, "decide", "--gate", "--against", "previous")
+    assert refused.status == 2
+    assert "was made with all but 0 of the" in refused.err
+    assert "`tunesmith evaluate --on test`" in refused.err

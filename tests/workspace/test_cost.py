@@ -86,3 +86,16 @@ def test_rounds_count_the_time_of_a_run_once(tmp_path):
     desk.evaluate(["tuned"])
     desk.evaluate(["tuned:first"])
     assert [one.cost.tuning_seconds for one in desk.rounds().rounds[1:]] == [30.0, None, 11.0, None]
+
+
+def test_a_round_that_is_measured_again_tells_the_newest_figures(tmp_path):
+    desk = answered_desk(tmp_path)
+    name = answered(desk, "prompt", lambda n: n % 2 == 0)
+    first = desk.evaluate(["prompt"])
+    answered(desk, "prompt", lambda n: True)
+    assert desk.home.index("contender", "prompt")[-1].hash == name  # its answers were asked for anew
+    second = desk.evaluate(["prompt"])
+    now, then = second.contenders["prompt"].metrics["accuracy"], first.contenders["prompt"].metrics["accuracy"]
+    assert now.value > then.value
+    last = desk.rounds().rounds[-1]
+    assert (last.times, last.leader, last.score) == (2, "prompt", now)

@@ -9,7 +9,9 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
-from tunesmith.workspace.curve import CurvePoint, CurveReport, _gain, _in_words, _parts, reach
+from tunesmith.workspace.answering import Answering
+from tunesmith.workspace.curve import CurvePoint, CurveReport, _gain, _in_words, _parts, curve_inputs, reach
+from tunesmith.workspace.home import changed_since
 
 
 @pytest.fixture
@@ -77,6 +79,17 @@ def test_the_curve_says_how_many_examples_the_bar_takes_and_is_kept(desk):
     kept, entry = Workspace(desk.home.root).home.latest("curve", "classifier", CurveReport)
     assert kept.reaches is not None
     assert entry.inputs.keys() == {"task", "split", "embedder", "classifier"}
+
+
+def test_a_curve_is_out_of_date_where_the_real_embedder_has_come(desk, tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
+    write_settings(desk.home.root, model={"base": "nowhere", "embedder": "minilm"})  # n-grams stand in for it
+    workspace = Workspace(desk.home.root)
+    workspace.curve(metric="accuracy", draws=2)
+    entry = workspace.home.index("curve", "classifier")[-1]
+    assert changed_since(entry, curve_inputs(workspace.home, Answering(workspace.home))) == ""
+    (tmp_path / "home" / "models" / "minilm").mkdir(parents=True)
+    assert changed_since(entry, curve_inputs(workspace.home, Answering(workspace.home))) == "embedder"
 
 
 def test_a_reach_is_that_of_the_law_the_points_lie_on():

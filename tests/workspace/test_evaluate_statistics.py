@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from tests.cli.driving import typed
 from tests.models.tiny import build_tiny
@@ -15,6 +16,8 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.cli.tables import comparison_table
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.splits import Split
+from tunesmith.core.statistics import examples_needed_for_difference
 from tunesmith.workspace.evaluate import newest
 
 
@@ -155,6 +158,37 @@ def test_a_plan_for_a_metric_that_goes_to_100_is_on_its_own_scale(tmp_path):
     assert "5 of chrf shown four times of five" in typed("-C", desk.home.root, "evaluate", "--plan", "5").out
     refused = typed("-C", desk.home.root, "evaluate", "--plan", "100")
     assert (refused.status, "chrf goes from 0 to 100" in refused.err, "`--plan 5`" in refused.err) == (2, True, True)
+
+
+def test_a_plan_counts_the_examples_that_say_nothing_of_the_metric_too(tmp_path):
+    desk = answered_desk(tmp_path)
+    finished_run(desk, "first")
+    contender = answered(desk, "prompt", lambda n: n % 2 == 0)
+    answered(desk, "tuned", lambda n: n % 6 != 1, run="first")
+    there = desk.home.store.answers(contender)
+    lost = desk.home.latest("split", "split", Split)[0].validation[:3]
+    desk.home.store.save_answers([replace(there[e], text="", fields=None, finish_reason="error") for e in lost])
+    made = desk.evaluate(["tuned"])
+    (pair,) = [c for c in made.comparisons if c.b == "prompt"]
+    assert pair.n == made.examples - 3
+    (row,) = [row for row in desk.plan_evaluation(0.1).measured if row.of == "tuned - prompt"]
+    assert row.examples == math.ceil(made.examples * (pair.least_seen / 0.1) ** 2)
+
+
+def test_a_plan_for_mcc_goes_by_what_its_difference_is_of_a_rate(tmp_path):
+    desk = answered_desk(tmp_path)
+    write_settings(desk.home.root, bar={"metric": "mcc", "value": 0.5})
+    desk = Workspace(desk.home.root)
+    made = desk.plan_evaluation(0.15).in_general  # of three labels, so two thirds of it
+    assert [(row.of, row.discordant) for row in made] == [("two rates 0.1 apart", s) for s in (0.1, 0.2, 0.4)]
+    assert [row.examples for row in made] == pytest.approx(
+        [examples_needed_for_difference(0.1, share) for share in (0.1, 0.2, 0.4)], abs=1
+    )
+    assert [row.discordant for row in desk.plan_evaluation(1.4).in_general] == [pytest.approx(1.4 * 2 / 3)]
+    refused = typed("-C", desk.home.root, "evaluate", "--plan", "1.6")
+    assert refused.status == 2
+    assert "goes from -1 to 1, and 1.6 of it stands for rates 1.06667 apart" in refused.err
+    assert "`--plan 0.1`" in refused.err
 
 
 @pytest.fixture
@@ -344,3 +378,12 @@ def test_a_sample_drawn_again_until_it_pleases_decides_nothing(tmp_path):
     assert newest(workspace.home, "test")[0].hash == whole.hash
     decided = workspace.decide()
     assert decided.quality_bar["examples"] == whole.examples
+
+
+def test_a_sample_as_large_as_the_side_is_the_side(desk):
+    whole = desk.evaluate()
+    for sample in (whole.examples, whole.examples + 1):
+        made = desk.evaluate(sample=sample, seed=3)
+        assert (made.sample, made.examples, made.warnings) == (None, whole.examples, whole.warnings)
+    assert newest(desk.home, "validation")[0].seed == 3
+    assert desk.evaluate(sample=whole.examples - 1).sample == whole.examples - 1

@@ -4,8 +4,9 @@ import pytest
 from msgspec.structs import replace
 from tests.cli.driving import typed
 from tests.workspace.answered import answered, answered_desk
-from tests.workspace.toy import write_settings
+from tests.workspace.toy import write_csv, write_settings
 
+from tunesmith import Workspace
 from tunesmith.core.splits import Split
 
 
@@ -41,3 +42,26 @@ def test_failures_that_alone_keep_a_contender_from_the_bar_are_asked_again(tmp_p
     found = typed("-C", desk.home.root, "decide", "--json").json
     assert (found["recommendation"], found["rule"]) == ("tune", "tune")
     assert "Answers lost to errors or timeouts count as wrong" in " ".join(found["because"])
+
+
+def test_a_contender_that_is_silent_on_what_is_hard_does_not_meet_a_bar_on_texts(tmp_path):
+    task = {"name": "topics", "format": "plain", "fields": [{"name": "topic", "type": "text"}]}
+    Workspace.init(tmp_path / "desk", source=write_csv(tmp_path / "examples.csv"), prompt="text", completion="topic")
+    write_settings(
+        tmp_path / "desk", task=task, bar={"metric": "rouge_l", "value": 0.7}, decision={"minimum_train": 5},
+        model={"base": "nowhere", "embedder": "ngrams"},
+    )  # fmt: skip
+    desk = Workspace(tmp_path / "desk")
+    desk.check()
+    desk.split(test=0.49, validation=0.2, seed=1)
+    desk.baseline(["constant"])
+    contender = answered(desk, "prompt", lambda n: True)
+    there = desk.home.store.answers(contender)
+    hard = desk.home.latest("split", "split", Split)[0].test[:12]
+    desk.home.store.save_answers([replace(there[e], text="", fields=None, problem="it is empty") for e in hard])
+    scored = desk.evaluate(on="test").contenders["prompt"]
+    # each of the 17 others is right, so the interval of what was measured lies above the bar
+    assert (scored.unreadable, scored.metrics["rouge_l"].low > 0.7) == (12, True)
+    decided = desk.decide()
+    assert (decided.quality_bar["contenders"]["prompt"], decided.recommendation) == ("not_shown", "tune")
+    assert "12 answers that cannot be read (41%) are in no figure" in " ".join(decided.because)

@@ -165,8 +165,8 @@ def test_what_meets_all_but_an_unasked_pass_rate_is_no_reason_to_tune(desk, tmp_
     write_settings(desk.home.root, decision={"least_pass_rate": 0.5}, bar={"metric": "accuracy", "value": 0.5})
     (reason,) = too_early(again(desk).home)
     assert reason == (
-        "prompt meets the bar as far as it was measured, and judge.overall never was (`tunesmith judge calibrate`, "
-        "then `tunesmith judge run`)"
+        "prompt meets the bar as far as it was measured, and judge.overall never was (`tunesmith judge calibrate "
+        "--labels FILE`, then `tunesmith judge run`)"
     )
     with FakeServer(right) as server:
         desk = judged_by(desk, server)

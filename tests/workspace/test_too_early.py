@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 from tests.models.tiny import build_tiny
+from tests.workspace.answered import again, answered, answered_desk
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
+from tunesmith.core.splits import Split
 from tunesmith.workspace.too_early import too_early
 
 
@@ -87,3 +89,57 @@ def test_anyway_passes_and_the_dossier_says_so(desk):
     desk.evaluate()
     html = Path(desk.report().dossier).read_text(encoding="utf-8")
     assert "--anyway" in html
+
+
+def stations(desk):
+    return {station.name: station for station in again(desk).status()}
+
+
+def test_status_names_no_tuning_where_a_baseline_meets_the_bar(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.5)
+    answered(desk, "prompt", lambda n: n % 30 != 7)
+    desk.evaluate()
+    found = stations(desk)
+    assert found["tuning"].state == "done"
+    assert "nothing has to be tuned: prompt meets the bar already" in found["tuning"].because
+    assert found["evaluation"].state == "ready"
+
+
+def test_what_the_test_set_says_counts_more_than_validation(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.8, decision={"met_by": "value", "minimum_train": 5})
+    known = set(desk.home.latest("split", "split", Split)[0].validation)
+    answered(desk, "prompt", lambda n: n < len(known) and n != 1)
+    desk.evaluate()
+    assert any("prompt meets the bar already" in reason for reason in too_early(again(desk).home))
+    desk.evaluate(on="test")
+    assert desk.decide().recommendation == "tune"
+    assert too_early(again(desk).home) == []
+    assert stations(desk)["tuning"].state == "ready"
+
+
+def test_a_baseline_that_is_too_dear_by_the_prices_of_now_makes_nothing_needless(tmp_path):
+    desk = answered_desk(tmp_path, bar=0.5)
+    answered(desk, "prompt", lambda n: n % 30 != 7)
+    desk.evaluate()
+    assert any("meets the bar already" in reason for reason in too_early(again(desk).home))
+    settings = {
+        "bar": {"metric": "accuracy", "value": 0.5}, "model": {"base": "nowhere", "embedder": "ngrams"},
+        "costs": {"machine_usd_per_hour": 3600}, "decision": {"most_usd_per_thousand": 1},
+    }  # fmt: skip
+    write_settings(desk.home.root, **settings)
+    assert too_early(again(desk).home) == []
+
+
+def test_baselines_of_another_task_or_model_are_stale_and_no_reason_to_tune(desk):
+    desk.check()
+    desk.split()
+    desk.baseline(["prompt"])
+    write_settings(
+        desk.home.root,
+        model={"base": str(build_tiny(desk.home.root / "other", seed=5)), "embedder": "ngrams"},
+        bar={"metric": "accuracy", "value": 0.99},
+    )
+    reasons = too_early(again(desk).home)
+    assert any("changed since prompt was made (`tunesmith baseline`)" in reason for reason in reasons)
+    found = stations(desk)["baselines"]
+    assert (found.state, "changed since prompt was made" in found.because) == ("stale", True)

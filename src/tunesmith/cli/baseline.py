@@ -63,7 +63,7 @@ def baseline(
         say(f"left out {name}: {reason}")
     for note in report.notes:
         say(note)
-    show(report, contender_table(report.contenders, workspace.home.settings.bar))
+    show(report, contender_table(report.contenders, workspace.home))
     end_by(report.contenders, contenders)
 
 
@@ -78,5 +78,5 @@ def _best(names: list[str], *, plan: bool, **options: Any) -> None:
         show(report, "\n".join(plan_lines(report.plans)))
         return
     lines = [line for choice in report.choices.values() for line in choice_lines(choice)]
-    show(report, "\n".join([*lines, contender_table(report.contenders, workspace.home.settings.bar)]))
+    show(report, "\n".join([*lines, contender_table(report.contenders, workspace.home)]))
     end_by(report.contenders, list(report.choices))

@@ -36,11 +36,10 @@ def demo(
     from tunesmith.workspace import Workspace
 
     report = Workspace.demo(folder, Terminal())
-    bar = Workspace(folder).home.settings.bar
     lines = [
         "",
         "On the frozen test set:",
-        contender_table(report.contenders, bar),
+        contender_table(report.contenders, Workspace(folder).home),
         "",
         f"Decision: {report.decision}",
         *(f"  - {reason}" for reason in report.because),

@@ -68,7 +68,7 @@ def evaluate(
         )
     lines = [
         f"{evaluation.examples} {on} examples",
-        contender_table(evaluation.contenders, workspace.home.settings.bar),
+        contender_table(evaluation.contenders, workspace.home),
     ]
     if all_metrics:
         lines += [metric_table(evaluation), *confusion_tables(evaluation.contenders)]

@@ -53,6 +53,8 @@ def retrieval(
         say(f"{row.file}, line {row.line}: {row.problem}; to mend it: {row.mend}")
     if report.judged_elsewhere:
         say(f"{report.judged_elsewhere} judged examples are not on the {on} side: nothing was searched for them")
+    for note in report.notes:
+        say(note)
     show(report, "\n".join(_lines(report)))
 
 
@@ -61,7 +63,7 @@ def _lines(report: RetrievalReport) -> list[str]:
     for what, found in (("examples", report.examples), ("documents", report.documents)):
         lines += _table(what, found, report) if found else [f"{what}: not measured: {report.unmeasured[what]}"]
     lines.append(report.says)
-    settings = ", ".join(f"{key}: {value}" for key, value in report.best_settings.items())
+    settings = ", ".join(f"{k}: {'null' if v is None else v}" for k, v in report.best_settings.items())
     if report.chosen:
         lines.append(
             "the contender `retrieval` searches so until task, examples, split, embedder or contenders.retrieval change"

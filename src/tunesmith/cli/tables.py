@@ -10,7 +10,7 @@ from tunesmith.cli.plain_text import visible
 if TYPE_CHECKING:
     from tunesmith.core.estimates import Comparison, Estimate
     from tunesmith.core.forgetting import Forgetting, Loss
-    from tunesmith.decision.config import BarConfig
+    from tunesmith.workspace.home import Home
     from tunesmith.workspace.repeats import Repeated
     from tunesmith.workspace.scoring import ContenderScore
 
@@ -33,9 +33,11 @@ def cell(estimate: Estimate | None) -> str:
     return f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def contender_table(contenders: Mapping[str, ContenderScore], bar: BarConfig | None) -> str:
-    """One row a contender: the bar's metric with its interval, how many answers can be read, time."""
-    metric = bar.metric if bar else "all_correct"
+def contender_table(contenders: Mapping[str, ContenderScore], home: Home) -> str:
+    """One row a contender: the metric that is watched with its interval, how many answers can be read, time."""
+    from tunesmith.workspace.watched import watched_metric
+
+    bar, metric = home.settings.bar, watched_metric(home)
     rows = [("contender", metric, "95 % interval", "valid", "failed", "s/answer", "USD/1000")]
     for name, scored in contenders.items():
         estimate, valid = scored.metrics.get(metric), scored.metrics.get("valid_rate")

@@ -41,7 +41,8 @@ class BestConfig(Config):
     held_back: float = Field(0.33, ge=0, lt=0.9)
     """Share of the validation rows that do not choose among tries: the winner is measured on them afterwards, beside
     what tunesmith.yaml says, and is taken only if it is no worse there. Its figures there run a little high for
-    that."""
+    that. Of very many of these rows no more than a sixth of `calls` are measured, so that both together take at most a
+    third of the answers."""
     least_rows: int = Field(60, ge=2)
     """With fewer validation rows none are held back."""
     counts: tuple[Annotated[int, Field(ge=0, le=64)], ...] = (0, 2, 4, 8, 16)
@@ -93,7 +94,7 @@ class RetrievalConfig(Config):
     as this setting says."""
     rerank: str | None = Field(None, min_length=1)
     """What looks again at the first of those found. maxsim: each token of the message against those of the text, with
-    the same embedder; or a folder with a cross-encoder. Unset, nothing does."""
+    the same embedder; or a folder with a cross-encoder (relative to tunesmith.yaml). Unset, nothing does."""
     candidates: int = Field(20, ge=2, le=100)
     """How many of the first places `rerank` looks at again."""
 

@@ -14,6 +14,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example, Message
+from tunesmith.core.naming import CONSTRAINED
 from tunesmith.models.neighbours import nearest
 
 __all__ = ["FewShot", "choose", "shown"]
@@ -29,7 +30,7 @@ class FewShot:
         if record.index is not None and record.index != _searched(context):
             raise TunesmithError(
                 f"What {record.name} chooses its examples from has changed since it was prepared.",
-                "prepare it again with `tunesmith baseline few_shot`",
+                f"prepare it again with `tunesmith baseline {record.name.removesuffix(CONSTRAINED)}`",
             )
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tunesmith.core.errors import TunesmithError
 
-__all__ = ["Rung", "answers_of", "rungs"]
+__all__ = ["Rung", "answers_of", "measured_aside", "rungs"]
 
 KEPT_SHARE = 3
 """One of so many tries goes on to the next round."""
@@ -19,6 +19,8 @@ FINALISTS = 4
 """Tries that see the rows of the last round: the first one and the best of the others."""
 LEAST_ROWS = 4
 """Rows of the first round, at least."""
+ASIDE_SHARE = 3
+"""One of so many calls may be for the rows held back, which two tries answer."""
 
 
 class Rung(NamedTuple):
@@ -29,10 +31,19 @@ class Rung(NamedTuple):
     """On which each has been measured when the round ends."""
 
 
+def measured_aside(held: int, calls: int) -> int:
+    """How many of ``held`` rows two tries are measured on afterwards, so that enough calls are left for the race.
+
+    >>> measured_aside(44, 600), measured_aside(231, 600)
+    (44, 100)
+    """
+    return min(held, calls // (2 * ASIDE_SHARE))
+
+
 def rungs(tries: int, rows: int, calls: int, aside: int = 0) -> tuple[Rung, ...]:
     """The rounds of a search among ``tries`` that ask for ``calls`` answers at most, to ``rows`` rows at most.
 
-    ``aside`` of the calls are for something else.
+    ``aside`` of the calls are for the rows held back.
 
     One round alone where all can be measured on all rows. Else each round may take an equal share of the calls, as in
     sequential halving; what they leave over goes to the first one.
@@ -83,8 +94,11 @@ def answers_of(rounds: tuple[Rung, ...]) -> int:
 def _ask_enough(seen: int, rows: int, tries: int, calls: int, aside: int, rounds: int) -> None:
     least = min(rows, LEAST_ROWS)
     if seen < least:
-        enough = tries * least * rounds + aside
+        race, held = tries * least * rounds, aside // 2
+        bounded = held == calls // (2 * ASIDE_SHARE)  # then more calls hold more rows back too, up to their share
+        enough = math.ceil(race * ASIDE_SHARE / (ASIDE_SHARE - 1)) if bounded else race + aside
+        back = f", {aside} of them to {held} rows held back," if held else ""
         raise TunesmithError(
-            f"With {calls} answers each of {tries} tries would be measured on {seen} rows, which tells nothing.",
+            f"With {calls} answers{back} each of {tries} tries would be measured on {seen} rows, which tells nothing.",
             f"allow {enough} at least: type the same with `--calls {enough}`, or set contenders.best.calls",
         )

@@ -55,6 +55,8 @@ class Context:
     """The tuning run, for `tuned`."""
     root: Path = field(default_factory=Path)
     """Folder that adapters are relative to."""
+    folder: Path = field(default_factory=Path)
+    """That of tunesmith.yaml, from which re-ranking models are seen."""
     named: str | None = None
     """What `contenders.models` calls the model that is asked; None for the base model."""
     chosen: Callable[[str], Proposal | None] = lambda kind: None

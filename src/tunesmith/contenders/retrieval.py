@@ -15,6 +15,7 @@ from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Document, Example, Message
+from tunesmith.core.naming import CONSTRAINED
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.models.embedder import Embedder
 
@@ -95,7 +96,7 @@ class Retrieval:
         same_index(record, context)
         settings = record.settings
         counts = settings["examples"], settings["documents"]
-        way = Way.of(settings)
+        way = Way.of(settings).seen_from(context.folder)
         self._finder = Finder(context.known, context.embedder, *counts, settings.get("chunk_words"), way)
 
     @classmethod
@@ -120,7 +121,8 @@ def way_of(config: RetrievalConfig) -> Way:
 
 def index_hash(context: Context, chunk_words: int | None, way: Way = PLAIN) -> str:
     """Names what is searched, and by what; ``chunk_words`` where some documents are cut into passages."""
-    return digest([context.known.hash, *way.named_by(context.embedder), *([chunk_words] if chunk_words else [])])
+    named = way.seen_from(context.folder).named_by(context.embedder)
+    return digest([context.known.hash, *named, *([chunk_words] if chunk_words else [])])
 
 
 def same_index(record: Contender, context: Context) -> None:
@@ -132,9 +134,10 @@ def same_index(record: Contender, context: Context) -> None:
     if record.index is None:
         return
     if record.index != index_hash(context, record.settings.get("chunk_words"), Way.of(record.settings)):
+        again = "tune" if record.kind == "tuned" else f"baseline {record.name.removesuffix(CONSTRAINED)}"
         raise TunesmithError(
             f"What {record.name} searches has changed since it was prepared.",
-            f"prepare it again with `tunesmith {'tune' if record.kind == 'tuned' else f'baseline {record.kind}'}`",
+            f"prepare it again with `tunesmith {again}`",
         )
 
 

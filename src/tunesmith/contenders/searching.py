@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from msgspec.structs import replace
 
 from tunesmith.contenders.config import SearchWith
 from tunesmith.core.progress import Progress, quiet
@@ -15,7 +16,7 @@ from tunesmith.core.record import Record
 from tunesmith.models.embedder import Embedder
 from tunesmith.models.lexical import METHOD_HASH, Bm25
 from tunesmith.models.neighbours import nearest
-from tunesmith.models.reranking import Reranker, open_reranker
+from tunesmith.models.reranking import MAXSIM, Reranker, open_reranker
 
 __all__ = ["Index", "Way", "fused"]
 
@@ -50,6 +51,13 @@ class Way(Record, frozen=True, kw_only=True):
     def of(cls, settings: Mapping[str, Any]) -> Way:
         """The way that a record's settings name."""
         return cls(**{name: settings[name] for name in cls.__struct_fields__ if name in settings})
+
+    def seen_from(self, root: Path) -> Way:
+        """The same; where a folder seen from ``root`` re-ranks, by its whole path: wherever the command is typed."""
+        name = self.rerank
+        if not name or name == MAXSIM or name.startswith("~") or not (root / name).is_dir():
+            return self
+        return replace(self, rerank=str(root / name))
 
     def named_by(self, embedder: Callable[[], Embedder]) -> list[Any]:
         """Hashes of what decides its order; the embedder is opened only where it is used."""

@@ -36,7 +36,8 @@ class Tuned:
         self.record = record
         same_index(record, context)
         counts, words = retrieved(record.settings), record.settings.get("chunk_words")
-        self._finder = Finder(context.known, context.embedder, *counts, words, Way.of(record.settings))
+        way = Way.of(record.settings).seen_from(context.folder)
+        self._finder = Finder(context.known, context.embedder, *counts, words, way)
         whole = record.settings.get("method") == "full"  # then the model that is asked is the tuned one itself
         self._adapter = None if whole else str(context.root / (record.adapter or ""))
 

@@ -5,9 +5,13 @@ Names of metrics: METRIC, FIELD.METRIC, and either with :ENCODER.
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["CONSTRAINED", "contender_name", "kind_named", "metric_parts", "model_named"]
 
 CONSTRAINED = "+schema"
+_WITH_ENCODER = re.compile(r"(?:(?P<field>.*?)\.)?(?P<metric>bertscore|semantic_similarity):(?P<encoder>.+)", re.DOTALL)
+"""The metrics of texts that an encoder can be named for."""
 
 
 def contender_name(kind: str, model: str | None = None, *, constrained: bool = False) -> str:
@@ -39,9 +43,13 @@ def model_named(name: str) -> str | None:
 def metric_parts(name: str) -> tuple[str, str, str]:
     """The field (empty where none is named), the metric, and its encoder, which may be a folder with a dot.
 
-    >>> metric_parts("reply.bertscore:./my.encoder"), metric_parts("accuracy")
-    (('reply', 'bertscore', './my.encoder'), ('', 'accuracy', ''))
+    A field may have a colon and dots in its name: an encoder stands only behind a metric that takes one.
+
+    >>> metric_parts("reply.bertscore:./my.encoder"), metric_parts("accuracy"), metric_parts("dc:title.chrf")
+    (('reply', 'bertscore', './my.encoder'), ('', 'accuracy', ''), ('dc:title', 'chrf', ''))
     """
-    metric, _, encoder = name.partition(":")
-    field, _, metric = metric.rpartition(".")
+    if found := _WITH_ENCODER.fullmatch(name):
+        return found["field"] or "", found["metric"], found["encoder"]
+    field, _, metric = name.rpartition(".")
+    metric, _, encoder = metric.partition(":")
     return field, metric, encoder

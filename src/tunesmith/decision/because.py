@@ -1,4 +1,4 @@
-"""A reason, and where its figures stand."""
+"""A reason, and where its figures stand; and what a rule says with its reasons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tunesmith.core.decisions import Evidence
 from tunesmith.core.estimates import Comparison
 from tunesmith.decision.facts import Bar, ContenderFacts, Facts
 
-__all__ = ["Because", "evidence", "of_bar", "of_contender", "of_gain"]
+__all__ = ["Because", "Outcome", "evidence", "of_bar", "of_contender", "of_gain"]
 
 STORE = "store"
 """The source of last resort: ledger, index and answers are in it."""
@@ -22,6 +22,14 @@ class Because(NamedTuple):
     """A full sentence or more."""
     see: tuple[str, ...] = ()
     """Names of ``Facts.sources``, each with the part after a ``#``: ``evaluation#comparisons``."""
+
+
+class Outcome(NamedTuple):
+    recommendation: str
+    because: list[Because]
+    next: str
+    """What to do now."""
+    rule: str = ""
 
 
 def of_bar() -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any, Literal
 
 from msgspec import field
+from msgspec.structs import replace
 
 from tunesmith.core.decisions import Reach
 from tunesmith.core.estimates import Comparison, Estimate, Standing
 from tunesmith.core.examples import Side
 from tunesmith.core.forgetting import Forgetting
 from tunesmith.core.judging import Corrected
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.record import Record
 
 __all__ = [
     "COMPLEXITY",
     "JUDGED",
+    "TEXTS",
     "Bar",
     "ContenderFacts",
     "Facts",
@@ -31,6 +35,8 @@ COMPLEXITY = ("constant", "classifier", "prompt", "few_shot", "retrieval", "tune
 """Kinds of contender, simplest first: simpler ones win ties, as they are cheaper to keep running."""
 JUDGED = "judge."
 """What the names of pass rates by a judge begin with, among the metrics that a bar asks for."""
+TEXTS = ("rouge_1", "rouge_2", "rouge_l", "chrf", "bleu", "bertscore", "semantic_similarity")
+"""Metrics that compare texts: an answer that cannot be read has none, and is left out of their figures."""
 
 
 class Bar(Record, frozen=True, kw_only=True):
@@ -48,12 +54,17 @@ class Bar(Record, frozen=True, kw_only=True):
         """All metrics the bar asks for, the deciding one first."""
         return {self.metric: self.value, **self.also}
 
-    def standing(self, metrics: dict[str, Estimate], failed: int = 0) -> Standing:
+    def as_far_as(self, measured: Container[str]) -> Bar:
+        """The bar without those of its further metrics that are not in ``measured``."""
+        return replace(self, also={name: value for name, value in self.also.items() if name in measured})
+
+    def standing(self, metrics: dict[str, Estimate], failed: int = 0, unreadable: int = 0) -> Standing:
         """Met when every metric asked for is, missed when one is missed, and not shown when one was not measured.
-        Answers that ``failed`` count as in `Estimate.against`."""
+        Answers that ``failed``, and of texts the ``unreadable`` ones too, count as in `Estimate.against`."""
         each = {
-            self.of(metrics[metric], value, lost(metric, metrics[metric], failed)) if metric in metrics else "not_shown"
+            self.of(found, value, lost(metric, found, failed, unreadable)) if found else "not_shown"
             for metric, value in self.asked.items()
+            for found in (metrics.get(metric),)
         }
         if "missed" in each:
             return "missed"
@@ -68,10 +79,15 @@ class Bar(Record, frozen=True, kw_only=True):
         return found.against(value, failed)
 
 
-def lost(metric: str, found: Estimate, failed: int) -> int:
-    """Answers that are not in a figure though they were asked for: those that ``failed``; of a judge's pass rate also
-    those that it gave no verdict on."""
-    return found.skipped if metric.startswith(JUDGED) else failed
+def lost(metric: str, found: Estimate, failed: int, unreadable: int = 0) -> int:
+    """Answers that are not in a figure though they were asked for: those that ``failed``; of a metric of texts also the
+    ``unreadable`` ones, as far as the figure leaves them out; of a judge's pass rate also those that it gave no verdict
+    on."""
+    if metric.startswith(JUDGED):
+        return found.skipped
+    if metric_parts(metric)[1] not in TEXTS:
+        return failed
+    return failed + max(0, min(unreadable, found.skipped - failed))
 
 
 class Source(Record, frozen=True, kw_only=True):
@@ -151,6 +167,8 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
     """Answers lost to errors and timeouts; they have no score."""
     too_long: int = 0
     """Of those the ones whose prompt was longer than the model takes."""
+    unreadable: int = 0
+    """Answers that a program cannot read: wrong, but in no figure of a metric of texts."""
     examples_to_show: int | None = None
     """Test examples it would take to show that the bar is met, from the power of the test; None where more examples
     of the same results would not show it."""
@@ -167,7 +185,7 @@ class ContenderFacts(Record, frozen=True, kw_only=True):
 
     def standing(self, bar: Bar) -> Standing:
         """Against the bar and all further metrics."""
-        return bar.standing(self.metrics, self.failed)
+        return bar.standing(self.metrics, self.failed, self.unreadable)
 
 
 class Facts(Record, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@
 | `uncompared` | tuned and the best simpler contender were not compared by the bar's metric | `too_early` |
 | `short` | tuned beats the best simpler one, not the bar, and looks nothing up, though that helps | `add_retrieval` |
 | `short` | tuned is shown to beat the best simpler contender, but not to meet the bar | `gather_more` |
-| `open` | tuned is not shown to be better, but some contender may reach the bar | `gather_more` |
+| `open` | tuned meets the bar and no simpler contender may, but its gain is shown to be less than is asked | `stop` |
+| `open` | tuned is not shown to be better, but some contender meets or may reach the bar | `gather_more` |
 | `hopeless` | tuned is not shown to be better, every contender misses the bar, too few train examples | `mend_data` |
 | `hopeless` | tuned is not shown to be better, every contender misses the bar | `stop` |
 
@@ -32,27 +33,16 @@ and which risk is taken stands under `decision` in tunesmith.yaml.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
-
-from msgspec.structs import replace
+from collections.abc import Callable, Sequence
 
 from tunesmith.core.naming import CONSTRAINED
-from tunesmith.decision.because import Because, of_bar, of_contender, of_gain
+from tunesmith.decision.because import Because, Outcome, of_bar, of_contender, of_gain
 from tunesmith.decision.case import PROMPTED, Case
-from tunesmith.decision.facts import COMPLEXITY, JUDGED, ContenderFacts
-from tunesmith.decision.held import hand_on
-from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall, usd
+from tunesmith.decision.facts import JUDGED, ContenderFacts
+from tunesmith.decision.shipping import held_back, ship
+from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall
 
 __all__ = ["RULES", "Outcome", "first_that_fits"]
-
-
-class Outcome(NamedTuple):
-    recommendation: str
-    because: list[Because]
-    next: str
-    """What to do now."""
-    rule: str = ""
 
 
 def first_that_fits(case: Case) -> Outcome:
@@ -93,68 +83,6 @@ def _unsound(case: Case) -> Outcome | None:
         return None
     lead = Because("Figures from faulty data decide nothing, so the data comes first.", faults[0].see)
     return Outcome("mend_data", [lead, *faults], "Mend what `tunesmith check` lists, then split and measure again.")
-
-
-def _ship(case: Case) -> Outcome | None:
-    if not case.fit:
-        return None
-    chosen, why = _cheapest(case)
-    beats = _beats(case, chosen)
-    met = f"{chosen.name} meets the bar{beats}"
-    lines = [why] if why else []
-    tuned_fits = any(c.kind == "tuned" for c in case.fit)
-    spare = [] if tuned_fits else [c for c in case.tuned[:1] if c.standing(case.bar) == "met" and not case.pays(c)]
-    if spare:
-        lines.append(
-            Because(
-                f"{spare[0].name} meets the bar too, but its gain over {case.rival.name}, the best simpler contender, "
-                "is not shown, so a tuned model is not worth its upkeep.",
-                (of_contender(spare[0], case.bar), of_gain(case.gain)),
-            )
-        )
-    see = (of_contender(chosen, case.bar), of_bar(), *((of_gain(case.gain),) if chosen.kind == "tuned" else ()))
-    if case.facts.side != "test":
-        lead = (
-            f"On validation {met}; whether that holds is for the test set to say. Measure it there once with "
-            "`tunesmith evaluate --on test`, then decide again."
-        )
-        return Outcome(
-            "too_early", [Because(lead, see), *lines], "Measure it once with `tunesmith evaluate --on test`."
-        )
-    if chosen.kind == "tuned":
-        hand = "Hand the model on with" if not any(e.passed for e in chosen.exports) else "It can be handed on again by"
-        return Outcome(f"ship:{chosen.name}", [Because(f"{met}.", see), *lines], f"{hand} {hand_on(chosen)}.")
-    return Outcome(
-        f"ship:{chosen.name}",
-        [Because(f"{met}, so fine-tuning is not needed.", see), *lines],
-        f"Put {chosen.name} to use as this dossier describes it; nothing has to be tuned.",
-    )
-
-
-def _beats(case: Case, chosen: ContenderFacts) -> str:
-    if chosen.kind != "tuned":
-        return ""
-    if not case.rivals:
-        return ", and no simpler contender is within the limits"
-    least = f" by {number(case.rules.least_gain)} or more" if case.rules.least_gain else ""
-    return f" and is shown to beat {case.rival.name}, the best simpler contender{least and ','}{least}"
-
-
-def _held_back(case: Case) -> Outcome | None:
-    found = case.held_back
-    if found is None:
-        return None
-    contender, held = found
-    beats = f" and is shown to beat {case.rival.name}" if contender.kind == "tuned" and case.rivals else ""
-    lead = Because(
-        f"{contender.name} meets the bar{beats}, but {held.text}. {held.next}",
-        (of_contender(contender, case.bar), *held.see),
-    )
-    more = [
-        Because(f"Of {contender.name} there is more to prove: {other.text}.", other.see)
-        for other in case.owed(contender)[1:]
-    ]
-    return Outcome("tune" if held.kind == "forgot" else "too_early", [lead, *more], held.next)
 
 
 def _lost(case: Case) -> Outcome | None:
@@ -199,14 +127,19 @@ def _unmeasured(case: Case) -> Outcome | None:
     missing = [name for name in bar.asked if name not in measured]
     if case.tuned or not missing:
         return None
-    rest = replace(bar, also={name: value for name, value in bar.also.items() if name in measured})
+    rest = bar.as_far_as(measured)
     found = next((c for c in case.rivals if bar.metric in missing or c.standing(rest) == "met"), None)
     if found is None:
         return None
     side, judged = case.facts.side, [name for name in missing if name.startswith(JUDGED)]
     steps = [_measured_on(case)] if len(judged) < len(missing) else []
-    steps += [f"`tunesmith judge calibrate` and `tunesmith judge run --on {side}`"] if judged else []
+    steps += [f"`tunesmith judge calibrate --labels FILE` and `tunesmith judge run --on {side}`"] if judged else []
     meets = "" if bar.metric in missing else f"{found.name} meets the bar as far as it was measured, but "
+    if judged == missing and case.facts.judged is not None and not case.facts.judged.may:
+        against = "; ".join(case.facts.judged.because)
+        lead = f"{meets}the judge, who was asked, may not decide on {listed(judged)}: {against}."
+        reason = Because(lead, ("judged", "calibration", of_bar()))
+        return Outcome("too_early", [reason], f"See to the judge first: {against}.")
     lead = (
         f"{meets}{listed(missing)} {'was' if len(missing) == 1 else 'were'} measured of no contender. Run "
         f"{listed(steps)}, then decide again."
@@ -378,7 +311,10 @@ def _short(case: Case) -> Outcome | None:
 
 def _open(case: Case) -> Outcome | None:
     within = [c for c in (*case.simpler, *case.tuned) if not case.limited(c)]
-    open_ones = [c for c in within if c.standing(case.bar) != "missed"]
+    met = [c for c in case.tuned if c in within and c.standing(case.bar) == "met"]
+    open_ones = [c for c in within if c.standing(case.bar) != "missed" and c not in met]
+    if met:
+        return _too_little(case, met[0], open_ones)
     if not open_ones:
         return None
     needed = [c.examples_to_show for c in open_ones if c.examples_to_show]
@@ -399,6 +335,28 @@ def _open(case: Case) -> Outcome | None:
         [Because(f"It is not shown {gain}, while {which} {reach}; {how_many}.", see)],
         f"{do}: {how_many}.",
     )
+
+
+def _too_little(case: Case, tuned: ContenderFacts, open_ones: Sequence[ContenderFacts]) -> Outcome:
+    """A tuned model meets the bar, and its gain is not shown."""
+    gain, least = case.gain_of(tuned), case.rules.least_gain
+    wanted = f" by {number(least)} or more" if least else ""
+    see = (of_contender(tuned, case.bar), of_gain(gain), *(of_contender(c, case.bar) for c in open_ones))
+    if gain is not None and gain.high < least and not open_ones:
+        lead = (
+            f"{tuned.name} meets the bar and no simpler contender does, but its gain over {case.rival.name} is shown "
+            f"to be less than the {number(least)} that decision.least_gain asks for."
+        )
+        change = "Lower decision.least_gain if a smaller gain is worth its upkeep, or tune a model that gains more."
+        return Outcome("stop", [Because(lead, (*see, "settings#decision.least_gain")), Because(change, see)], change)
+    more = [gain.examples_to_see] if gain and gain.difference > 0 and not least and gain.examples_to_see else []
+    more += [c.examples_to_show for c in open_ones if c.examples_to_show]
+    how_many = f"about {min(more):,} test examples would tell" if more else "add test examples to tell"
+    reach = f", which {listed([c.name for c in open_ones])} may reach too" if open_ones else ""
+    lead = (
+        f"{tuned.name} meets the bar{reach}, and it is not shown that it beats {case.rival.name}{wanted}; {how_many}."
+    )
+    return Outcome("gather_more", [Because(lead, see)], f"Gather test examples: {how_many}.")
 
 
 def _hopeless(case: Case) -> Outcome:
@@ -428,8 +386,8 @@ def _hopeless(case: Case) -> Outcome:
 RULES: dict[str, Callable[[Case], Outcome | None]] = {
     "stale": _stale,
     "unsound": _unsound,
-    "ship": _ship,
-    "held_back": _held_back,
+    "ship": ship,
+    "held_back": held_back,
     "lost": _lost,
     "unmeasured": _unmeasured,
     "untried": _untried,
@@ -441,29 +399,6 @@ RULES: dict[str, Callable[[Case], Outcome | None]] = {
     "open": _open,
     "hopeless": _hopeless,
 }
-
-
-def _cheapest(case: Case) -> tuple[ContenderFacts, Because | None]:
-    """The contender to ship, and why it and not another."""
-
-    def simplicity(contender: ContenderFacts) -> tuple[int, str]:
-        return COMPLEXITY.index(contender.kind), contender.name
-
-    fit = sorted(case.fit, key=simplicity)
-    if len(fit) == 1:
-        return fit[0], None
-    prices = {c.name: c.usd_per_thousand for c in fit if c.usd_per_thousand is not None}
-    see = ("settings#costs", *(f"evaluation#contenders.{c.name}" for c in fit))
-    if len(prices) < len(fit):
-        unknown = listed([c.name for c in fit if c.name not in prices])
-        return fit[0], Because(
-            f"{listed([c.name for c in fit])} all meet the bar. What {unknown} costs is not known, so the simplest is "
-            "taken instead of the cheapest; set the prices under `costs` in tunesmith.yaml to compare.",
-            see,
-        )
-    chosen = min(fit, key=lambda c: (float(f"{prices[c.name]:.2g}"), *simplicity(c)))
-    each = listed([f"{c.name} {usd(prices[c.name])}" for c in fit])
-    return chosen, Because(f"Of those that meet the bar it is the cheapest for a thousand requests: {each}.", see)
 
 
 def _none_meets(case: Case) -> str:

@@ -168,10 +168,11 @@ def contender_line(contender: ContenderFacts, bar: Bar) -> str:
             parts.append(f"{metric} was not measured, so it is not shown that it reaches {bar_number(value)}")
         else:
             words = BY_VALUE if bar.by == "value" else STANDINGS
-            standing, gone = words[bar.of(found, value)], lost(metric, found, contender.failed)
+            standing = words[bar.of(found, value)]
+            gone = lost(metric, found, contender.failed, contender.unreadable)
             if bar.of(found, value, gone) != bar.of(found, value):
-                kind = "answers that failed or have no verdict" if metric.startswith(JUDGED) else "failed answers"
-                standing = LOST.format(lost=gone, kind=kind, bar="{bar}", share=1 - found.share_answered(gone))
+                kind, share = _lost_kind(metric, contender.failed, gone), 1 - found.share_answered(gone)
+                standing = LOST.format(lost=gone, kind=kind, bar="{bar}", share=share)
             parts.append(f"{metric} is {_measured(found, value)}: {standing.format(bar=bar_number(value))}")
     return f"{contender.name}: {'; '.join(parts)}.{_power(contender, bar)}"
 
@@ -213,6 +214,15 @@ def _measured(estimate: Estimate, bar: float) -> str:
     low, high = number(estimate.low, bar), number(estimate.high, bar)
     more = f", {estimate.skipped} more without a score" if estimate.skipped else ""
     return f"{number(estimate.value, bar)} (95 % interval {low} to {high}, n = {estimate.n:,}{more})"
+
+
+def _lost_kind(metric: str, failed: int, gone: int) -> str:
+    """What the answers are that are in no figure of this metric."""
+    if metric.startswith(JUDGED):
+        return "answers that failed or have no verdict"
+    if gone == failed:
+        return "failed answers"
+    return "answers that failed or cannot be read" if failed else "answers that cannot be read"
 
 
 def _power(contender: ContenderFacts, bar: Bar) -> str:

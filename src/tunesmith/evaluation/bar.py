@@ -22,7 +22,7 @@ class BarVerdict(Record, frozen=True, kw_only=True):
     stays. None where the value does not lie above the bar: more of the same would not show it met."""
 
 
-def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVerdict:
+def verdict(estimate: Estimate, bar: float, name: str = "all_correct", *, rows: int = 0) -> BarVerdict:
     """Hold an estimate against the bar.
 
     The number needed counts what the interval says about these examples: where groups make them worth half as many
@@ -31,6 +31,8 @@ def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVer
     Args:
         bar: In the metric's unit.
         name: The metric, for its range: ``chrf`` and ``FIELD.chrf`` go to 100.
+        rows: Examples that were asked about, where not all of them bear on the metric, as rows where nothing is to be
+            found do not on field_f1. The number needed counts such rows too.
 
     Raises:
         TunesmithError: Higher is not better, or the bar is outside the metric's range, say 85 for a share.
@@ -49,7 +51,8 @@ def verdict(estimate: Estimate, bar: float, name: str = "all_correct") -> BarVer
         mend = f"write {bar / 100:g} for {bar:g} %" if percent else f"write a number from {bottom:g} to {top:g}"
         raise TunesmithError(f"The bar for {name} is {bar:g}, but {name} lies between {bottom:g} and {top:g}.", mend)
     standing = estimate.against(bar)
-    needed = _needed(estimate, bar, bottom, top) if standing == "not_shown" and estimate.value > bar else None
+    open_still = standing == "not_shown" and estimate.value > bar
+    needed = _needed(estimate, bar, bottom, top, rows) if open_still else None
     return BarVerdict(verdict=standing, examples_needed=needed)
 
 
@@ -66,11 +69,11 @@ def can_be_bar(name: str) -> None:
         )
 
 
-def _needed(estimate: Estimate, bar: float, bottom: float, top: float) -> int | None:
+def _needed(estimate: Estimate, bar: float, bottom: float, top: float, rows: int) -> int | None:
     """Examples needed by a plain rate, times how much less (or more) one of these examples tells."""
     value, bar, low, high = ((x - bottom) / (top - bottom) for x in (estimate.value, bar, estimate.low, estimate.high))
     strangers = examples_needed_for_bar(value, bar)
     worth = wilson_size(value, Interval(low, high))
     if strangers is None or worth <= 0:  # one group alone tells nothing of others
         return None
-    return math.ceil(strangers * estimate.n / worth - 1e-6)
+    return math.ceil(strangers * max(estimate.n, rows) / worth - 1e-6)

@@ -27,7 +27,7 @@ from tunesmith.models.catalogue import known_models
 from tunesmith.models.folder import check_folder
 from tunesmith.models.pull import pull, pulled_folder
 
-__all__ = ["Embedder", "Ngrams", "SentenceModel", "TokenVectors", "by_length", "open_embedder"]
+__all__ = ["Embedder", "Ngrams", "SentenceModel", "TokenVectors", "by_length", "embedder_hash", "open_embedder"]
 
 Vectors = NDArray[np.float32]
 BATCH_TOKENS = 2048  # padded tokens in one batch; on two cores larger ones were no faster
@@ -73,21 +73,39 @@ def open_embedder(name: str = "minilm", pull_missing: bool = False) -> Embedder:
     Raises:
         ServiceError: ``pull_missing`` is on and the model could not be fetched.
     """
+    folder = _folder(name, pull_missing)
+    return _loaded(name, folder) if folder else Ngrams()
+
+
+def embedder_hash(name: str) -> str:
+    """The hash of what ``open_embedder(name)`` opens now, without loading it.
+
+    Raises:
+        UnknownName: There is no such embedder.
+    """
+    return _model_hash(name) if _folder(name) else Ngrams.hash
+
+
+def _folder(name: str, pull_missing: bool = False) -> Path | None:
+    """Where the model is; None where n-grams are asked for or stand in."""
     known = [row.name for row in known_models().values() if row.kind == "embedder"]
     if name not in ("ngrams", *known):
         raise UnknownName.among("embedder", name, ["ngrams", *known])
     if name == "ngrams" or not (find_spec("torch") and find_spec("transformers")):
-        return Ngrams()
+        return None
     if pull_missing:
         pull(name)
     folder = pulled_folder(name)
-    return _loaded(name, folder) if folder.is_dir() else Ngrams()
+    return folder if folder.is_dir() else None
+
+
+def _model_hash(name: str) -> str:
+    return digest([known_models()[name].sha256, "mean pooling"])
 
 
 @cache
 def _loaded(name: str, folder: Path) -> SentenceModel:
-    row = known_models()[name]
-    return SentenceModel(name, check_folder(folder), row.context_length, digest([row.sha256, "mean pooling"]))
+    return SentenceModel(name, check_folder(folder), known_models()[name].context_length, _model_hash(name))
 
 
 class SentenceModel:

@@ -26,7 +26,7 @@ from tunesmith.tuning.going_on import METRIC
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.preferences import ids_there, standing
-from tunesmith.workspace.scored_by import scored_by
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = [
     "AdapterComparison",
@@ -328,7 +328,8 @@ def _of_run_now(home: Home, run: Run) -> dict[str, str]:
     """The same of what not every run is made from."""
     learnt = run.inputs.get("preferences")
     now = {"preferences": standing(home, learnt, ids_there(home))} if learnt else {}
-    return now | ({METRIC: scored_by(home)} if METRIC in run.inputs and run.config.get("best_by") == "metric" else {})
+    by_metric = METRIC in run.inputs and run.config.get("best_by") == "metric"
+    return now | ({METRIC: watched_metric(home)} if by_metric else {})
 
 
 def _base_name(home: Home, run: Run) -> str:

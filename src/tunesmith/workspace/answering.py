@@ -139,6 +139,7 @@ class Answering:
             constrained=constrained,
             run=run,
             root=self.home.inside,
+            folder=self.home.root,
             named=model,
             chosen=lambda kind: None if known else chosen(self.home, self, contender_name(kind, model)),
             searching=None if known else partial(chosen_search, self.home, self),

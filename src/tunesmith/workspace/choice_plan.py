@@ -26,10 +26,13 @@ class ChoicePlan(Record, frozen=True, kw_only=True):
     """Validation rows that tries are measured on, at most."""
     held_back: int
     calls: int
-    """Answers that the model is asked for, at most."""
+    """Answers that the model is asked for, at most, until one is chosen."""
+    closing: int
+    """Further answers, at most, for the scores on the whole validation side: of the one that was chosen, and of its
+    twin that is not constrained."""
     seconds: float | None
-    """About how long these take, by the answers of this contender that are there and the lengths of prompts; longer
-    where examples are chosen for each message, for then no two prompts begin alike."""
+    """About how long all of these take, by the answers of this contender that are there and the lengths of prompts;
+    longer where examples are chosen for each message, for then no two prompts begin alike."""
     usd: float | None
     """About what they cost, likewise."""
     budget_usd: float | None
@@ -48,10 +51,11 @@ def in_words(plan: ChoicePlan) -> str:
     asked = f"; {plan.proposer} is asked {plan.proposed} times besides" if plan.proposed else ""
     asked += f", at most about {plan.proposer_usd:.2g} USD" if plan.proposer_usd is not None else ""
     back = f", {plan.held_back} more held back" if plan.held_back else ""
+    closing = f", then {plan.closing} to score the winner on all of validation" if plan.closing else ""
     took = "" if plan.seconds is None else f", about {plan.seconds:.0f} s"
     paid = "" if plan.usd is None else f", about {plan.usd:.2f} USD"
     cap = "" if plan.budget_usd is None else f" (budget.usd ends it at {plan.budget_usd:g})"
     return (
         f"{plan.contender}: {plan.tries} tries{proposed} on validation: {rounds}{back}; at most {plan.calls} answers"
-        f"{took}{paid}{asked}{cap}"
+        f"{closing}{took}{paid}{asked}{cap}"
     )

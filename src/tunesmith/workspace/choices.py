@@ -13,7 +13,9 @@ from tunesmith.core.errors import TunesmithError
 from tunesmith.core.naming import CONSTRAINED, kind_named, model_named
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
+from tunesmith.core.store import Derived
 from tunesmith.core.store.erasing import ERASED
+from tunesmith.models.embedder import embedder_hash
 from tunesmith.workspace.home import Home, changed_since
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ __all__ = [
 SEARCHED = ("prompt", "few_shot", "retrieval")
 """Kinds that are searched, in this order: the others go on from the instructions chosen for prompt."""
 RETRIEVAL = "contenders.retrieval"
+EMBEDDER = "embedder"
 BINDING = ("task", "train side", "split", "model", "contenders.few_shot", RETRIEVAL)
 """What a choice was made of: where one of these changes, it no longer applies. The others say how it was made."""
 
@@ -44,7 +47,7 @@ class _Found(Record, frozen=True, kw_only=True):
     """What is read of a measurement of searches: the way that became the contender's, if one did."""
 
     chosen: str | None = None
-    best_settings: dict[str, str | int] = {}
+    best_settings: dict[str, str | int | None] = {}
 
 
 def search_inputs(home: Home, answering: Answering) -> dict[str, str]:
@@ -53,7 +56,7 @@ def search_inputs(home: Home, answering: Answering) -> dict[str, str]:
         "task": home.task.hash,
         "split": answering.split.hash,
         "train side": answering.known.hash,
-        "embedder": digest(home.settings.model.embedder),
+        EMBEDDER: embedder_hash(home.settings.model.embedder),
     }
 
 
@@ -74,8 +77,14 @@ def searched_under(config: RetrievalConfig) -> str:
     return digest(config.model_dump(mode="json"))
 
 
-def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> dict[str, str]:
-    """What a choice of the contender ``name`` is made from beside its model, as it is now."""
+def choice_inputs(
+    home: Home, answering: Answering, name: str, metric: str, search: RetrievalConfig | None = None
+) -> dict[str, str]:
+    """What a choice of the contender ``name`` is made from beside its model, as it is now.
+
+    Args:
+        search: How `retrieval` searches; None: as it does now.
+    """
     settings = home.settings.contenders
     inputs = {
         "task": home.task.hash,
@@ -87,28 +96,41 @@ def choice_inputs(home: Home, answering: Answering, name: str, metric: str) -> d
     if kind_named(name) == "few_shot":
         inputs["contenders.few_shot"] = digest(settings.few_shot.model_dump(mode="json"))
     if kind_named(name) == "retrieval":
-        inputs[RETRIEVAL] = searched_under(chosen_search(home, answering))
+        inputs[RETRIEVAL] = searched_under(search or chosen_search(home, answering))
+    if kind_named(name) != "prompt":
+        inputs[EMBEDDER] = embedder_hash(home.settings.model.embedder)
     return inputs
 
 
-def chosen(home: Home, answering: Answering, name: str) -> Proposal | None:
+def chosen(home: Home, answering: Answering, name: str, search: RetrievalConfig | None = None) -> Proposal | None:
     """What was chosen of a contender in place of what tunesmith.yaml says; None where nothing was, or it lapsed."""
     found = home.latest("choice", name, Choice)
-    if found is None or found[0].chosen is None or lapsed(home, answering, name):
+    if found is None or found[0].chosen is None or lapsed(home, answering, name, search):
         return None
     return found[0].chosen
 
 
-def lapsed(home: Home, answering: Answering, name: str) -> str:
-    """What has changed since a contender was chosen so that this no longer applies; empty where nothing has."""
+def lapsed(home: Home, answering: Answering, name: str, search: RetrievalConfig | None = None) -> str:
+    """What has changed since a contender was chosen so that this no longer applies; empty where nothing has.
+
+    Args:
+        search: How `retrieval` searches; None: as it does now.
+    """
     found = home.latest("choice", name, Choice)
     if found is None or found[0].chosen is None:
         return ""
     choice, entry = found
     if ERASED in found[0].chosen.instructions:
         return "what its instructions quote"
-    now = choice_inputs(home, answering, name, choice.metric) | {"model": answering.model_now(name)}
-    return changed_since(entry, {key: value for key, value in now.items() if key in BINDING})
+    now = choice_inputs(home, answering, name, choice.metric, search) | {"model": answering.model_now(name)}
+    finds = kind_named(name) == "retrieval" or found[0].chosen.way != "cover"  # its examples are found by embeddings
+    binding = (*BINDING, EMBEDDER) if finds else BINDING
+    return _changed(entry, {key: value for key, value in now.items() if key in binding})
+
+
+def _changed(entry: Derived, now: dict[str, str]) -> str:
+    """As ``changed_since``; earlier releases did not keep what made the vectors of a choice."""
+    return changed_since(entry, {key: now[key] for key in now if key != EMBEDDER or key in entry.inputs})
 
 
 def choice_of(home: Home, record: Contender) -> Choice | None:
@@ -137,7 +159,7 @@ def outdated(home: Home, answering: Answering, metric: str, among: Container[str
         now = choice_inputs(home, answering, name, metric)
         if not _asks_as_named(answering, current[0]):
             now["model"] = ""
-        if changed := changed_since(home.index("choice", name)[-1], now):
+        if changed := _changed(home.index("choice", name)[-1], now):
             yield f"{changed} changed since {name} was chosen (`tunesmith baseline --best {name}`)"
 
 

@@ -12,9 +12,10 @@ from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.scoring import ContenderScore
-from tunesmith.workspace.search import search_of
+from tunesmith.workspace.searched import search_of
+from tunesmith.workspace.watched import watched_metric
 
-__all__ = ["CostReport", "cost", "evaluation_entry", "newest_evaluation"]
+__all__ = ["CostReport", "cost", "evaluation_entry", "newest_evaluation", "sheet"]
 
 
 RIGHT = ("all_correct", "accuracy", "exact_match")
@@ -30,15 +31,15 @@ class CostReport(Record, frozen=True, kw_only=True):
 def cost(home: Home) -> CostReport:
     """Cost sheets of all contenders of the newest evaluation; tuned ones are counted against the best simpler one."""
     evaluation = newest_evaluation(home)
-    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    metric = watched_metric(home)
     simpler = {n: c for n, c in evaluation.contenders.items() if c.kind != "tuned"}
-    sheets = {n: _sheet(home, n, c) for n, c in simpler.items()}
+    sheets = {n: sheet(home, n, c) for n, c in simpler.items()}
     best = max(
         simpler, key=lambda n: simpler[n].metrics[metric].value if metric in simpler[n].metrics else -1.0, default=None
     )
     for name, scored in evaluation.contenders.items():
         if scored.kind == "tuned":
-            sheets[name] = _sheet(home, name, scored, against=sheets[best] if best else None)
+            sheets[name] = sheet(home, name, scored, against=sheets[best] if best else None)
     return CostReport(contenders=sheets, side=evaluation.side)
 
 
@@ -60,7 +61,8 @@ def evaluation_entry(home: Home) -> tuple[Evaluation, Derived]:
     )
 
 
-def _sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | None = None) -> CostSheet:
+def sheet(home: Home, name: str, scored: ContenderScore, against: CostSheet | None = None) -> CostSheet:
+    """What one contender costs and brings, by the prices of now."""
     right = next((scored.metrics[name] for name in RIGHT if name in scored.metrics), None)
     figures = Figures(
         name=name,

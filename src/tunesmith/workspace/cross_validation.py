@@ -33,7 +33,7 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.baseline import untuned
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import make_known
-from tunesmith.workspace.repeats import watched_metric
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["CrossScore", "CrossValidation", "cross_validate"]
 

@@ -21,10 +21,12 @@ from tunesmith.core.record import Record
 from tunesmith.core.statistics import fit_power_law
 from tunesmith.evaluation import score
 from tunesmith.evaluation.metrics import metric as metric_by_name
+from tunesmith.models.embedder import embedder_hash
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.evaluate import rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["CurvePoint", "CurveReport", "Gain", "curve", "curve_inputs", "reach"]
 
@@ -100,7 +102,7 @@ def curve(
         raise UnknownName.among("contender that learns in seconds", contender, LEARNERS)
     answering = Answering(home)
     load_own_metrics(home)
-    metric = metric or (home.settings.bar.metric if home.settings.bar else "all_correct")
+    metric = metric or watched_metric(home)
     bottom, top = _range(metric)
     watched = rows_of(home, answering.split, "validation", None, seed)
     sizes = _sizes(len(answering.known.train))
@@ -133,7 +135,7 @@ def curve_inputs(home: Home, answering: Answering) -> dict[str, str]:
     return {
         "task": home.task.hash,
         "split": answering.split.hash,
-        "embedder": digest(settings.model.embedder),
+        "embedder": embedder_hash(settings.model.embedder),
         "classifier": digest(settings.contenders.classifier.model_dump(mode="json")),
     }
 

@@ -223,6 +223,7 @@ def _contender(
         alone_seconds=c.alone_seconds,
         failed=c.failed,
         too_long=c.too_long,
+        unreadable=c.unreadable,
         examples_to_show=examples_to_show(home, c.metrics),
         run=c.run,
         forgetting=current_forgetting(home, run) if run else None,

@@ -26,6 +26,7 @@ from tunesmith.workspace.settings import FILE
 from tunesmith.workspace.split import split
 from tunesmith.workspace.status import status
 from tunesmith.workspace.tune import tune
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["EXAMPLE", "DemoReport", "demo"]
 
@@ -165,6 +166,6 @@ class _Walk:
         return report(self.home).dossier
 
     def _scores(self, scored: dict[str, ContenderScore]) -> str:
-        metric = self.home.settings.bar.metric if self.home.settings.bar else "all_correct"
+        metric = watched_metric(self.home)
         told = {name: c.metrics[metric] for name, c in scored.items() if metric in c.metrics}
         return "\n".join(f"{n:<18} {e.value:.3f} [{e.low:.3f}, {e.high:.3f}]" for n, e in told.items())

@@ -40,7 +40,8 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.looks import looks_at_test
 from tunesmith.workspace.opinions import judged, pass_rates, rated
 from tunesmith.workspace.scoring import ContenderScore, examples_to_show
-from tunesmith.workspace.search import search_of
+from tunesmith.workspace.searched import search_of
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["gather"]
 
@@ -153,7 +154,7 @@ def _tuned_told(decision: Decision, evaluation: Evaluation) -> str:
 
 def _duels(home: Home, evaluation: Evaluation, examples: Mapping[str, Example], told: str) -> tuple[Duel, ...]:
     """Examples that only one of two contenders got right: the tuned one against the best other."""
-    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    metric = watched_metric(home)
     ranked = sorted(
         (n for n, c in evaluation.contenders.items() if metric in c.metrics),
         key=lambda n: -evaluation.contenders[n].metrics[metric].value,

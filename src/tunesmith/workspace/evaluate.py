@@ -30,8 +30,9 @@ from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import chased, look
 from tunesmith.workspace.own_metrics import load_own_metrics, make_known
 from tunesmith.workspace.prepared import named_contenders, prepared
-from tunesmith.workspace.repeats import Repeated, below_noise, repeated, watched_metric
+from tunesmith.workspace.repeats import Repeated, below_noise, repeated
 from tunesmith.workspace.scoring import ContenderScore, contender_score, measured_metrics, own_rates, signatures, ways
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = [
     "RESAMPLING",
@@ -110,6 +111,8 @@ def evaluate(
     answering = answering or Answering(home)
     split = certified(answering.split)
     examples = rows_of(home, split, on, sample, seed)
+    if sample is not None and len(examples) == len(rows_of(home, split, on, None, seed)):
+        sample = None  # a sample as large as the side is the side: it counts as all rows do
     records = named_contenders(home, answering, names)
     measured = measured_metrics(home)  # a name that does not exist is said before anything is asked,
     signed = signatures(home, measured)  # as is an encoder that cannot be had

@@ -72,7 +72,7 @@ def learning_pairs(
 def _finder(home: Home, answering: Answering, config: LoraConfig) -> Finder:
     embedder = partial(open_embedder, home.settings.model.embedder)
     counts = config.retrieved_examples, config.retrieved_documents
-    way = way_of(home.settings.contenders.retrieval)
+    way = way_of(home.settings.contenders.retrieval).seen_from(home.root)
     return Finder(answering.known, embedder, *counts, chunk_words(home, answering, config), way)
 
 

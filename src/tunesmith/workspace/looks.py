@@ -13,6 +13,7 @@ from tunesmith.core.splits import Split
 from tunesmith.core.statistics import Z95, best_of
 from tunesmith.core.store import LedgerEntry
 from tunesmith.workspace.home import Home
+from tunesmith.workspace.watched import watched_metric
 
 if TYPE_CHECKING:
     from tunesmith.workspace.scoring import ContenderScore
@@ -65,7 +66,7 @@ def chased(home: Home, split: Split, scores: Mapping[str, ContenderScore]) -> It
     Looks of earlier releases did not keep what they looked at, and count as unchanged.
     """
     looks = [entry.detail for entry in looks_at_test(home, split)]
-    metric = home.settings.bar.metric if home.settings.bar else "all_correct"
+    metric = watched_metric(home)
     for name, tries in _tries(looks).items():
         scored = scores.get(name)
         if name == "tuned" and scored is None:  # runs were named, and the newest is not among them

@@ -23,7 +23,8 @@ from tunesmith.tuning import IDLE, SAME_RESULT, LoraConfig
 from tunesmith.tuning.going_on import METRIC, OWN_METRICS
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.own_metrics import own_metrics_changed
-from tunesmith.workspace.scored_by import scored_by, scoring_inputs
+from tunesmith.workspace.scored_by import scoring_inputs
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["asked_under", "asking_now", "base_now", "settings_changed", "trained_under", "training_now"]
 
@@ -102,7 +103,7 @@ def training_now(home: Home, contender: Derived) -> dict[str, str]:
     if CONTENT in kept and config.get("mixture"):
         now[CONTENT] = _content(home.root / config["mixture"]["path"], kept[CONTENT])
     if BAR_METRIC in kept:
-        now[BAR_METRIC] = digest(scored_by(home))
+        now[BAR_METRIC] = digest(watched_metric(home))
     if OWN in kept:
         now[OWN] = "" if own_metrics_changed(home, kept[OWN]) else kept[OWN]
     return now

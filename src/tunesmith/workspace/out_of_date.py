@@ -19,11 +19,11 @@ from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now, base_now, training_now
 from tunesmith.workspace.own_metrics import own_metrics_changed
-from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.settings import ModelConfig
 from tunesmith.workspace.split import inputs as split_inputs
+from tunesmith.workspace.watched import watched_metric
 
-__all__ = ["out_of_date", "out_of_date_now"]
+__all__ = ["made_otherwise", "out_of_date", "out_of_date_now"]
 
 TRAIN_SIDE = "train side"
 """The input that names the train rows and the documents."""
@@ -69,6 +69,15 @@ def _untuned(home: Home, answering: Answering, evaluation: Evaluation, again: st
             yield f"{changed} changed since {name} was made. Run `tunesmith baseline {anew}`, then {again}."
     for said in outdated(home, answering, watched_metric(home), evaluation.contenders):
         yield f"{said[0].upper()}{said[1:]}: run that, then {again}."
+
+
+def made_otherwise(home: Home, answering: Answering, measured: tuple[Evaluation, Derived]) -> list[str]:
+    """What has changed since the untuned contenders of an evaluation were made, as clauses; the task first."""
+    evaluation, entry = measured
+    if entry.inputs.get("task") != home.task.hash:
+        return ["the task changed since the baselines were measured"]
+    found = _changed(home, answering, evaluation)
+    return [f"{changed} changed since {name} was made" for name, changed in found if changed]
 
 
 def _changed(home: Home, answering: Answering, evaluation: Evaluation) -> Iterator[tuple[str, str]]:

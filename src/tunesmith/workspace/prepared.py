@@ -14,8 +14,8 @@ from tunesmith.core.store.erasing import ERASED
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.made_under import asking_now
-from tunesmith.workspace.scored_by import scored_by
 from tunesmith.workspace.tuning_settings import tuning_config
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["OF_THE_NEWEST_RUN", "named_contenders", "no_contender", "prepared"]
 
@@ -110,7 +110,7 @@ def no_contender(home: Home, run: Run) -> TunesmithError:
     command = Typed(partial(tuning_config, home, selection=selection), home.settings.tuning.objective)
     flags, settings = all_to_type(there, command, settings_apart(there, here))
     flags += f" --selection {shlex.quote(selection)}" if selection else ""
-    scored = metric_to_type(run.inputs, {**run.inputs, METRIC: scored_by(home)})
+    scored = metric_to_type(run.inputs, {**run.inputs, METRIC: watched_metric(home)})
     settings = " and ".join(filter(None, (settings, scored)))
     return TunesmithError(
         f"No contender asks the model of run {run.name}.",

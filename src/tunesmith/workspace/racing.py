@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from tunesmith.contenders import contender_kind, open_contender
 from tunesmith.contenders.config import BestConfig
-from tunesmith.contenders.halving import Rung, answers_of, rungs
+from tunesmith.contenders.halving import Rung, answers_of, measured_aside, rungs
 from tunesmith.contenders.kind import Predicting
 from tunesmith.core.choices import Choice, Proposal, Try
 from tunesmith.core.codec import digest
@@ -35,8 +35,8 @@ from tunesmith.workspace.choice_plan import ChoicePlan, Round
 from tunesmith.workspace.choices import choice_inputs
 from tunesmith.workspace.prices import at_its_prices
 from tunesmith.workspace.proposing import Proposer, Wrong, proposals
-from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.scoring import usage
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["Race"]
 
@@ -81,9 +81,16 @@ class Race:
         """Answers that it asks for, at most."""
         return answers_of(self._rounds) + 2 * len(self.held)
 
+    @property
+    def _closing(self) -> int:
+        """Answers of the winner to the rest of validation, and of its twin that is not constrained to all, at most."""
+        seen = self._rounds[0].rows + len(self.held)  # try 1 may stay though it raced in the first round alone
+        return len(self.validation) - seen + (len(self.validation) if self.constrained else 0)
+
     def plan(self) -> ChoicePlan:
         """What it would take; asks nothing."""
         calls, server = self._most, self.answering.server(model_named(self.name))
+        asked = calls + self._closing
         priced = None not in (server.usd_per_million_input_tokens, server.usd_per_million_output_tokens)
         (seconds, usd), longer = self._measured(), self._longer()
         because = {} if seconds is not None else {"seconds": f"no answer of {self.name} is there to go by"}
@@ -104,8 +111,9 @@ class Race:
             rows=self._rounds[-1].rows,
             held_back=len(self.held),
             calls=calls,
-            seconds=None if seconds is None else seconds * calls * longer,
-            usd=None if usd is None else usd * calls * longer,
+            closing=self._closing,
+            seconds=None if seconds is None else seconds * asked * longer,
+            usd=None if usd is None else usd * asked * longer,
             budget_usd=self.home.settings.budget.usd if capped else None,
             proposer=self._proposer.name if self._proposer else None,
             proposer_usd=written,
@@ -128,7 +136,11 @@ class Race:
         return self._chosen(self._rounds[-1].rows)
 
     def _sides(self) -> tuple[list[Example], list[Example], list[Example]]:
-        """Validation rows: all, those that tries are measured on in order, and those held back. Groups stay whole."""
+        """Validation rows: all, those that tries are measured on in order, and those held back. Groups stay whole.
+
+        Of many rows held back the first are measured, as many as the calls allow. The others do not race either, so
+        that with more calls they have not been seen.
+        """
         ids, seed = set(self.answering.split.validation), self.config.seed
         rows = [e for e in self.home.examples() if e.id in ids]
         if not rows:
@@ -143,7 +155,7 @@ class Race:
         if count >= len(ordered):  # one group is nearly all there is
             count = 0
         searched = sorted(ordered[count:], key=lambda e: digest([seed, "order", e.id]))
-        return rows, searched, ordered[:count]
+        return rows, searched, ordered[: measured_aside(count, self.config.calls)]
 
     def _enter(self, proposal: Proposal) -> int | None:
         """Freeze a try; None where another asks the very same."""

@@ -145,7 +145,7 @@ def _pairs(
             both = [e for e in rows if e.id in before and e.id not in known]
             left_out = len(rows) - len(both)
             if left_out and len(both) < FEWEST:
-                raise _too_few(home, theirs, len(both), len(rows), side)
+                raise _too_few(home, theirs, len(both), sum(e.id not in known for e in rows), len(rows), side)
             pair = compare(
                 home.task, both, [ours[e.id] for e in both], [before[e.id] for e in both], metric,
                 names=(now, theirs.named), resamples=settings.resamples, seed=settings.seed,
@@ -234,15 +234,28 @@ def _made_with(home: Home, theirs: _Shipped) -> frozenset[str]:
     return frozenset((*split.train, *split.validation)) if split else frozenset()
 
 
-def _too_few(home: Home, theirs: _Shipped, common: int, of: int, side: str) -> TunesmithError:
-    name = _asked_as(home, theirs)
+def _too_few(home: Home, theirs: _Shipped, common: int, fair: int, of: int, side: str) -> TunesmithError:
+    """
+    Args:
+        common: Rows that it has answered and was not made with.
+        fair: Rows that it was not made with.
+    """
+    shipped = f"{theirs.named}, which decision {theirs.entry.hash} shipped,"
+    if fair < FEWEST and side != "test":
+        return TunesmithError(
+            f"{shipped} was made with all but {fair} of the {of} {side} examples: too few are left to be compared on.",
+            "measure on test, `tunesmith evaluate --on test`, then decide again",
+        )
+    name, why = None, "no more of them are there"
+    if fair >= FEWEST:
+        name, why = _asked_as(home, theirs), "what it was made from has changed and it cannot be asked any more"
     return TunesmithError(
-        f"{theirs.named}, which decision {theirs.entry.hash} shipped, has answered {common} of the {of} {side} "
-        "examples, those that it was made with not counted: too few to be compared on.",
+        f"{shipped} has answered {common} of the {of} {side} examples, those that it was made with not counted: too "
+        "few to be compared on.",
         f"let it answer them with `tunesmith evaluate {name} --on {side}`, then decide again"
         if name
-        else "begin anew with `tunesmith decide --gate --against anew`, as what it was made from has changed and it "
-        "cannot be asked any more; what ships now is what later models are held against",
+        else f"begin anew with `tunesmith decide --gate --against anew`, as {why}; what ships now is what later models "
+        "are held against",
     )
 
 

@@ -23,9 +23,9 @@ from tunesmith.core.statistics import mean_estimate, student
 from tunesmith.evaluation import score
 from tunesmith.evaluation.consistency import agreement
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.home import Home
+from tunesmith.workspace.watched import watched_metric
 
-__all__ = ["Repeated", "below_noise", "repeated", "watched_metric"]
+__all__ = ["Repeated", "below_noise", "repeated"]
 
 
 class Repeated(Record, frozen=True, kw_only=True):
@@ -48,13 +48,6 @@ class Repeated(Record, frozen=True, kw_only=True):
     """Share of examples that are right in one round and wrong in another, where a program can tell."""
     failed: int = 0
     """Answers of the further rounds that were lost to errors; their examples are not in the shares."""
-
-
-def watched_metric(home: Home) -> str:
-    """The bar's metric, or what a program can check of whole completions."""
-    if home.settings.bar:
-        return home.settings.bar.metric
-    return "all_correct" if home.task.checkable else "valid_rate"
 
 
 def repeated(

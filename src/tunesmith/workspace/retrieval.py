@@ -20,11 +20,12 @@ from tunesmith.evaluation.ranking import RANKING_METRICS
 from tunesmith.models.embedder import open_embedder
 from tunesmith.models.reranking import MAXSIM
 from tunesmith.workspace.answering import Answering
-from tunesmith.workspace.choices import RETRIEVAL, search_inputs, searched_under
+from tunesmith.workspace.choices import RETRIEVAL, chosen, lapsed, search_inputs, searched_under
 from tunesmith.workspace.evaluate import certified, rows_of
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.relevance import read_judgements
 from tunesmith.workspace.searches import SearchBench, Searched, Try, searches
+from tunesmith.workspace.settings import model_named_from
 
 __all__ = ["RetrievalReport", "retrieval"]
 
@@ -45,12 +46,14 @@ class RetrievalReport(Record, frozen=True, kw_only=True):
     unmeasured: dict[str, str] = {}
     """Why one of the two is not there."""
     best: str
-    best_settings: dict[str, str | int]
-    """What to write under `contenders.retrieval` to search so."""
+    best_settings: dict[str, str | int | None]
+    """What to write under `contenders.retrieval` to search so; null where a setting must go."""
     tries: int
     """Ways that were measured on the same rows: the best of many looks better than it is."""
     chosen: str | None = None
     """Hash of the `retrieval` contender that was made to search so."""
+    notes: tuple[str, ...] = ()
+    """What was chosen by `baseline --best` under another search and no longer applies; each a sentence."""
     judged_elsewhere: int = 0
     """Examples in the file of judgements that are not on this side; nothing was searched for them."""
     rejected: tuple[Rejected, ...] = ()
@@ -76,7 +79,7 @@ def retrieval(
 
     Args:
         relevant: File with judgements of which documents answer which examples.
-        rerank: `maxsim`, and folders of cross-encoders.
+        rerank: `maxsim`, and folders of cross-encoders, seen from here or from tunesmith.yaml.
         chunk_words: Further sizes of passages to try.
         metric: What chooses, and what the ways are compared on.
         choose: The best way is that of the `retrieval` contender from now on, as long as examples, split and settings
@@ -94,7 +97,7 @@ def retrieval(
     judged = read_judgements(relevant, asked, home.examples(), answering.known.documents) if relevant else None
     with home.alone("retrieval"):
         bench = SearchBench(answering, asked, metric, progress)
-        tries = searches(answering.known.documents, config, rerank, chunk_words)
+        tries = searches(answering.known.documents, config, _as_written(home, rerank), chunk_words)
         unmeasured: dict[str, str] = {}
         examples = or_reason(unmeasured, "examples", lambda: bench.examples(tries))
         documents = or_reason(unmeasured, "documents", lambda: bench.documents(tries, judged))
@@ -108,13 +111,14 @@ def retrieval(
         report = RetrievalReport(
             split=split.hash, metric=metric, present=tries[0].name,
             embedder=open_embedder(home.settings.model.embedder).name, examples=examples, documents=documents,
-            unmeasured=unmeasured, best=best, best_settings=named[best].settings, tries=len(named),
+            unmeasured=unmeasured, best=best, best_settings=_to_write(named[best], config), tries=len(named),
             judged_elsewhere=judged.elsewhere if judged else 0,
             rejected=tuple(judged.rejected) if judged else (),
             says=_in_words(best, tries[0].name, examples, documents, metric, len(named), len(asked)),
         )  # fmt: skip
         if choose:
-            report = msgspec.structs.replace(report, chosen=_freeze(home, answering, named[best]))
+            made, notes = _freeze(home, answering, report.best_settings)
+            report = msgspec.structs.replace(report, chosen=made, notes=notes)
         home.save(
             "retrieval", "validation", report, search_inputs(home, answering) | {RETRIEVAL: searched_under(config)}
         )
@@ -136,18 +140,38 @@ def _best(
     return max(tries, key=lambda name: round(reached(name), 9))
 
 
-def _freeze(home: Home, answering: Answering, best: Try) -> str:
-    """Make the contender that searches so, and its constrained twin; the hash of the first."""
+def _as_written(home: Home, rerank: Sequence[str]) -> list[str]:
+    """What re-ranks, as tunesmith.yaml names it: a folder that is seen from here by the way from there."""
+    named = [name if name == MAXSIM else model_named_from(home.root, name) for name in rerank]
+    present = home.settings.contenders.retrieval.rerank
+    return [present if present and Path(name) == Path(present) else name for name in named]
+
+
+def _to_write(best: Try, config: RetrievalConfig) -> dict[str, str | int | None]:
+    """The settings of the best way; where the present ones re-rank and it does not, that they must not."""
+    return {**best.settings, **({"rerank": None} if config.rerank and not best.way.rerank else {})}
+
+
+def _freeze(home: Home, answering: Answering, best: Mapping[str, str | int | None]) -> tuple[str, tuple[str, ...]]:
+    """Make the contender that searches so, and its constrained twin; the hash of the first, and what lapsed by it.
+
+    What `baseline --best` chose of it goes on standing only if it was chosen under the very same search.
+    """
     settings = home.settings.contenders
-    chosen = settings.retrieval.model_copy(update={"rerank": None} | best.settings)
+    search = settings.retrieval.model_copy(update={"rerank": None, **best})
     made = []
     for constrained in (False, True) if settings.constrained and home.task.constraint() else (False,):
         context = answering.context(constrained=constrained)
-        context = replace(context, searching=lambda: chosen)
+        context = replace(context, searching=lambda: search, chosen=lambda kind: chosen(home, answering, kind, search))
         record = contender_kind["retrieval"].make(context)
         home.save("contender", record.name, record, record.inputs)
         made.append(record.hash)
-    return made[0]
+    changed = lapsed(home, answering, "retrieval", search)
+    note = (
+        f"{changed} changed since retrieval was chosen, so it shows and says what tunesmith.yaml does again "
+        "(`tunesmith baseline --best retrieval` chooses anew)"
+    )
+    return made[0], (note,) if changed else ()
 
 
 def _in_words(

@@ -26,10 +26,10 @@ from tunesmith.evaluation.comparison import compare
 from tunesmith.workspace.evaluate import Evaluation
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
-from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.round_changes import contender_changes, side_changes
 from tunesmith.workspace.round_searches import Searches
 from tunesmith.workspace.scoring import ContenderScore
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["Round", "RoundChange", "RoundCost", "Rounds", "rounds"]
 
@@ -117,14 +117,15 @@ def rounds(home: Home, *, on: Side = "validation", until: str | None = None) -> 
         raise TunesmithError(f"Nothing was evaluated on {on} yet.", f"begin with `tunesmith evaluate --on {on}`")
     book = _Book(home, on)
     made: list[Round] = []
+    earlier: tuple[Derived, Evaluation] | None = None
     before: tuple[Derived, Evaluation] | None = None
     for entry in entries:
         evaluation = home.load(entry, Evaluation)
         if before is not None and _same(before, (entry, evaluation)):
-            cost = book.with_searches(made[-1].cost, entry.at)
-            made[-1] = replace(made[-1], times=made[-1].times + 1, cost=cost)
-            continue
-        made.append(book.round(len(made) + 1, entry, evaluation, before))
+            made[-1] = book.again(made[-1], entry, evaluation, earlier)
+        else:
+            made.append(book.round(len(made) + 1, entry, evaluation, before))
+            earlier = before
         before = entry, evaluation
     first, last = home.load(entries[0], Evaluation), before[1] if before else None
     since = book.leaders(last, first)[0] if last is not None and len(made) > 2 else None
@@ -190,6 +191,11 @@ class _Book:
             untold=untold,
             common=len(self._common(now, then)),
         )
+
+    def again(self, made: Round, entry: Derived, now: Evaluation, before: tuple[Derived, Evaluation] | None) -> Round:
+        """The same round, measured once more: answers that had failed may be there now, or another metric counts."""
+        anew = self.round(made.number, entry, now, before)
+        return replace(anew, at=made.at, times=made.times + 1, cost=_both(made.cost, anew.cost))
 
     def leaders(self, now: Evaluation, then: Evaluation) -> tuple[Comparison | None, str | None]:
         """The leader of one round minus that of an earlier one, or why there is nothing to compare."""
@@ -291,6 +297,17 @@ class _Book:
         """Both are told to the second: an evaluation's moment is."""
         given = [r.decided_at[:SECOND] for r in self.home.store.reviews.all() if r.decided_at and not r.undone_at]
         return sum(since[:SECOND] < at <= until[:SECOND] for at in given)
+
+
+def _both(one: RoundCost, other: RoundCost) -> RoundCost:
+    """``other`` comes later: its reviews are all since the round before."""
+    return RoundCost(
+        answers=one.answers + other.answers,
+        answer_seconds=_total((one.answer_seconds, other.answer_seconds)),
+        usd=_total((one.usd, other.usd)),
+        tuning_seconds=_total((one.tuning_seconds, other.tuning_seconds)),
+        reviews=other.reviews,
+    )
 
 
 def _total(values: Iterable[float | None]) -> float | None:

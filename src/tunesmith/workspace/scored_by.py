@@ -1,21 +1,16 @@
-"""By which metric a model is scored while it learns: where rows are scored, that is part of what makes the run."""
+"""By what a model is scored while it learns: where rows are scored, that is part of what makes the run."""
 
 from __future__ import annotations
 
 from tunesmith.contenders import ContendersConfig
-from tunesmith.evaluation.metrics import default_names, find
+from tunesmith.evaluation.metrics import find
 from tunesmith.tuning import LoraConfig
 from tunesmith.tuning.going_on import ASKED_WITH, METRIC, OWN_METRICS
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
+from tunesmith.workspace.watched import watched_metric
 
-__all__ = ["scored_by", "scoring_inputs"]
-
-
-def scored_by(home: Home) -> str:
-    """Name of the metric: the bar's, or the task's first where no bar is set."""
-    bar = home.settings.bar
-    return bar.metric if bar else default_names(home.task)[0]
+__all__ = ["scoring_inputs"]
 
 
 def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
@@ -28,7 +23,7 @@ def scoring_inputs(home: Home, config: LoraConfig) -> dict[str, str]:
     """
     if not config.score_rows:
         return {}
-    file, name = load_own_metrics(home), scored_by(home)
+    file, name = load_own_metrics(home), watched_metric(home)
     own = find(home.task, name).metric.own
     usual, asked_with = ContendersConfig(), dict[str, str]()
     for setting in ASKED_WITH:

@@ -12,7 +12,7 @@ from tunesmith.core.estimates import Estimate, or_reason
 from tunesmith.core.examples import Example
 from tunesmith.core.record import Record
 from tunesmith.decision.costs import Figures, cost
-from tunesmith.evaluation.bar import can_be_bar, verdict
+from tunesmith.evaluation.bar import BarVerdict, can_be_bar, verdict
 from tunesmith.evaluation.metrics.calibration import Bin
 from tunesmith.evaluation.metrics.labels import LabelScore
 from tunesmith.evaluation.metrics.naming import default_names, find
@@ -132,15 +132,26 @@ def contender_score(
 
 
 def examples_to_show(home: Home, metrics: Mapping[str, Estimate]) -> int | None:
-    """Examples it would take to show that the bar is met, as it is set now; None where more would not show it."""
+    """Examples it would take to show that the bar is met, as it is set now: the most that any measured metric takes of
+    those that it asks for. None where all are met, where more of the same would not show one of them, and where the
+    measured value counts (`decision.met_by`), however many examples it is of."""
     bar = home.settings.bar
-    if bar is None or bar.metric not in metrics:
+    if bar is None or bar.metric not in metrics or home.settings.decision.met_by == "value":
         return None
+    rows = max(found.n + found.skipped for found in metrics.values())
+    asked = {name: value for name, value in {bar.metric: bar.value, **bar.also}.items() if name in metrics}
+    held = [_held(home, metrics[name], name, value, rows) for name, value in asked.items()]
+    needed = [one.examples_needed for one in held if one.verdict != "met"]
+    return None if None in needed else max(filter(None, needed), default=None)
+
+
+def _held(home: Home, found: Estimate, name: str, value: float, rows: int) -> BarVerdict:
+    """One metric against what the bar asks of it, where ``rows`` examples were asked about."""
     try:
-        find(home.task, bar.metric)
+        find(home.task, name)
     except UnknownName:  # an own metric, which goes from 0 to 1 as every one of them: its code need not run for that
-        return verdict(metrics[bar.metric], bar.value).examples_needed
-    return verdict(metrics[bar.metric], bar.value, bar.metric).examples_needed
+        return verdict(found, value, rows=rows)
+    return verdict(found, value, name, rows=rows)
 
 
 def _commonest(problems: Iterable[str | None]) -> str | None:

@@ -37,7 +37,7 @@ from tunesmith.workspace.tuning_settings import tuning_config
 if TYPE_CHECKING:
     from tunesmith.tuning.rows import Sides
 
-__all__ = ["Budget", "Found", "read_budget", "search", "search_of"]
+__all__ = ["Budget", "Found", "read_budget", "search"]
 
 MOST_ROWS = 300
 """Validation rows on which trials are compared one by one, drawn by the seed."""
@@ -129,13 +129,6 @@ def _ask_searchable(config: LoraConfig) -> None:
             "A search compares trials by their loss on completions, and the objective is dpo.",
             "leave out --search; then compare runs of other dpo_beta or dpo_learning_rate by their reward accuracy",
         )
-
-
-def search_of(home: Home, run: Run) -> Search | None:
-    """The search that ``run`` is a trial of."""
-    name = run.inputs.get("search")
-    found = home.latest("search", name, Search) if name else None
-    return found[0] if found else None
 
 
 class _Searching:

@@ -57,6 +57,8 @@ class Try(NamedTuple):
     """Its name but for the passages, which are no matter of examples."""
     way: Way
     chunk_words: int | None
+    written_words: int | None
+    """What `chunk_words` must say for that; None where the settings say it and no document is cut by it."""
 
     @property
     def settings(self) -> dict[str, str | int]:
@@ -64,7 +66,7 @@ class Try(NamedTuple):
         said: dict[str, str | int] = {"search": self.way.search}
         if self.way.rerank:
             said |= {"rerank": self.way.rerank, "candidates": self.way.candidates}
-        return said | ({"chunk_words": self.chunk_words} if self.chunk_words else {})
+        return said | ({"chunk_words": self.written_words} if self.written_words else {})
 
 
 def searches(
@@ -82,8 +84,9 @@ def searches(
         for way in ways:
             if (way, cut) not in seen:
                 seen.add((way, cut))
-                size = f"/{words}" if words != config.chunk_words else ""
-                tries.append(Try(names[way] + size, names[way], way, cut))
+                other = words != config.chunk_words
+                size = f"/{words}" if other else ""
+                tries.append(Try(names[way] + size, names[way], way, cut, words if cut or other else None))
     return tries
 
 
@@ -114,6 +117,7 @@ class SearchBench:
 
     def __init__(self, answering: Answering, asked: Sequence[Example], metric: str, progress: Progress) -> None:
         self.answering, self.asked, self.metric, self.progress = answering, asked, metric, progress
+        self._root = answering.home.root
         self._finders: dict[int | None, Finder] = {}
 
     def examples(self, tries: Sequence[Try]) -> Searched:
@@ -135,7 +139,8 @@ class SearchBench:
             gold[example.id] = Without(same, {train[n].id for n in finder.akin(example)})
 
         def find(one: Try, example: Example) -> list[str]:
-            return [e.id for e in finder.near_examples(example, DEPTH, one.way, apart=True)]
+            way = one.way.seen_from(self._root)
+            return [e.id for e in finder.near_examples(example, DEPTH, way, apart=True)]
 
         plain = [one for one in tries if one.name == one.whole]
         return self._searched(plain, find, gold, f"a train example that {alike}", len(train), "examples")
@@ -152,7 +157,8 @@ class SearchBench:
             )
 
         def find(one: Try, example: Example) -> list[str]:
-            return [of for _, of in self._finder(one.chunk_words).near_passages(example, DEPTH, one.way)]
+            way = one.way.seen_from(self._root)
+            return [of for _, of in self._finder(one.chunk_words).near_passages(example, DEPTH, way)]
 
         said = "a document that people named for the message"
         return self._searched(tries, find, judged.documents, said, among, "documents")

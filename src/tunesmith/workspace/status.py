@@ -20,16 +20,18 @@ from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport
 from tunesmith.workspace.choices import outdated, search_inputs
 from tunesmith.workspace.decide import decision_changed
-from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.forgetting import current_forgetting
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.judge_standing import judge_standing
 from tunesmith.workspace.made_under import asking_now, base_now
+from tunesmith.workspace.out_of_date import made_otherwise
 from tunesmith.workspace.own_metrics import own_metrics_changed
 from tunesmith.workspace.rated import newest_round
-from tunesmith.workspace.repeats import watched_metric
 from tunesmith.workspace.retrieval import RetrievalReport
-from tunesmith.workspace.search import search_of
+from tunesmith.workspace.searched import search_of
+from tunesmith.workspace.too_early import met_already
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["Station", "status"]
 
@@ -130,7 +132,7 @@ class _Walk:
             return "ready", "none measured on validation yet"
         if changed := self._split_changed(found[1]):
             return "stale", f"{changed} changed since"
-        if said := self._outdated():
+        if said := [*self._made_otherwise(found), *self._outdated()]:
             return "stale", "; ".join(said)
         names = [n for n, c in found[0].contenders.items() if c.kind != "tuned"]
         if not names:
@@ -145,6 +147,13 @@ class _Walk:
         except TunesmithError:  # train examples are gone: what was measured is not what there is now
             return ""
         return f"; searches measured: {found[0].best} the best of {found[0].tries}"
+
+    def _made_otherwise(self, measured: tuple[Evaluation, Derived]) -> list[str]:
+        """What the contenders that were measured were made from, though it has changed; each change once."""
+        try:
+            return made_otherwise(self.home, Answering(self.home), measured)
+        except TunesmithError:  # the split's rows are gone, which its own station says
+            return []
 
     def _outdated(self) -> list[str]:
         """What a search chose, though that rests on what has changed since."""
@@ -170,7 +179,8 @@ class _Walk:
     def _tuning(self) -> tuple[State, str]:
         record = self.home.latest("contender", "tuned", Contender)
         if record is None:
-            return "ready", "nothing tuned yet"
+            enough = self._enough()
+            return ("done", f"nothing has to be tuned: {enough}") if enough else ("ready", "nothing tuned yet")
         if changed := self._contender_changed(*record):
             return "stale", f"{changed} changed since"
         found = self.home.latest("run", record[0].settings["run"], Run)
@@ -179,6 +189,12 @@ class _Walk:
         searched = search_of(self.home, found[0])
         said = "".join(f"; {text}" for text in searched.said) if searched else ""
         return "done", f"run {found[0].name}{_losses(found[0])}{said}{self._forgotten(found[0])}{self._lost(found[0])}"
+
+    def _enough(self) -> str:
+        try:
+            return met_already(self.home)
+        except TunesmithError:  # the bar names what is not there, or rows are gone: other stations say so
+            return ""
 
     def _lost(self, run: Run) -> str:
         if run.config.get("method") == "full" or whole(self.home, run):  # to hash a model takes long
@@ -200,6 +216,8 @@ class _Walk:
             return "stale", f"{changed} changed since"
         if own_metrics_changed(self.home, found[0].own_metrics):
             return "stale", "your own metrics changed since"
+        if said := self._made_otherwise(found):
+            return "stale", "; ".join(said)
         record = self.home.latest("contender", "tuned", Contender)
         scored = found[0].contenders.get("tuned")
         if record is not None and (scored is None or scored.contender != record[1].hash):

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from msgspec.structs import replace
-
+from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.splits import Split
-from tunesmith.decision.facts import JUDGED
+from tunesmith.decision.case import PROMPTED
+from tunesmith.decision.facts import JUDGED, Bar
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.check import CheckReport, examples_hash
-from tunesmith.workspace.evaluate import newest
+from tunesmith.workspace.cost import sheet
+from tunesmith.workspace.decide import decision_changed
+from tunesmith.workspace.evaluate import Evaluation, newest
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.opinions import bar_of, judged, pass_rates
+from tunesmith.workspace.out_of_date import made_otherwise
 from tunesmith.workspace.scoring import ContenderScore
 
-__all__ = ["refuse_too_early", "too_early"]
+__all__ = ["met_already", "refuse_too_early", "too_early"]
 
 
 def refuse_too_early(home: Home, anyway: bool) -> list[str]:
@@ -40,43 +43,81 @@ def too_early(home: Home) -> list[str]:
         reasons.append("the examples as they are now were not checked (`tunesmith check`)")
     elif checked[0].errors:
         reasons.append(f"`tunesmith check` found {checked[0].errors} errors in the examples")
-    return reasons + _baseline_reasons(home)
+    missing, enough = _baselines(home)
+    return [*reasons, *missing, *enough]
 
 
-def _baseline_reasons(home: Home) -> list[str]:
+def met_already(home: Home) -> str:
+    """Which untuned contender meets the bar on validation, in words: then nothing has to be tuned. Nothing where none
+    does, or more has to be measured first."""
+    missing, enough = _baselines(home)
+    return "" if missing or not enough else enough[0]
+
+
+def _baselines(home: Home) -> tuple[list[str], list[str]]:
+    """What has yet to be measured without tuning; and the contender that does, where one does."""
     if home.latest("split", "split", Split) is None:
-        return ["the examples are not split yet (`tunesmith split`)"]
+        return ["the examples are not split yet (`tunesmith split`)"], []
     found = newest(home, "validation")
-    prompted = ("prompt", "few_shot", "retrieval")
-    if found is None or found[1].inputs.get("split") != Answering(home).split.hash:
-        return ["no baseline was evaluated on validation (`tunesmith baseline`)"]
+    answering = Answering(home)
+    if found is None or found[1].inputs.get("split") != answering.split.hash:
+        return ["no baseline was evaluated on validation (`tunesmith baseline`)"], []
+    if stale := made_otherwise(home, answering, found):
+        return [f"{stale[0]} (`tunesmith baseline`)"], []
     scores = {n: c for n, c in found[0].contenders.items() if c.kind != "tuned"}
-    if not any(c.kind in prompted for c in scores.values()):
-        return ["neither prompt, few_shot nor retrieval was evaluated on validation (`tunesmith baseline`)"]
+    if not any(c.kind in PROMPTED for c in scores.values()):
+        return ["neither prompt, few_shot nor retrieval was evaluated on validation (`tunesmith baseline`)"], []
     bar = bar_of(home)
     if bar is None:
-        return ["no quality bar is set (`bar:` in tunesmith.yaml)"]
-    graded = pass_rates(home, judged(home, found[0])) if home.settings.decision.least_pass_rate is not None else {}
+        return ["no quality bar is set (`bar:` in tunesmith.yaml)"], []
+    return _against(home, bar, found[0], scores)
+
+
+def _against(
+    home: Home, bar: Bar, evaluation: Evaluation, scores: dict[str, ContenderScore]
+) -> tuple[list[str], list[str]]:
+    """The same, where all are measured."""
+    opinion = judged(home, evaluation) if home.settings.decision.least_pass_rate is not None else None
+    graded = pass_rates(home, opinion)
     measured = {n: c.metrics | graded.get(n, {}) for n, c in scores.items()}
     there = {name for metrics in measured.values() for name in metrics}
     missing = [name for name in bar.asked if name not in there] if bar.metric in there else []
-    rest = replace(bar, also={name: value for name, value in bar.also.items() if name not in missing})
-    met = (n for n, c in scores.items() if rest.standing(measured[n], c.failed) == "met" and not _beyond(home, c))
-    if (enough := next(met, None)) is None:
-        return []
+    rest = bar.as_far_as(there) if missing else bar
+    met = (
+        n
+        for n, c in scores.items()
+        if rest.standing(measured[n], c.failed, c.unreadable) == "met" and not _beyond(home, n, c)
+    )
+    if (name := next(met, None)) is None or _told_to_tune(home):
+        return [], []
     if missing:
-        by_judge = all(name.startswith(JUDGED) for name in missing)
-        how = "`tunesmith judge calibrate`, then `tunesmith judge run`" if by_judge else "`tunesmith evaluate`"
-        return [f"{enough} meets the bar as far as it was measured, and {' and '.join(missing)} never was ({how})"]
-    estimate = measured[enough][bar.metric]
-    return [
-        f"{enough} meets the bar already: {bar.metric} {estimate.value:.2f} "
+        by_judge = all(metric.startswith(JUDGED) for metric in missing)
+        how = (
+            "`tunesmith judge calibrate --labels FILE`, then `tunesmith judge run`"
+            if by_judge
+            else "`tunesmith evaluate`"
+        )
+        if by_judge and opinion is not None and not opinion.may:
+            how = f"the judge was asked, and may not decide: {'; '.join(opinion.because)}"
+        return [f"{name} meets the bar as far as it was measured, and {' and '.join(missing)} never was ({how})"], []
+    estimate = measured[name][bar.metric]
+    return [], [
+        f"{name} meets the bar already: {bar.metric} {estimate.value:.2f} "
         f"[{estimate.low:.2f}, {estimate.high:.2f}] against {bar.value:g}"
     ]
 
 
-def _beyond(home: Home, scored: ContenderScore) -> bool:
-    """Whether it costs more, or takes longer, than a decision allows."""
+def _told_to_tune(home: Home) -> bool:
+    """Whether the decision as it stands, by the test set, is to tune: that says more than validation does."""
+    made = home.latest("decision", "decision", Decision)
+    if made is None or made[0].recommendation != "tune" or made[0].quality_bar.get("side") != "test":
+        return False
+    return not decision_changed(home, made[1])
+
+
+def _beyond(home: Home, name: str, scored: ContenderScore) -> bool:
+    """Whether it costs more, by the prices of now, or takes longer, than a decision allows."""
     rules = home.settings.decision
-    limits = (rules.most_usd_per_thousand, scored.usd_per_thousand), (rules.most_latency_seconds, scored.alone_seconds)
+    usd = sheet(home, name, scored).usd_per_thousand if rules.most_usd_per_thousand is not None else None
+    limits = (rules.most_usd_per_thousand, usd), (rules.most_latency_seconds, scored.alone_seconds)
     return any(most is not None and found is not None and found > most for most, found in limits)

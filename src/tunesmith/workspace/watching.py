@@ -17,7 +17,7 @@ from tunesmith.tuning import LoraConfig
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.home import Home
 from tunesmith.workspace.own_metrics import load_own_metrics
-from tunesmith.workspace.scored_by import scored_by
+from tunesmith.workspace.watched import watched_metric
 
 __all__ = ["scorer"]
 
@@ -39,7 +39,7 @@ def scorer(
     if not config.score_rows:
         return None
     load_own_metrics(home)
-    task, metric = home.task, scored_by(home)
+    task, metric = home.task, watched_metric(home)
     find(task, metric)
     side = set(answering.split.validation)
     rows = sorted((example for example in home.examples() if example.id in side), key=lambda example: example.id)

@@ -106,10 +106,19 @@ def _folder(
     if not files:
         raise TunesmithError(f"The folder {shown(folder)} holds no files.", "name a folder with examples or documents")
     for path in files:
+        before = 0
         try:
-            yield from _file(path, options, say, tell)
+            for before, row in enumerate(_file(path, options, say, tell), start=1):  # noqa: B007 - told below
+                yield row
         except TunesmithError as error:
-            yield Rejected(file=shown(path), line=0, problem=error.problem, mend=error.mend)
+            yield _unreadable(path, error, before)
+
+
+def _unreadable(path: Path, error: TunesmithError, before: int) -> Rejected:
+    """A file that cannot be read, or not past the rows ``before`` its fault."""
+    rows = "row" if before == 1 else "rows"
+    told = f" The {before} {rows} before that stay; what follows was not read." if before else ""
+    return Rejected(file=shown(path), line=0, problem=f"{error.problem}{told}", mend=error.mend)
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from tunesmith.decision.costs import CostSheet
 from tunesmith.decision.dossier.formats import months
 from tunesmith.decision.dossier.material import ContenderPart, DossierMaterial
-from tunesmith.decision.facts import Bar
+from tunesmith.decision.facts import Bar, lost
 from tunesmith.decision.words import bar_number, listed, metric_words, number, usd
 
 __all__ = ["Answered", "brief"]
@@ -49,16 +49,31 @@ def _met(material: DossierMaterial, bar: Bar) -> list[str]:
     measured = [c for c in material.contenders if bar.metric in c.metrics]
     if not measured:
         return ["Nothing was measured yet."]
-    standing = {c.name: bar.standing(c.metrics, c.failed) for c in measured}
+    standing = {c.name: bar.standing(c.metrics, c.failed, c.unreadable) for c in measured}
     met = [name for name, stands in standing.items() if stands == "met"]
     open_ones = [name for name, stands in standing.items() if stands == "not_shown"]
+    faulty = material.decision.rule in ("stale", "unsound")
+    by = "By figures that decide nothing as they are: " if faulty else ""
     if met:
-        return [f"Yes, by {listed(met)}.", *(_reached(c, bar) for c in measured if c.name == met[0])]
+        yes = f"{by}yes" if by else "Yes"
+        return [f"{yes}, by {listed(met)}.", *(_reached(c, bar) for c in measured if c.name == met[0])]
     best = max(measured, key=lambda c: c.metrics[bar.metric].value)
     if open_ones:
-        return [f"Not shown: {listed(open_ones)} may reach it, and the examples are too few to tell.",
-                _reached(best, bar)]  # fmt: skip
-    return ["No: every contender misses it.", _reached(best, bar)]
+        said = _why_not_shown([c for c in measured if c.name in open_ones], bar)
+        return [f"{by}not shown: {said}" if by else f"Not shown: {said}", _reached(best, bar)]
+    return [f"{by}no: every contender misses it." if by else "No: every contender misses it.", _reached(best, bar)]
+
+
+def _why_not_shown(contenders: Sequence[ContenderPart], bar: Bar) -> str:
+    """What keeps these from being shown to meet the bar: what nobody measured, answers without a score, or chance."""
+    names = listed([c.name for c in contenders])
+    if missing := [metric for metric in bar.asked if all(metric not in c.metrics for c in contenders)]:
+        return f"{names} may reach it, and {listed(missing)} {'was' if len(missing) == 1 else 'were'} not measured."
+    if but_lost := [c for c in contenders if bar.standing(c.metrics) == "met"]:
+        counts = {c.name: max(lost(m, c.metrics[m], c.failed, c.unreadable) for m in bar.asked) for c in but_lost}
+        gone = listed([f"{count:,} of {name}" for name, count in counts.items()])
+        return f"{names} may reach it, and answers without a score count as wrong ({gone})."
+    return f"{names} may reach it, and the examples are too few to tell."
 
 
 def _reached(contender: ContenderPart, bar: Bar) -> str:

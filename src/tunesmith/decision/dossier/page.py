@@ -52,7 +52,7 @@ def render(material: DossierMaterial) -> str:
         contenders=contenders,
         subject=chosen,
         rival=_rival(contenders, chosen),
-        standing={c.name: view.STANDING_WORDS[bar.standing(c.metrics, c.failed)] for c in contenders},
+        standing={c.name: view.STANDING_WORDS[bar.standing(c.metrics, c.failed, c.unreadable)] for c in contenders},
         field_rows=view.field_rows(material, contenders),
         contrasts=view.contrasts(material),
         duels=[(duel, view.duel_view(material.task, duel)) for duel in material.duels],

@@ -75,7 +75,7 @@ def micro_f1(scored: Scored) -> Tally:
     return Tally(label_counts(scored), lambda sums: _micro(sums)[2])
 
 
-@metric("weighted_precision", of="label", default=False)
+@metric("weighted_precision", of="label", default=False, one=lambda counts: _alone(counts, "precision"))
 def weighted_precision(scored: Scored) -> Tally:
     """Mean of the labels' precision, each weighing as much as it has examples.
 
@@ -93,7 +93,7 @@ def weighted_recall(scored: Scored) -> Tally:
     return Tally(label_counts(scored), lambda sums: _weighted(sums, "recall"))
 
 
-@metric("weighted_f1", of="label")
+@metric("weighted_f1", of="label", one=lambda counts: _alone(counts, "f1"))
 def weighted_f1(scored: Scored) -> Tally:
     """Mean of the labels' F1, each weighing as much as it has examples.
 
@@ -166,3 +166,10 @@ def _weighted(sums: FloatArray, what: str) -> FloatArray:
     under = {"precision": said, "recall": true, "f1": (said + true) / 2}[what]
     values = found / np.where(under > 0, under, 1.0)
     return _share((values * true).sum(axis=-1), true.sum(axis=-1))
+
+
+def _alone(counts: FloatArray, what: str) -> FloatArray:
+    """Of each answer. One that says a label where none is true weighs nothing in the mean, but lowers that label's
+    value: 0."""
+    _, said, true = (part.sum(axis=-1) for part in thirds(counts))
+    return np.asarray(np.where((true == 0) & (said > 0), 0.0, _weighted(counts, what)))

@@ -34,10 +34,10 @@ def leaf_f1(scored: Scored) -> Tally:
     """F1 over the leaves of values that hold JSON: each place in the nesting, with what stands there, counts alone.
 
     In [0, 1], higher is better. ``{"a": [1, 2]}`` has the leaves ``1`` and ``2``, both at ``.a[]``; an empty object or
-    list is a leaf. Elements of a list may come in any order: they are paired one to one so that most leaves agree, and
-    what is right in another element than its pair is wrong, so records whose entries are crossed pay for it. A value
-    that is no JSON, or nests deeper than 64 levels, is one leaf. Null for null does not count in ``n``; an unreadable
-    answer has no leaves.
+    list is a leaf, and 12 is the same as 12.0. Elements of a list may come in any order: they are paired one to one so
+    that most leaves agree, and what is right in another element than its pair is wrong, so records whose entries are
+    crossed pay for it. A value that is no JSON, or nests deeper than 64 levels, is one leaf. Null for null does not
+    count in ``n``; an unreadable answer has no leaves.
 
     Equal elements are paired first, which costs no agreement. The rest are paired by the best assignment as long as
     that holds no more than 400,000 pairs of leaves of one value against each other. Beyond that (some 150 records of
@@ -130,7 +130,11 @@ def _name(item: tuple[str, Any]) -> str:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(unicodedata.normalize("NFC", value) if isinstance(value, str) else value)
+    if isinstance(value, str):
+        value = unicodedata.normalize("NFC", value)
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)  # JSON knows one kind of number: 12.0 is 12
+    return json.dumps(value)
 
 
 def _agreed(one: Tree, other: Tree, left: list[int]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, get_args
 
 from tunesmith.core.errors import UnknownName
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.task import Field, Task
 from tunesmith.evaluation.metrics.entities import POOLED, value_fields
 from tunesmith.evaluation.metrics.meaning import with_encoder
@@ -51,10 +52,14 @@ def find(task: Task, name: str) -> Named:
         TunesmithError: The metric takes no encoder.
     """
     known = names(task)
-    name, colon, encoder = name.partition(":")
-    if name not in known:
-        raise UnknownName.among(f"metric of task {task.name!r} named", name, known)
-    return Named(with_encoder(known[name].metric, encoder), known[name].field) if colon else known[name]
+    if name in known:
+        return known[name]
+    parts = name.split(":")
+    for end in range(len(parts) - 1, 0, -1):  # the name of a field may hold a colon, and so may that of an encoder
+        if plain := known.get(":".join(parts[:end])):
+            return Named(with_encoder(plain.metric, ":".join(parts[end:])), plain.field)
+    plain_name = name.removesuffix(f":{metric_parts(name)[2]}")
+    raise UnknownName.among(f"metric of task {task.name!r} named", plain_name, known)
 
 
 def _applies(name: str, task: Task) -> bool:
