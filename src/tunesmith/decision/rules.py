@@ -42,7 +42,7 @@ from tunesmith.decision.facts import JUDGED, ContenderFacts
 from tunesmith.decision.shipping import held_back, ship
 from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall
 
-__all__ = ["RULES", "Outcome", "first_that_fits"]
+__all__ = ["RULES", "first_that_fits"]
 
 
 def first_that_fits(case: Case) -> Outcome:

@@ -53,15 +53,17 @@ def _met(material: DossierMaterial, bar: Bar) -> list[str]:
     met = [name for name, stands in standing.items() if stands == "met"]
     open_ones = [name for name, stands in standing.items() if stands == "not_shown"]
     faulty = material.decision.rule in ("stale", "unsound")
-    by = "By figures that decide nothing as they are: " if faulty else ""
+    yes, not_shown, no = (
+        f"By figures that decide nothing as they are: {word}" if faulty else word.capitalize()
+        for word in ("yes", "not shown", "no")
+    )
     if met:
-        yes = f"{by}yes" if by else "Yes"
         return [f"{yes}, by {listed(met)}.", *(_reached(c, bar) for c in measured if c.name == met[0])]
     best = max(measured, key=lambda c: c.metrics[bar.metric].value)
     if open_ones:
         said = _why_not_shown([c for c in measured if c.name in open_ones], bar)
-        return [f"{by}not shown: {said}" if by else f"Not shown: {said}", _reached(best, bar)]
-    return [f"{by}no: every contender misses it." if by else "No: every contender misses it.", _reached(best, bar)]
+        return [f"{not_shown}: {said}", _reached(best, bar)]
+    return [f"{no}: every contender misses it.", _reached(best, bar)]
 
 
 def _why_not_shown(contenders: Sequence[ContenderPart], bar: Bar) -> str:
