@@ -138,6 +138,27 @@ def test_queries_computed_block_by_block_say_the_same(engine, plain, monkeypatch
     assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
 
 
+@pytest.mark.parametrize("piece", [1024, 23])
+@pytest.mark.parametrize("head", [HEAD, None])
+def test_long_prompts_by_themselves_say_the_same_beside_short_ones(engine, plain, monkeypatch, head, piece):
+    monkeypatch.setattr(rows, "ROW_CHUNK", piece)
+    monkeypatch.setattr(rows, "LONG", 17)
+    monkeypatch.setattr(attention, "BLOCK", 7)
+    seen = []
+    run_alone = attention.Part._alone
+    monkeypatch.setattr(attention.Part, "_alone", lambda part, *a: seen.append(part.width) or run_alone(part, *a))
+    requests = [request(" ".join(WORDS[:n] * 2), head=head) for n in (1, 9, 2, 14, 16, 1)]
+    assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
+    assert max(seen) > 17  # longer than a block, so that blocks see those before
+
+
+@pytest.mark.parametrize("most", [1, 300])
+def test_rows_computed_a_few_at_a_time_say_the_same(engine, plain, monkeypatch, most):
+    monkeypatch.setattr(attention, "MOST_SCORES", most)
+    requests = some_requests(9)
+    assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
+
+
 def test_rows_reply_in_whatever_order_they_finish_and_each_once(engine):
     requests = [request("thank you", max_tokens=n) for n in (30, 2, 9)]
     assert [index for index, _ in engine.answers(requests)] == [1, 2, 0]

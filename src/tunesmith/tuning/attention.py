@@ -35,6 +35,8 @@ NAME = "tunesmith_segments"
 MOST_PADDING = 0.15
 """Share of places, at most, that segments computed together leave empty."""
 MOST_SEGMENTS = 32
+LONG = 256
+"""Segments from this length on are computed one by one: their scores alone fill a processor's cache."""
 BLOCK = 192
 """Queries of a segment that are computed at once."""
 MOST_KEPT = 2**22
@@ -97,8 +99,8 @@ def computed_together(lengths: Sequence[int]) -> list[list[int]]:
     together: list[list[int]] = []
     for n in lengths:
         last = [*together[-1], n] if together else []
-        full = len(last) > MOST_SEGMENTS or sum(last) < (1 - MOST_PADDING) * len(last) * max(last, default=0)
-        if not last or full:
+        padded = sum(last) < (1 - MOST_PADDING) * len(last) * max(last, default=0)
+        if not last or n >= LONG or len(last) > MOST_SEGMENTS or padded:
             together.append([n])
         else:
             together[-1] = last
@@ -203,14 +205,14 @@ class _SegmentAttention(torch.autograd.Function):
         out_THD = torch.empty_like(q_THD, memory_format=torch.contiguous_format)
         kept: list[Tensor] = []
         keeps, scores = any(context.needs_input_grad), 0
-        scaled_THD = q_THD * scale
+        scaled_THD, later = q_THD * scale, _later(parts, q_THD)
         for part in parts:
             q = _by_shared_head(part, scaled_THD, k_TKD.shape[1])
             k, v = _with_prefix(part, k_TKD, k_PKD), _with_prefix(part, v_TKD, v_PKD)
             out = torch.empty_like(q)
             for first, last in part.blocks():
                 seen = k.shape[1] - part.longest + last
-                share = _shares(q[:, :, first:last], k[:, :seen])
+                share = _shares(q[:, :, first:last], k[:, :seen], later)
                 out[:, :, first:last] = _unflat(share @ v[:, :seen], out)
                 scores += share.numel()
                 keeps = keeps and scores <= MOST_KEPT
@@ -227,7 +229,7 @@ class _SegmentAttention(torch.autograd.Function):
         q_THD, k_TKD, v_TKD, k_PKD, v_PKD, *kept = context.saved_tensors
         dq_THD, dk_TKD, dv_TKD = (torch.empty_like(x) for x in (q_THD, k_TKD, v_TKD))
         dk_PKD, dv_PKD = (None if x is None else torch.zeros_like(x) for x in (k_PKD, v_PKD))
-        shares, scaled_THD = iter(kept), q_THD * context.scale
+        shares, scaled_THD, later = iter(kept), q_THD * context.scale, _later(context.parts, q_THD)
         for part in context.parts:
             q = _by_shared_head(part, scaled_THD, k_TKD.shape[1])
             d = _by_shared_head(part, d_THD, k_TKD.shape[1])
@@ -236,11 +238,13 @@ class _SegmentAttention(torch.autograd.Function):
             for first, last in part.blocks():
                 seen = k.shape[1] - part.longest + last
                 now, k_seen, v_seen = slice(first, last), k[:, :seen], v[:, :seen]
-                share = next(shares) if kept else _shares(q[:, :, now], k_seen)
+                share = next(shares) if kept else _shares(q[:, :, now], k_seen, later)
                 q_now, d_now = q[:, :, now].flatten(1, 2), d[:, :, now].flatten(1, 2)
                 dv[:, :seen] += share.transpose(1, 2) @ d_now
                 d_share = d_now @ v_seen.transpose(1, 2)
-                d_score = torch._softmax_backward_data(d_share, share, -1, share.dtype)
+                d_score = torch.ops.aten._softmax_backward_data.out(
+                    d_share, share, -1, share.dtype, grad_input=d_share
+                )  # in place: fresh memory costs more than the sums
                 dk[:, :seen] += d_score.transpose(1, 2) @ q_now
                 dq[:, :, now] = _unflat(d_score @ k_seen, dq).mul_(context.scale)
             part.join(dq.view(part.rows, -1, *dq.shape[2:]), dq_THD)
@@ -277,13 +281,18 @@ def _without_prefix(part: Part, d: Tensor, d_TKD: Tensor, d_PKD: Tensor | None) 
         d_PKD += d[:, :, :before].sum(0).transpose(0, 1)
 
 
-def _shares(q: Tensor, k: Tensor) -> Tensor:
+def _shares(q: Tensor, k: Tensor, later: Tensor) -> Tensor:
     """How much of each key's value each query (S * K, G, block, D) takes, (S * K, G * block, keys).
 
     The last queries and the last keys are the same tokens.
     """
     block = q.shape[2]
     score = q.flatten(1, 2) @ k.transpose(1, 2)
-    later = torch.full((block, block), -torch.inf, dtype=q.dtype, device=q.device).triu_(1)
-    score.view(len(score), -1, block, score.shape[2])[..., -block:].add_(later)
-    return score.softmax(-1)
+    score.view(len(score), -1, block, score.shape[2])[..., -block:].add_(later[:block, :block])
+    return torch.softmax(score, -1, out=score)
+
+
+def _later(parts: Sequence[Part], like: Tensor) -> Tensor:
+    """-inf where a key of a block comes after the query, else 0; as large as the largest block."""
+    block = min(BLOCK, max(part.longest for part in parts))
+    return torch.full((block, block), -torch.inf, dtype=like.dtype, device=like.device).triu_(1)

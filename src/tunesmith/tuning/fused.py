@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.models.engine.dora import row_lengths
+from tunesmith.models.engine.fused import is_rms_norm, is_silu_gated, rms_scale, scaled
 from tunesmith.models.engine.nf4 import unpacked, weight_of
 
 __all__ = ["LogitsRoom", "fuse", "token_losses", "unfuse"]
@@ -32,9 +33,9 @@ def fuse(model: nn.Module) -> None:
             continue
         if type(module) in adapted and _is_plain(module):
             module.forward = MethodType(_adapted_linear, module)
-        elif all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")) and _is_silu(module):
+        elif is_silu_gated(module):
             module.forward = MethodType(_gated, module)
-        elif type(module).__name__.endswith("RMSNorm") and _is_rms_norm(module):
+        elif is_rms_norm(module):
             module.forward = MethodType(_rms_norm, module)
 
 
@@ -93,21 +94,6 @@ def _is_plain(layer: Any) -> bool:
         and all(type(variant) is DoraLinearVariant for variant in layer.lora_variant.values())
         and layer.lora_B[names[0]].bias is None
     )
-
-
-def _is_silu(module: Any) -> bool:
-    activation = getattr(module, "act_fn", None)
-    return isinstance(activation, nn.SiLU) or type(activation).__name__ == "SiLUActivation"
-
-
-@torch.no_grad()
-def _is_rms_norm(module: Any) -> bool:
-    """Whether a frozen norm is x / rms(x) * weight with no more to it; some add 1 to the weight."""
-    weight, least = getattr(module, "weight", None), getattr(module, "variance_epsilon", None)
-    if weight is None or least is None or weight.requires_grad or weight.dtype == torch.float64:
-        return False
-    x = torch.linspace(-1, 2, len(weight), dtype=weight.dtype, device=weight.device)[None]
-    return torch.allclose(module(x), _rms_norm(module, x), rtol=0.01, atol=0.0)
 
 
 def _adapted_linear(layer: Any, x: Tensor) -> Tensor:
@@ -280,11 +266,10 @@ class _RMSNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, x: Tensor, weight: Tensor, least: float) -> tuple[Tensor, Tensor]:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        scale = norm.square_().div_(x.shape[-1]).add_(least).rsqrt_()
+        scale = rms_scale(x, least)
         context.save_for_backward(x, weight, scale)
         context.mark_non_differentiable(scale)
-        return _scaled(x, scale, weight), scale
+        return scaled(x, scale, weight), scale
 
     @staticmethod
     def backward(context: Any, d: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
@@ -292,10 +277,6 @@ class _RMSNorm(torch.autograd.Function):
         unit, d_unit = x.float() * scale, (d * weight).float()
         along = torch.linalg.vecdot(d_unit, unit).unsqueeze_(-1).div_(-x.shape[-1])
         return d_unit.addcmul(unit, along).mul_(scale).to(d.dtype), None, None
-
-
-def _scaled(x: Tensor, scale: Tensor, weight: Tensor) -> Tensor:
-    return x.float().mul(scale).to(x.dtype).mul_(weight)
 
 
 class _TokenLosses(torch.autograd.Function):

@@ -6,7 +6,9 @@ model hands its linear layers nothing but hidden states.
 
 A row attends to its group's prefix (stored once, read once for all rows) and to its own columns: the scores of both
 stand side by side in one softmax between matrix products. On CPUs that is faster than PyTorch's flash kernel, several
-times so in bfloat16. A block of queries sees the columns up to its end: half the square of a prompt.
+times so in bfloat16. A block of queries sees the columns up to its end: half the square of a prompt. On a
+CPU a long prompt is a part of its own: it needs no padding and no mask but a triangle, and what is computed at once
+stays in the cache.
 
 Axes: N tokens of the pass, R rows, W tokens of the widest row, H key-value heads, G query heads on one of these, M
 their queries together, P tokens of the prefix, C columns, D width of a head.
@@ -26,15 +28,19 @@ from torch import Tensor, nn
 
 from tunesmith.models.engine.memory import Prefix, Slots
 
-__all__ = ["NAME", "NARROW", "Part", "Pass", "current_pass", "register", "running"]
+__all__ = ["LONG", "NAME", "NARROW", "Part", "Pass", "current_pass", "register", "running"]
 
 NAME = "tunesmith_rows"
 """Under this name transformers knows ``attend``."""
 
 NARROW = 8
 """New tokens of a row up to which rows run side by side; longer ones (prompts) form parts of their own."""
+LONG = 128
+"""New tokens of a row from which on it is a part of its own on a CPU."""
 BLOCK = 128
 """Queries of a row that are computed at once."""
+MOST_SCORES = 2**20
+"""Scores that are computed at once on a CPU, more only for a single row: 2 MiB in bfloat16, which its cache holds."""
 
 
 class Part:
@@ -55,7 +61,8 @@ class Part:
         offset_N = torch.arange(int(count_R.sum())) - (count_R.cumsum(0) - count_R)[row_N]
         self.slot_N = (row_N + first).to(device)
         self.column_N = (stored_R[row_N] + offset_N).to(device)
-        self.place_N = (row_N * self.width + offset_N).to(device) if self.width > 1 else None
+        even = all(count == self.width for count in counts)
+        self.place_N = None if even else (row_N * self.width + offset_N).to(device)
         self._stored_R, self._most_stored, self._device, self._dtype = stored_R, max(stored), device, dtype
 
     def attend(self, layer: int, query_ND: Tensor, key_ND: Tensor, value_ND: Tensor, scale: float) -> Tensor:
@@ -66,6 +73,8 @@ class Part:
         keys, values = self.slots.read(layer, self.slot_range, self.columns)
         if self.width <= NARROW:
             out_RHGWD = self._apart(layer, query_RHGWD, keys, values)
+        elif self.rows == 1:
+            out_RHGWD = self._alone(layer, query_RHGWD, keys, values)
         else:
             out_RHGWD = self._together(layer, query_RHGWD, keys, values)
         out_NHD = out_RHGWD.permute(0, 3, 1, 2, 4).reshape(self.rows * self.width, -1, width)
@@ -85,25 +94,48 @@ class Part:
         out = _each_row(_all_rows(share[..., :before]) @ values_HPD, self.rows)
         return (out + share[..., before:] @ values).view_as(query_RHGWD)
 
+    def _alone(self, layer: int, query_RHGWD: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        """One row of many queries: each sees all columns before its block, and the block's up to its own."""
+        whole = self._most_stored + self.width
+        keys, values = self._behind_prefix(layer, keys[:, :, :whole], values[:, :, :whole])
+        out_RHGWD, before = torch.empty_like(query_RHGWD), keys.shape[2] - self.width
+        for first in range(0, self.width, BLOCK):
+            last = min(first + BLOCK, self.width)
+            scores = query_RHGWD[:, :, :, first:last].flatten(2, 3) @ keys[:, :, : before + last].transpose(2, 3)
+            by_query = scores.view(*scores.shape[:2], -1, last - first, before + last)
+            by_query[..., before + first :].add_(self._later[: last - first, : last - first])
+            out = torch.softmax(scores, -1, out=scores) @ values[:, :, : before + last]
+            out_RHGWD[:, :, :, first:last] = out.view(*out.shape[:2], -1, last - first, out.shape[3])
+        return out_RHGWD
+
     def _together(self, layer: int, query_RHGWD: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Many queries a head and row: scores are many beside keys, so the prefix's stand before each row's."""
-        if self.prefix is not None and len(self.prefix):
-            held = self.prefix.keys_HPD[layer], self.prefix.values_HPD[layer]
-            keys, values = (
-                torch.cat([shared.expand(self.rows, -1, -1, -1), own], 2)
-                for shared, own in zip(held, (keys, values), strict=True)
-            )
+        keys, values = self._behind_prefix(layer, keys, values)
         out_RHGWD, before = torch.empty_like(query_RHGWD), keys.shape[2] - self.columns
+        heads = query_RHGWD.shape[1] * query_RHGWD.shape[2]
         for first in range(0, self.width, BLOCK):
             last = min(first + BLOCK, self.width)
             columns = self.columns if last == self.width else min(self.columns, self._most_stored + last)
-            seen = before + columns
-            scores = query_RHGWD[:, :, :, first:last].flatten(2, 3) @ keys[:, :, :seen].transpose(2, 3)
-            mask = self._bias_RWC[:, None, None, first:last, :columns]
-            scores.view(*scores.shape[:2], -1, last - first, seen)[..., before:].add_(mask)
-            out = scores.softmax(-1) @ values[:, :, :seen]
-            out_RHGWD[:, :, :, first:last] = out.view(*out.shape[:2], -1, last - first, out.shape[3])
+            seen, at_once = before + columns, self.rows
+            if query_RHGWD.device.type == "cpu":
+                at_once = max(1, MOST_SCORES // (heads * (last - first) * seen))
+            for some in (slice(row, row + at_once) for row in range(0, self.rows, at_once)):
+                scores = query_RHGWD[some, :, :, first:last].flatten(2, 3) @ keys[some, :, :seen].transpose(2, 3)
+                mask = self._bias_RWC[some, None, None, first:last, :columns]
+                scores.view(*scores.shape[:2], -1, last - first, seen)[..., before:].add_(mask)
+                out = torch.softmax(scores, -1, out=scores) @ values[some, :, :seen]
+                out_RHGWD[some, :, :, first:last] = out.view(*out.shape[:2], -1, last - first, out.shape[3])
         return out_RHGWD
+
+    def _behind_prefix(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Each row's keys and values (R, H, C, D) behind those of the prefix."""
+        if self.prefix is None or not len(self.prefix):
+            return keys, values
+        keys_HPD, values_HPD = self.prefix.keys_HPD[layer], self.prefix.values_HPD[layer]
+        return (
+            torch.cat([keys_HPD.expand(self.rows, -1, -1, -1), keys], 2),
+            torch.cat([values_HPD.expand(self.rows, -1, -1, -1), values], 2),
+        )
 
     def _by_row(self, query: Tensor, heads: int) -> Tensor:
         """(heads * G, N, D) to (R, heads, G, W, D)."""
@@ -113,6 +145,12 @@ class Part:
             padded[self.place_N] = by_token
             by_token = padded
         return by_token.reshape(self.rows, self.width, heads, -1, by_token.shape[2]).permute(0, 2, 3, 1, 4).contiguous()
+
+    @cached_property
+    def _later(self) -> Tensor:
+        """-inf where a column of a block comes after the query, else 0."""
+        block = min(BLOCK, self.width)
+        return torch.full((block, block), -torch.inf, dtype=self._dtype, device=self._device).triu_(1)
 
     @cached_property
     def _bias_RWC(self) -> Tensor:

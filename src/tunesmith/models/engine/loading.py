@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.models.engine import attention, nf4
+from tunesmith.models.engine import attention, fused, nf4
 from tunesmith.models.engine.attention import Part, Pass
 from tunesmith.models.engine.forward import compute_prefix, run
 from tunesmith.models.engine.memory import Slots
@@ -95,6 +95,7 @@ def _use_own_attention(model: Any, folder: Path) -> None:
     with torch.inference_mode():
         plain = model(input_ids=torch.tensor([ids], device=model.device), use_cache=False).logits[0, -1].double()
     attention.register()
+    fused.fuse(model)
     model.set_attn_implementation(attention.NAME)
     try:
         ours = _through_engine(model, ids).double()

@@ -62,8 +62,13 @@ def pick(logits_RV: Tensor, rows: Sequence[Picks]) -> list[int]:
 
 
 def _likeliest(logits_RV: Tensor) -> list[int]:
-    """Arg max of each row. numpy's is ten times as fast as torch's on a CPU."""
-    on_cpu = logits_RV.device.type == "cpu" and logits_RV.dtype in (torch.float32, torch.float64)
-    best = logits_RV.numpy().argmax(axis=-1) if on_cpu else logits_RV.argmax(dim=-1)
+    """Arg max of each row; of equal ones the first. On a CPU numpy's is ten times as fast as torch's, and torch's max
+    four times as fast in formats that numpy does not know."""
+    if logits_RV.device.type != "cpu":
+        best = logits_RV.argmax(dim=-1)
+    elif logits_RV.dtype in (torch.float32, torch.float64):
+        best = logits_RV.numpy().argmax(axis=-1)
+    else:
+        best = logits_RV.max(dim=-1).indices
     tokens: list[int] = best.tolist()
     return tokens

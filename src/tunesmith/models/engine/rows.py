@@ -10,7 +10,7 @@ import torch
 from tunesmith.core.contenders import Decoding
 from tunesmith.core.examples import Message
 from tunesmith.models.engine.adapters import Adapter
-from tunesmith.models.engine.attention import NARROW, Part
+from tunesmith.models.engine.attention import LONG, NARROW, Part
 from tunesmith.models.engine.guides import Guide
 from tunesmith.models.engine.memory import Prefix, Slots
 from tunesmith.models.engine.picking import Sampler
@@ -19,6 +19,8 @@ from tunesmith.models.template import Template
 
 __all__ = ["Group", "Row"]
 
+SLOT_STEP = 16
+"""Slots are reserved in steps of this many: how many rows there is room for depends on how long they are."""
 ROW_CHUNK = 1024
 """A prompt is read in pieces of at most so many tokens, which bounds the memory that attention takes."""
 
@@ -142,7 +144,8 @@ class Group:
             row.twin = None  # it is past its prompt: its keys may be gone by the time this row could copy them
         if row.finish is not None:
             return
-        self._slots.reserve(min(most, self.members), len(row.pending) + 1)
+        slots = -(-(len(self.rows) + len(self.silent) + 1) // SLOT_STEP) * SLOT_STEP
+        self._slots.reserve(min(slots, most, self.members), len(row.pending) + 1)
         (self.rows if row.twin is None else self.silent).append(row)
 
     def part_twins(self) -> None:
@@ -186,7 +189,7 @@ class Group:
         self, start: int, room: int, device: torch.device, dtype: torch.dtype
     ) -> Iterator[tuple[Part, list[tuple[Row, int]]]]:
         """This group's parts of the next pass, from token ``start``, with each row and how many tokens it reads."""
-        for first, run in self._runs(room):
+        for first, run in self._runs(room, alone=LONG if device.type == "cpu" else ROW_CHUNK + 1):
             counts = [count for _, count in run]
             stored = [row.stored for row, _ in run]
             self._slots.reserve(0, max(s + c for s, c in zip(stored, counts, strict=True)))
@@ -194,19 +197,21 @@ class Group:
             start = part.stop
             yield part, run
 
-    def _runs(self, room: int) -> Iterator[tuple[int, list[tuple[Row, int]]]]:
-        """Neighbouring slots whose rows read alike: all a few tokens, or all a piece of a prompt."""
+    def _runs(self, room: int, *, alone: int) -> Iterator[tuple[int, list[tuple[Row, int]]]]:
+        """Neighbouring slots whose rows read alike: all a few tokens, or all a piece of a prompt. A piece of
+        ``alone`` tokens or more stands by itself."""
         run: list[tuple[Row, int]] = []
         first, kind = 0, None
         for slot, row in enumerate(self.rows):
             narrow = len(row.pending) <= NARROW
             count = len(row.pending) if narrow else min(len(row.pending), ROW_CHUNK, max(room, 0))
             room -= count
-            if run and (kind != narrow or count == 0):
+            now = "narrow" if narrow else "long" if count >= alone else "middle"
+            if run and (now != kind or now == "long" or not count):
                 yield first, run
                 run = []
             if count:
-                first, kind = (first, kind) if run else (slot, narrow)
+                first, kind = (first, kind) if run else (slot, now)
                 run.append((row, count))
         if run:
             yield first, run
