@@ -6,9 +6,9 @@ model hands its linear layers nothing but hidden states.
 
 A row attends to its group's prefix (stored once, read once for all rows) and to its own columns: the scores of both
 stand side by side in one softmax between matrix products. On CPUs that is faster than PyTorch's flash kernel, several
-times so in bfloat16. A block of queries sees the columns up to its end: half the square of a prompt. On a
-CPU a long prompt is a part of its own: it needs no padding and no mask but a triangle, and what is computed at once
-stays in the cache.
+times so in bfloat16. A block of queries sees the columns up to its end: half the square of a prompt. On a CPU a long
+prompt is a part of its own: it needs no padding and no mask but a triangle, and what is computed at once stays in the
+cache.
 
 Axes: N tokens of the pass, R rows, W tokens of the widest row, H key-value heads, G query heads on one of these, M
 their queries together, P tokens of the prefix, C columns, D width of a head.
