@@ -61,8 +61,7 @@ class Part:
         offset_N = torch.arange(int(count_R.sum())) - (count_R.cumsum(0) - count_R)[row_N]
         self.slot_N = (row_N + first).to(device)
         self.column_N = (stored_R[row_N] + offset_N).to(device)
-        even = all(count == self.width for count in counts)
-        self.place_N = None if even else (row_N * self.width + offset_N).to(device)
+        self.place_N = None if min(counts) == self.width else (row_N * self.width + offset_N).to(device)
         self._stored_R, self._most_stored, self._device, self._dtype = stored_R, max(stored), device, dtype
 
     def attend(self, layer: int, query_ND: Tensor, key_ND: Tensor, value_ND: Tensor, scale: float) -> Tensor:
