@@ -46,7 +46,7 @@ def clock() -> Any:
 
 def tell(package: str, seconds: list[float], losses: list[float], per_step: float) -> None:
     """Print the line of JSON that the benchmark reads."""
-    about = {"version": version(package), "peak_kb": gpu_peak_kb() or peak_kb()}
+    about = {"version": version(package), "torch": version("torch"), "peak_kb": gpu_peak_kb() or peak_kb()}
     print(json.dumps({"seconds": seconds, "losses": losses, "per_step": per_step} | about))
 
 

@@ -1,8 +1,8 @@
 """Examples a second and memory of a tuning step, beside TRL, LLaMA-Factory and litgpt at their best, at equal loss.
 
 The programs learn the same tokens in the same order from the same adapter, each in a process of its own, taking turns.
-A peer runs where its flag names a virtual environment of its own: `python -m venv DIR && DIR/bin/pip install trl peft`
-for --peers, `llamafactory` or `litgpt` in one each for the others. The work:
+A peer runs where its flag names a virtual environment of its own: `python -m venv DIR && DIR/bin/pip install
+'torch<2.14' trl peft` for --peers, `llamafactory` or `litgpt` in one each for the others. The work:
 
 - prefix: Banking77 with all 77 intents in the prompt, 32 examples a step.
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
@@ -208,6 +208,8 @@ def told_beside(one: Beside, own: float, ours: Ran) -> None:
     apart = max(abs(a - b) for a, b in zip(ours.told["losses"], theirs.told["losses"], strict=True))
     memory = ours.megabytes / theirs.megabytes
     print(f"  {own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
+    if theirs.told["torch"] != version("torch"):
+        print(f"  NOT SIDE BY SIDE: its torch is {theirs.told['torch']}")
 
 
 def told_rate(ran: dict[str, Any]) -> None:

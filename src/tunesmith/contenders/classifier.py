@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tunesmith.contenders.constant import majority
-from tunesmith.contenders.kind import Context, contender_kind, record_for
+from tunesmith.contenders.kind import Context, contender_kind, prepare_again, record_for
 from tunesmith.core.contenders import Contender
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example
@@ -41,10 +41,7 @@ class Classifier:
         ]
         self._embedder = context.embedder()
         if record.settings["embedder"] != self._embedder.hash:
-            raise TunesmithError(
-                "The embedder has changed since the classifier was prepared.",
-                "prepare it again with `tunesmith baseline classifier`",
-            )
+            raise TunesmithError("The embedder has changed since the classifier was prepared.", prepare_again(record))
         self._inverse_regularization: float = record.settings["inverse_regularization"]
         self._fitted: dict[str, tuple[list[Any], Any]] = {}
 

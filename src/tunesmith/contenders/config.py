@@ -120,6 +120,7 @@ class ContendersConfig(Config):
     """What becomes of a prompt longer than the model's context. refuse: it counts as failed. cut: its longest messages
     lose their middle until prompt and longest answer fit, and it is counted; needs a model on this machine."""
     max_tokens: int | None = Field(None, ge=1)
-    """Longest answer in tokens. Unset: the longest train completion and a sixth more."""
+    """Longest answer in tokens. Unset: the longest train completion and a sixth more. Constrained answers may have
+    twice as many: cut short, they could not be read."""
     constrained: bool = True
     """Answer with schema-constrained decoding too, under the name `NAME+schema`."""

@@ -7,14 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
+from tunesmith.contenders.kind import Context, contender_kind, head, prepare_again, record_for, request_for, turns
 from tunesmith.contenders.shots import choose, choose_by
 from tunesmith.core.choices import Proposal
 from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example, Message
-from tunesmith.core.naming import CONSTRAINED
 from tunesmith.models.neighbours import nearest
 
 __all__ = ["FewShot", "choose", "shown"]
@@ -30,7 +29,7 @@ class FewShot:
         if record.index is not None and record.index != _searched(context):
             raise TunesmithError(
                 f"What {record.name} chooses its examples from has changed since it was prepared.",
-                f"prepare it again with `tunesmith baseline {record.name.removesuffix(CONSTRAINED)}`",
+                prepare_again(record),
             )
 
     @classmethod

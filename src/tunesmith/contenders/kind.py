@@ -13,7 +13,7 @@ from tunesmith.core.choices import Proposal
 from tunesmith.core.contenders import Constraint, Contender, Decoding, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Example, Message
-from tunesmith.core.naming import contender_name
+from tunesmith.core.naming import CONSTRAINED, contender_name
 from tunesmith.core.registry import Registry
 from tunesmith.core.runs import Run
 from tunesmith.core.task import Task
@@ -30,6 +30,7 @@ __all__ = [
     "contender_kind",
     "head",
     "open_contender",
+    "prepare_again",
     "record_for",
     "request_for",
     "turns",
@@ -141,10 +142,15 @@ def open_contender(record: Contender, context: Context) -> Ready:
     ]
     if changed:
         raise TunesmithError(
-            f"Contender {record.name!r} was made from another {' and another '.join(changed)}.",
-            "prepare it again with `tunesmith baseline` (or `tunesmith tune` for a tuned one)",
+            f"Contender {record.name!r} was made from another {' and another '.join(changed)}.", prepare_again(record)
         )
     return kind(record, context)
+
+
+def prepare_again(record: Contender) -> str:
+    """The mend for a record that what is there now would not give."""
+    again = "tune" if record.kind == "tuned" else f"baseline {record.name.removesuffix(CONSTRAINED)}"
+    return f"prepare it again with `tunesmith {again}`"
 
 
 def record_for(

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from tunesmith.contenders.config import RetrievalConfig
 from tunesmith.contenders.few_shot import shown
-from tunesmith.contenders.kind import Context, contender_kind, head, record_for, request_for, turns
+from tunesmith.contenders.kind import Context, contender_kind, head, prepare_again, record_for, request_for, turns
 from tunesmith.contenders.known import Known
 from tunesmith.contenders.passages import chunk_words_for, passages
 from tunesmith.contenders.searching import Index, Way
@@ -15,7 +15,6 @@ from tunesmith.core.codec import digest
 from tunesmith.core.contenders import Contender, Request
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Document, Example, Message
-from tunesmith.core.naming import CONSTRAINED
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.models.embedder import Embedder
 
@@ -134,11 +133,7 @@ def same_index(record: Contender, context: Context) -> None:
     if record.index is None:
         return
     if record.index != index_hash(context, record.settings.get("chunk_words"), Way.of(record.settings)):
-        again = "tune" if record.kind == "tuned" else f"baseline {record.name.removesuffix(CONSTRAINED)}"
-        raise TunesmithError(
-            f"What {record.name} searches has changed since it was prepared.",
-            f"prepare it again with `tunesmith {again}`",
-        )
+        raise TunesmithError(f"What {record.name} searches has changed since it was prepared.", prepare_again(record))
 
 
 def _marks(example: Example) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tunesmith.models.engine.dora import row_lengths
-from tunesmith.models.engine.fused import is_rms_norm, is_silu_gated, rms_scale, scaled
+from tunesmith.models.engine.fused import rms_scale, scaled, switch
 from tunesmith.models.engine.nf4 import unpacked, weight_of
 
 __all__ = ["LogitsRoom", "fuse", "token_losses", "unfuse"]
@@ -29,14 +29,9 @@ def fuse(model: nn.Module) -> None:
     """Switch the layers of ``model`` over that are known here. ``unfuse`` undoes it."""
     adapted = _adapted()
     for module in model.modules():
-        if "forward" in vars(module):  # someone else's, such as a hook of accelerate
-            continue
-        if type(module) in adapted and _is_plain(module):
+        if type(module) in adapted and "forward" not in vars(module) and _is_plain(module):
             module.forward = MethodType(_adapted_linear, module)
-        elif is_silu_gated(module):
-            module.forward = MethodType(_gated, module)
-        elif is_rms_norm(module):
-            module.forward = MethodType(_rms_norm, module)
+    switch(model, gated=_gated, rms_norm=_rms_norm)
 
 
 def _adapted() -> tuple[type, ...]:

@@ -5,27 +5,36 @@ On a CPU a pass over hidden states costs more than the sums within it, and these
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["fuse", "is_rms_norm", "is_silu_gated", "rms_scale", "scaled"]
+__all__ = ["Forward", "fuse", "rms_scale", "scaled", "switch"]
+
+Forward = Callable[[Any, Tensor], Tensor]
+"""What a layer computes of its inputs."""
 
 
 def fuse(model: nn.Module) -> None:
     """Switch the norms and gated activations of ``model`` over that are known here; without gradients from then on."""
+    switch(model, gated=_gated, rms_norm=_rms_norm)
+
+
+def switch(model: nn.Module, *, gated: Forward, rms_norm: Forward) -> None:
+    """Let ``gated`` and ``rms_norm`` be the forward of the layers of ``model`` that compute just that."""
     for module in model.modules():
         if "forward" in vars(module):  # someone else's, such as a hook of accelerate
             continue
-        if is_silu_gated(module):
-            module.forward = MethodType(_gated, module)
-        elif is_rms_norm(module):
-            module.forward = MethodType(_rms_norm, module)
+        if _is_silu_gated(module):
+            module.forward = MethodType(gated, module)
+        elif _is_rms_norm(module):
+            module.forward = MethodType(rms_norm, module)
 
 
-def is_silu_gated(module: Any) -> bool:
+def _is_silu_gated(module: Any) -> bool:
     """Whether it computes down(silu(gate(x)) * up(x))."""
     if not all(hasattr(module, part) for part in ("gate_proj", "up_proj", "down_proj")):
         return False
@@ -34,7 +43,7 @@ def is_silu_gated(module: Any) -> bool:
 
 
 @torch.no_grad()
-def is_rms_norm(module: Any) -> bool:
+def _is_rms_norm(module: Any) -> bool:
     """Whether a frozen norm is x / rms(x) * weight with no more to it; some add 1 to the weight."""
     if not type(module).__name__.endswith("RMSNorm"):
         return False
