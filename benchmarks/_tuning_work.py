@@ -15,7 +15,7 @@ import psutil
 import torch
 
 from benchmarks._peer_steps import gpu_peak_kb, peak_kb, wait_for_gpu
-from tunesmith.models.heap import keep_freed_memory
+from tunesmith.models.heap import LevelHeap, keep_freed_memory
 from tunesmith.models.template import Encoded
 from tunesmith.tuning.adapters import adapter_weights, save_adapter
 from tunesmith.tuning.base import learner, pack_tokens, threads
@@ -58,6 +58,7 @@ def learn(file: str) -> dict[str, Any]:
         if task["steps"] >= REHEARSED:
             for step in rehearsed([at(step)] for step in range(task["steps"])):
                 network.learn(at(step))
+        heap = LevelHeap()
         for step in range(task["steps"]):
             began = time.perf_counter()
             batch = at(step)
@@ -66,6 +67,7 @@ def learn(file: str) -> dict[str, Any]:
             torch.nn.utils.clip_grad_norm_(weights.values(), config.max_grad_norm)
             optimizer.step()
             wait_for_gpu()
+            heap.after_step()
             seconds.append(time.perf_counter() - began)
             tokens.append(batch.tokens)
             resident.append(psutil.Process().memory_info().rss)

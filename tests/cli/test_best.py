@@ -3,9 +3,9 @@
 import json
 import random
 import re
-from pathlib import Path
 
 import pytest
+from tests.cli.best_desk import BEST, TOPIC, at, desk, obeys, run, searched, split_of
 from tests.cli.driving import typed
 from tests.models.fake_server import FakeServer, refusal, says
 from tests.models.tiny import build_tiny
@@ -14,52 +14,8 @@ from tests.workspace.toy import MESSAGES, write_csv, write_settings
 from tunesmith import Workspace
 from tunesmith.core.choices import Choice
 from tunesmith.core.contenders import Contender
-from tunesmith.core.splits import Split
-from tunesmith.models.embedder import Ngrams
 from tunesmith.workspace.answering import Answering
 from tunesmith.workspace.racing import Race
-
-TOPIC = {text: label for label, texts in MESSAGES.items() for text in texts.splitlines()}
-BEST = {"least_rows": 10, "held_back": 0.4, "calls": 300}
-
-
-def obeys(*signs, writes=None):
-    """A server that answers right where its orders hold one of these signs, and else says the same to everybody."""
-
-    def answer(body, number):
-        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
-        if orders.startswith("You improve the instructions"):
-            return says(writes)
-        return says(TOPIC[message] if any(sign in orders for sign in signs) else "billing", prompt=len(orders))
-
-    return answer
-
-
-def desk(folder, shares=("0.4", "0.2"), **settings):
-    Workspace.init(folder / "desk", source=write_csv(folder / "examples.csv"), prompt="text", completion="topic")
-    write_settings(folder / "desk", **({"contenders": {"best": BEST}} | settings))
-    assert (
-        typed("-C", folder / "desk", "split", "--validation", shares[0], "--test", shares[1], "--seed", "1").status == 0
-    )
-    return folder / "desk"
-
-
-def at(server, **more):
-    return {"base": "m", "base_url": server.url, "embedder": "ngrams", **more}
-
-
-def run(folder, *words):
-    ended = typed("-C", folder, *words, "--json")
-    assert ended.status == 0, ended.err
-    return ended.json
-
-
-def searched(folder, *words):
-    return run(folder, "baseline", "--best", *words)
-
-
-def split_of(folder):
-    return Workspace(folder).home.latest("split", "split", Split)[0]
 
 
 def test_the_search_finds_what_helps_and_the_winner_is_the_contender_from_then_on(tmp_path):
@@ -280,125 +236,6 @@ def test_many_validation_rows_leave_enough_answers_for_the_race(tmp_path):
     assert {e.id for e in many.rows} == {e.id for e in few.rows}  # none that raced is held back with more calls
 
 
-def test_a_proposer_is_shown_validation_alone_and_its_instructions_race_too(tmp_path):
-    with FakeServer(obeys("MAGIC", writes='{"instructions": "MAGIC: file the message."}')) as server:
-        folder = desk(
-            tmp_path, model=at(server),
-            contenders={"best": BEST, "models": {"writer": {"base": "w", "base_url": server.url, "kinds": []}}},
-        )  # fmt: skip
-        choice = searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]
-        asked = len(server.bodies)
-        assert searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]["best"] == choice["best"]
-        assert len(server.bodies) == asked
-    won = choice["tries"][choice["best"] - 1]
-    assert won["proposal"]["instructions"] == "MAGIC: file the message."
-    assert won["proposal"]["how"].startswith("written by writer")
-    assert choice["refused"] == {"said before": 7}
-    written = [body for body in server.bodies if body["model"] == "w"]
-    home, split = Workspace(folder).home, split_of(folder)
-    secret = [e.prompt for e in home.examples() if e.id in split.test]
-    assert written and not any(text in body["messages"][-1]["content"] for body in written for text in secret)
-
-
-def test_instructions_that_quoted_an_erased_row_are_no_longer_asked_with(tmp_path):
-    quoted = {}
-
-    def answer(body, number):
-        orders, message = body["messages"][0]["content"], body["messages"][-1]["content"]
-        if orders.startswith("You improve the instructions"):
-            return says(json.dumps({"instructions": f"MAGIC {quoted['text']}"}))
-        return says(TOPIC[message] if "MAGIC" in orders else "billing")
-
-    with FakeServer(answer) as server:
-        folder = desk(
-            tmp_path, model=at(server),
-            contenders={"best": BEST, "models": {"writer": {"base": "w", "base_url": server.url, "kinds": []}}},
-        )  # fmt: skip
-        home, side = Workspace(folder).home, set(split_of(folder).validation)
-        row = next(e for e in home.examples() if e.id in side and len(e.prompt) > 30)
-        quoted["text"] = row.prompt
-        searched(folder, "prompt", "--proposer", "writer")
-        assert row.prompt in home.latest("contender", "prompt", Contender)[0].instructions
-        assert typed("-C", folder, "data", "erase", row.id).status == 0
-        ended = typed("-C", folder, "evaluate", "prompt")
-        assert ended.status == 2 and "No contender is prepared" in ended.err
-        ended = typed("-C", folder, "baseline", "prompt")
-        assert "what its instructions quote changed since prompt was chosen" in ended.err
-    kept = [p for p in (folder / ".tunesmith").rglob("*") if p.is_file()]
-    assert [p.name for p in kept if row.prompt.encode() in p.read_bytes()] == []
-
-
-def test_what_the_proposer_wrote_before_a_stop_is_kept_billed_and_not_asked_for_again(tmp_path):
-    written, broken = [], [True]
-
-    def answer(body, number):
-        if body["model"] != "w":
-            return says("billing")
-        written.append(body["seed"])  # a thousand times the round, and which of its replies
-        if broken[0] and body["seed"] % 1000 > 1:
-            return refusal(401, "no more")._replace(pause_seconds=0.5)
-        return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
-
-    with FakeServer(answer) as server:
-        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
-        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
-        folder = desk(
-            tmp_path, model=at(server), budget={"usd": 7.0}, contenders={"best": BEST, "models": {"writer": writer}}
-        )
-        plan = searched(folder, "prompt", "--proposer", "writer", "--plan")["plans"]["prompt"]
-        assert (plan["proposer"], plan["proposed"], plan["budget_usd"]) == ("writer", 8, 7.0)
-        assert 0.02 < plan["proposer_usd"] < 7
-        stopped = typed("-C", folder, "baseline", "--best", "prompt", "--proposer", "writer")
-        assert stopped.status == 3
-        assert "; writer is asked 8 times besides, at most about" in stopped.err
-        kept = Workspace(folder).home.latest("choosing", "prompt", Choice)[0]
-        wordings = [t.proposal.instructions for t in kept.tries if t.proposal.how.startswith("written by writer")]
-        assert wordings == ["Wording 1000.", "Wording 1001."]
-        assert (kept.rounds, kept.begun, kept.proposer_usd) == (0, 2, pytest.approx(2 * 0.02))
-        broken[0] = False
-        written.clear()
-        choice = searched(folder, "prompt", "--proposer", "writer")["choices"]["prompt"]
-    assert sorted(written) == [1002, 1003, 2000, 2001, 2002, 2003]
-    assert sum(t["proposal"]["how"].startswith("written by writer") for t in choice["tries"]) == 8
-    assert (choice["rounds"], choice["proposer_usd"]) == (2, pytest.approx(8 * 0.02))
-
-
-def test_rounds_tell_what_a_search_took_and_each_answer_once(tmp_path):
-    """A reply of the writer costs 0.02 USD, an answer of the other model 0.011."""
-
-    def answer(body, number):
-        if body["model"] == "w":
-            return says(json.dumps({"instructions": f"Wording {body['seed']}."}), prompt=1000, completion=100)
-        right = "Labels:" in body["messages"][0]["content"]
-        return says(TOPIC[body["messages"][-1]["content"]] if right else "billing", prompt=1000, completion=10)
-
-    with FakeServer(answer) as server:
-        prices = {"usd_per_million_input_tokens": 10.0, "usd_per_million_output_tokens": 100.0}
-        writer = {"base": "w", "base_url": server.url, "kinds": [], **prices}
-        folder = desk(
-            tmp_path, model=at(server, **prices), budget={"usd": 100.0},
-            contenders={"best": BEST, "models": {"writer": writer}},
-        )  # fmt: skip
-        run(folder, "baseline", "prompt")
-        few, many = (searched(folder, "prompt", "--plan", "--calls", n)["plans"]["prompt"] for n in ("120", "300"))
-        each = [plan["usd"] / (plan["calls"] + plan["closing"]) for plan in (few, many)]
-        assert each[0] == pytest.approx(each[1]) and few["closing"] > 0
-        run(folder, "evaluate", "--on", "test")
-        searched(folder, "prompt", "--proposer", "writer")
-        run(folder, "evaluate", "--on", "test")
-        asked = [body["model"] for body in server.bodies]
-        costs = [one["cost"] for one in run(folder, "rounds")["rounds"]]
-        tested = [one["cost"] for one in run(folder, "rounds", "--on", "test")["rounds"]]
-    home, split = Workspace(folder).home, split_of(folder)
-    assert len(costs) == 2
-    on_test = 2 * 2 * len(split.test)  # prompt and its constrained twin, before and after
-    assert sum(c["answers"] for c in costs) == asked.count("m") - on_test
-    paid = 0.02 * asked.count("w") + 0.011 * (asked.count("m") - on_test)
-    assert sum(c["usd"] for c in costs) == pytest.approx(paid)
-    assert home.index("try") and asked.count("w") == 8
-    assert tested[1]["usd"] > 0.02 * 8
-
-
 def test_a_choice_is_stale_when_what_it_rests_on_changes(tmp_path):
     def baselines():
         return next(s for s in run(folder, "status")["stations"] if s["name"] == "baselines")
@@ -467,73 +304,6 @@ def test_prompts_that_are_cut_whatever_the_instructions_rule_no_try_out(tmp_path
     assert (first["state"], first["problem"]) == ("kept", None)
 
 
-def test_several_models_stand_in_one_table_on_the_same_test(tmp_path):
-    base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
-    with FakeServer(obeys("Name", "Label", "one of these")) as server:
-        folder = desk(
-            tmp_path, ("0.1", "0.1"), model={"base": str(base), "embedder": "ngrams"},
-            costs={"machine_usd_per_hour": 1.0, "requests_per_month": 1000},
-            budget={"usd": 1.0},
-            contenders={"models": {
-                "other": {"base": str(other)},
-                "far": {"base": "f", "base_url": server.url, "kinds": ["prompt", "few_shot", "retrieval"],
-                        "usd_per_million_input_tokens": 2.0, "usd_per_million_output_tokens": 8.0},
-                "free": {"base": "g", "base_url": server.url, "kinds": ["prompt"]},
-            }},
-        )  # fmt: skip
-        run(folder, "baseline")
-        scores = run(folder, "evaluate", "--on", "test")["contenders"]
-        crossed = run(folder, "evaluate", "prompt:far", "prompt:free", "--cv", "2", "--cv-repeats", "1")["contenders"]
-        assert crossed["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
-    kinds = {"prompt", "few_shot", "retrieval"}
-    wanted = {f"{k}{m}{t}" for m in ("", ":other", ":far") for k in kinds for t in ("", "+schema")}
-    wanted -= {"retrieval:other", "retrieval:other+schema"}
-    assert wanted | {"prompt:free", "constant", "classifier"} <= set(scores)
-    assert scores["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
-    assert scores["prompt:far"]["metrics"]["accuracy"]["n"] == scores["prompt"]["metrics"]["accuracy"]["n"]
-    home = Workspace(folder).home
-    said = {
-        n: {a.text for a in home.store.answers(scores[n]["contender"]).values()} for n in ("prompt", "prompt:other")
-    }
-    assert said["prompt"] != said["prompt:other"]
-    sheets = run(folder, "cost")["contenders"]
-    assert sheets["prompt:far"]["usd_per_thousand"] == pytest.approx(1000 * scores["prompt:far"]["usd"])
-    assert sheets["prompt:free"]["usd_per_thousand"] is None
-    assert "contenders.models.free.usd_per_million_input_tokens" in sheets["prompt:free"]["reasons"]["usd_per_thousand"]
-    decision = run(folder, "decide")
-    assert any("prompt:far" in line for line in decision["because"])
-    html = Path(run(folder, "report")["dossier"]).read_text(encoding="utf-8")
-    assert "few_shot:far+schema" in html and "nother model with written instructions" in html
-    assert run(folder, "report", "--verify")["verified"]
-
-
-def test_a_proposer_on_this_machine_that_writes_nonsense_does_no_harm(tmp_path):
-    model = build_tiny(tmp_path / "tiny", context=2048)
-    with FakeServer(obeys("Labels:")) as server:
-        folder = desk(tmp_path, model=at(server), contenders={"best": BEST | {"rounds": 1, "proposals": 2}})
-        choice = searched(folder, "prompt", "--proposer", str(model))["choices"]["prompt"]
-    written = [t for t in choice["tries"] if t["proposal"]["how"].startswith("written by")]
-    assert len(written) + sum(choice["refused"].values()) == 2
-    assert "Labels:" in choice["tries"][choice["best"] - 1]["proposal"]["instructions"]
-
-
-def test_another_models_contender_is_searched_for_itself(tmp_path):
-    model = build_tiny(tmp_path / "tiny")
-    with FakeServer(obeys("Labels:")) as server:
-        folder = desk(
-            tmp_path, model={"base": str(model), "embedder": "ngrams"},
-            contenders={"best": BEST, "models": {"far": {"base": "f", "base_url": server.url}}},
-        )  # fmt: skip
-        choices = searched(folder, "prompt:far")["choices"]
-        scores = run(folder, "evaluate", "prompt:far", "--on", "test")["contenders"]
-        run(folder, "baseline", "few_shot:far")
-    assert set(choices) == {"prompt:far"}
-    assert scores["prompt:far"]["metrics"]["accuracy"]["value"] == 1.0
-    home = Workspace(folder).home
-    assert home.latest("contender", "few_shot:far", Contender)[0].instructions == home.task.instructions
-    assert home.latest("contender", "prompt", Contender) is None
-
-
 def test_a_group_stays_on_one_side_of_what_is_held_back(tmp_path):
     lines = write_csv(tmp_path / "examples.csv").read_text().splitlines()[1:]
     rows = [line.strip('"').rpartition(",") for line in lines]
@@ -559,33 +329,6 @@ def test_a_group_stays_on_one_side_of_what_is_held_back(tmp_path):
     assert {e.id for e in (*race.held, *race.rows)} == set(answering.split.validation)
 
 
-def test_what_changed_under_another_models_contender_is_mended_by_its_own_name(tmp_path, monkeypatch):
-    with FakeServer(obeys("Labels:")) as server:
-        far = {"base": "f", "base_url": server.url, "kinds": []}
-        folder = desk(tmp_path, model=at(server), contenders={"models": {"far": far}, "few_shot": {"way": "nearest"}})
-        run(folder, "baseline", "retrieval:far", "few_shot:far")
-        with monkeypatch.context() as patch:
-            patch.setattr(Ngrams, "hash", "another")
-            for name in ("retrieval:far", "few_shot:far"):
-                for twin in (name, f"{name}+schema"):
-                    ended = typed("-C", folder, "evaluate", twin, "--on", "test")
-                    assert ended.status == 2
-                    assert f"prepare it again with `tunesmith baseline {name}`" in ended.err
-            run(folder, "baseline", "retrieval:far", "few_shot:far")
-            run(folder, "evaluate", "retrieval:far", "few_shot:far", "--on", "test")
-
-
-def test_a_model_that_is_taken_out_is_no_contender_any_more(tmp_path):
-    base, other = build_tiny(tmp_path / "tiny"), build_tiny(tmp_path / "other", seed=5)
-    model = {"base": str(base), "embedder": "ngrams"}
-    folder = desk(tmp_path, model=model, contenders={"models": {"other": {"base": str(other)}}})
-    run(folder, "baseline", "constant", "prompt:other")
-    write_settings(folder, contenders={})
-    assert set(run(folder, "evaluate")["contenders"]) == {"constant"}
-    ended = typed("-C", folder, "evaluate", "prompt:other")
-    assert ended.status == 2 and "no prepared contender" in ended.err
-
-
 @pytest.mark.parametrize(
     ("words", "says_so"),
     [
@@ -603,19 +346,3 @@ def test_what_cannot_be_searched_is_refused(tmp_path, words, says_so):
     assert ended.status == 2
     assert says_so in ended.err
     assert "To mend it" in ended.err
-
-
-@pytest.mark.parametrize(
-    ("models", "says_so"),
-    [
-        ({"far": {"bas": "x"}}, "did you mean 'base'"),
-        ({"a:b": {"base": "x"}}, "contenders.models"),
-        ({"far": {"base": "x", "kinds": ["tuned"]}}, "contenders.models.far.kinds"),
-    ],
-)
-def test_a_wrong_model_in_the_settings_is_named(tmp_path, models, says_so):
-    folder = desk(tmp_path)
-    write_settings(folder, contenders={"models": models})
-    ended = typed("-C", folder, "status")
-    assert ended.status == 2
-    assert says_so in ended.err

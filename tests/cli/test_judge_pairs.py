@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli.driving import typed
-from tests.cli.test_judge import asked, labelled, reach, verdict
+from tests.cli.judge_desk import asked, labelled, reach, verdict
 from tests.models.fake_server import FakeServer, says
 from tests.workspace.rating_desk import SECRET, attentive, rate_with, rating_desk, write
 from tests.workspace.toy import write_settings

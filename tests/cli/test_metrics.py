@@ -1,4 +1,4 @@
-"""Metrics by the command line: all of them, edge cases, calibration, repeated answers, a reasoning trace, own ones."""
+"""Metrics by the command line: all of them, edge cases, calibration, repeated answers, a reasoning trace."""
 
 import json
 import shutil
@@ -7,44 +7,29 @@ from collections import Counter
 import pytest
 from msgspec.structs import replace
 from tests.cli.driving import tunesmith, typed
+from tests.cli.metrics_desk import NO_MODEL, metrics_desk
 from tests.models.fake_server import FakeServer, refusal, says
-from tests.workspace.toy import MESSAGES, write_csv, write_settings
+from tests.workspace.toy import MESSAGES, write_settings
 
 from tunesmith import Workspace
-from tunesmith.core.errors import NothingToMeasure, TunesmithError
+from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
-from tunesmith.workspace.cross_validation import _Found
 from tunesmith.workspace.evaluate import Evaluation
-
-NO_MODEL = {"base": "m", "embedder": "ngrams"}
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory):
-    """The toy task, split and with two contenders that ask no model; five rows of each label are hard."""
-    folder = tmp_path_factory.mktemp("metrics")
-    desk = folder / "desk"
-    Workspace.init(desk, source=write_csv(folder / "examples.csv", rows=8))
-    rows = [
-        {"text": text, "topic": label, "edge_case": "ambiguous" if i % 3 == 0 else None}
-        for label, texts in MESSAGES.items()
-        for i, text in enumerate(texts.splitlines()[8:])
-    ]
-    more = folder / "more.jsonl"
-    more.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    write_settings(desk, model=NO_MODEL, bar={"metric": "macro_f1", "value": 0.5})
-    maps = ("prompt=text", "completion=topic", "edge_case=edge_case")
-    added = typed("-C", desk, "add", more, *(part for m in maps for part in ("--map", m)))
-    assert added.status == 0, added.err
-    for verb in (("split", "--validation", "0.4"), ("baseline", "constant", "classifier")):
-        ended = typed("-C", desk, *verb)
-        assert ended.status == 0, ended.err
-    return desk
+    return metrics_desk(tmp_path_factory.mktemp("metrics"))
 
 
 @pytest.fixture
 def desk(template, tmp_path):
     return shutil.copytree(template, tmp_path / "desk")
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
 
 
 def test_json_has_every_metric_of_labels_with_an_interval(desk):
@@ -103,9 +88,6 @@ def test_an_error_as_the_bar_is_refused_before_anything_is_asked(desk):
     assert "brier can be no bar: higher is not better" in ended.err
 
 
-# Answers that differ from run to run
-
-
 def sent(body):
     return body["messages"][-1]["content"]
 
@@ -133,9 +115,6 @@ def test_answers_to_the_same_question_are_held_against_one_another(desk):
     assert told["repeats"]["prompt"]["consistency"]["value"] == pytest.approx(expected)
 
 
-# A model that thinks aloud
-
-
 def test_what_stands_before_the_end_of_the_trace_is_kept_and_not_scored(desk):
     with FakeServer(lambda *_: says("Is it returns? No.</think>\nshipping")) as server:
         task = Workspace(desk).home.settings.model_dump(mode="json")["task"]
@@ -153,158 +132,6 @@ def test_what_stands_before_the_end_of_the_trace_is_kept_and_not_scored(desk):
     answers = Workspace(desk).home.store.answers(read["contender"])
     assert {a.text for a in answers.values()} == {"Is it returns? No.</think>\nshipping"}
     assert {a.fields["topic"] for a in answers.values()} == {"shipping"}
-
-
-# A user's own metric
-
-OWN = """
-from tunesmith import own_metric
-
-
-@own_metric("short", rate=True)
-def short(case):
-    "Whether the answer is one short word."
-    return case.said is not None and len(case.said["topic"]) <= 7
-
-
-@own_metric("sure")
-def sure(case):
-    return None if "the " in case.prompt else 0.25
-"""
-
-
-def own(desk, code=OWN, **settings):
-    (desk / "metrics.py").write_text(code)
-    write_settings(desk, evaluation={"own_metrics": "metrics.py"}, **settings)
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUNESMITH_HOME", str(tmp_path / "home"))
-
-
-def test_an_own_metric_is_not_loaded_unless_its_file_is_trusted(desk, home, tmp_path):
-    own(desk, f"open({str(tmp_path / 'ran')!r}, 'w').close()\n" + OWN)
-    for verb in (("evaluate",), ("baseline", "constant")):
-        ended = typed("-C", desk, *verb)
-        assert ended.status == 2
-        assert "you have not trusted" in ended.err
-        assert "tunesmith evaluate --trust-code" in ended.err
-    assert not (tmp_path / "ran").exists()
-    assert typed("-C", desk, "evaluate", "--trust-code").status == 0
-    assert (tmp_path / "ran").exists()
-    assert typed("-C", desk, "evaluate").status == 0  # remembered
-    assert "own metrics changed" not in str(typed("-C", desk, "decide", "--json").json)
-    own(desk, OWN + "\n# changed")
-    assert typed("-C", desk, "evaluate").status == 2
-    assert "Your own metrics changed since it was measured" in str(typed("-C", desk, "decide", "--json").json)
-
-
-def test_an_own_metric_is_measured_with_interval_and_can_be_the_bar(desk, home):
-    own(desk, bar={"metric": "short", "value": 0.2})
-    ended = tunesmith("-C", desk, "evaluate", "--trust-code", "--json")
-    assert ended.status == 0, ended.err
-    found = ended.json["contenders"]["classifier"]
-    answered = [i for row in found["confusion"]["topic"].values() for i in row.items()]
-    right = sum(n for label, n in answered if len(label) <= 7)
-    assert found["metrics"]["short"]["value"] == pytest.approx(right / ended.json["examples"])
-    unmeasured = sum("the " in e.prompt for e in Workspace(desk).home.examples() if e.id in found["correct"])
-    assert found["metrics"]["sure"]["skipped"] == unmeasured > 0
-    assert found["metrics"]["sure"]["value"] == 0.25
-    assert len(ended.json["own_metrics"]) == 16
-    assert typed("-C", desk, "decide").status == 0
-    assert "short" in typed("-C", desk, "evaluate").out.splitlines()[1]
-
-
-def test_what_is_said_of_a_bar_on_an_own_metric_is_said_of_the_bar_of_today(desk, home):
-    own(desk, bar={"metric": "short", "value": 0.01})
-    warned = tunesmith("-C", desk, "evaluate", "--trust-code", "--json").json["warnings"]
-    assert any("contenders are held against the bar" in line for line in warned)
-    own(desk, bar={"metric": "short", "value": 0.99})  # which none meets
-    for decided in (typed("-C", desk, "decide", "--json"), tunesmith("-C", desk, "decide", "--json")):
-        assert "which is missed" in str(decided.json)
-        assert "contenders are held against the bar" not in str(decided.json)
-
-
-def test_an_own_metric_that_is_the_bar_is_cross_validated_once_it_is_trusted(desk, home):
-    (desk / "metrics.py").write_text(
-        "from tunesmith import own_metric\n@own_metric('short', rate=True)\ndef short(case):\n"
-        "    return len(case.text) < 8\n"
-    )
-    write_settings(desk, evaluation={"own_metrics": "metrics.py"}, bar={"metric": "short", "value": 0.5})
-    folds = ("evaluate", "--cv", "3", "--cv-repeats", "1")
-    refused = tunesmith("-C", desk, *folds)
-    assert (refused.status, "--trust-code" in refused.err) == (2, True)
-    trusted = tunesmith("-C", desk, *folds, "--trust-code", "--json")
-    assert trusted.status == 0, trusted.err
-    assert trusted.json["metric"] == "short"
-    assert set(trusted.json["contenders"]) == {"constant", "classifier"}
-
-
-def test_a_contender_without_a_number_in_a_fold_is_named_and_the_others_are_cross_validated(desk, monkeypatch):
-    def measured(found, name, examples, answers):
-        if name == "constant":
-            raise NothingToMeasure("constant cannot be measured in a fold: all alike", "leave it out")
-        return own(found, name, examples, answers)
-
-    own = _Found._value
-    monkeypatch.setattr(_Found, "_value", measured)
-    folds = ("evaluate", "--cv", "3", "--cv-repeats", "1")
-    made = typed("-C", desk, *folds, "--json")
-    assert made.status == 0, made.err
-    assert (set(made.json["contenders"]), set(made.json["not_measured"])) == ({"classifier"}, {"constant"})
-    assert "constant: not measured: constant cannot be measured in a fold" in typed("-C", desk, *folds).out
-    alone = typed("-C", desk, "evaluate", "constant", *folds[1:])
-    assert (alone.status, "or for others" in alone.err) == (2, True)
-
-
-@pytest.mark.parametrize(
-    ("body", "told"),
-    [
-        ("return 1 / 0", "short raised ZeroDivisionError: division by zero (metrics.py, line 6), on example"),
-        ("return 'yes'", "short gave str, which is not a number from 0 to 1"),
-        ("return float('nan')", "short gave nan, which is not a number from 0 to 1"),
-        ("return 3", "short gave 3, which is not a number from 0 to 1"),
-    ],
-)
-def test_an_own_metric_that_breaks_says_so_and_has_no_number(desk, home, body, told):
-    own(desk, f"from tunesmith import own_metric\n\n\n@own_metric('short')\ndef short(case):\n    {body}\n")
-    ended = typed("-C", desk, "evaluate", "--trust-code", "--json")
-    assert ended.status == 0, ended.err
-    for scored in ended.json["contenders"].values():
-        assert "short" not in scored["metrics"]
-        assert told in scored["unmeasured"]["short"]
-        assert "accuracy" in scored["metrics"]
-    assert f"not measured for constant, classifier: short: {told[:30]}" in typed("-C", desk, "evaluate").out
-
-
-@pytest.mark.parametrize(
-    ("code", "told"),
-    [
-        ("x =", "cannot be loaded: SyntaxError"),
-        ("raise SystemExit(3)", "cannot be loaded: SystemExit: 3"),
-        ("x = 1", "holds no metric"),
-        (OWN.replace('"short"', '"accuracy"'), "'accuracy' has the name of one that is there"),
-        (OWN.replace('"short"', '"a.b"'), "'a.b' is no name for a metric"),
-    ],
-)
-def test_a_file_that_cannot_be_used_is_refused(desk, home, code, told):
-    own(desk, code)
-    ended = typed("-C", desk, "evaluate", "--trust-code")
-    assert ended.status == 2
-    assert told in ended.err
-    write_settings(desk, evaluation={})
-    assert typed("-C", desk, "evaluate").status == 0
-
-
-def test_a_file_that_is_not_there_is_named(desk, home):
-    write_settings(desk, evaluation={"own_metrics": "gone.py"})
-    ended = typed("-C", desk, "evaluate")
-    assert ended.status == 2
-    assert "gone.py cannot be read: No such file" in ended.err
-
-
-# Several labels at once
 
 
 def test_several_labels_at_once_by_the_command_line(tmp_path, home):
@@ -327,9 +154,6 @@ def test_several_labels_at_once_by_the_command_line(tmp_path, home):
     assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "macro_recall"} <= set(found["metrics"])
     assert "several labels at once" in found["unmeasured"]["mcc"]
     assert found["metrics"]["micro_f1"]["value"] > found["metrics"]["accuracy"]["value"]
-
-
-# Escalating where nothing calls for it
 
 
 def evaluated(desk):
@@ -400,9 +224,6 @@ def _verified_with(desk, **figures):
     return typed("-C", desk, "report", "--verify", "--json").json["differences"]
 
 
-# Entities of several fields
-
-
 def test_the_values_of_all_fields_together_are_measured_and_can_be_the_bar(tmp_path, home):
     """Sixty bookings; the contender finds every time, and says that each is for two."""
     people = ["two", "four", "six", None]
@@ -470,9 +291,6 @@ def test_entries_of_json_values_are_right_only_within_their_own_record(tmp_path,
     assert figures == pytest.approx([2 * 2 / (6 + 4), 2 / 6, 2 / 4])
 
 
-# Texts
-
-
 def test_texts_say_how_they_were_compared(tmp_path, home):
     source = tmp_path / "replies.jsonl"
     replies = {
@@ -511,21 +329,6 @@ def test_texts_say_how_they_were_compared(tmp_path, home):
     assert signed["chrf"].startswith("nrefs:1|case:mixed|eff:yes|nc:6|nw:0|space:no|version:")
     assert "measure:f1" in signed["rouge_2"]
     assert signed["bleu"] in typed("-C", desk, "evaluate", "--all").out
-
-
-def test_a_metric_that_exits_or_prints_gets_no_number_and_spoils_no_output(desk):
-    (desk / "metrics.py").write_text(
-        "import sys\nfrom tunesmith import own_metric\nprint('loaded')\n"
-        "@own_metric('leaves')\ndef leaves(case):\n    sys.exit(0)\n"
-        "@own_metric('talks')\ndef talks(case):\n    print('hello')\n    return 1.0\n"
-    )
-    write_settings(desk, evaluation={"own_metrics": "metrics.py"})
-    ended = tunesmith("-C", desk, "evaluate", "constant", "--trust-code", "--json")
-    assert ended.status == 0, ended.err
-    found = ended.json["contenders"]["constant"]
-    assert "leaves raised SystemExit" in found["unmeasured"]["leaves"]
-    assert found["metrics"]["talks"]["value"] == 1
-    assert "hello" in ended.err
 
 
 def test_why_answers_failed_is_told(desk):

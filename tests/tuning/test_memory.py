@@ -54,6 +54,45 @@ def test_after_the_block_large_tensors_leave_no_gaps():
     assert int(ended.stdout) > 100e6
 
 
+GAPS = """
+import psutil, torch
+from tunesmith.models.heap import SETTLED, LevelHeap, keep_freed_memory
+
+def resident():
+    return psutil.Process().memory_info().rss
+
+def gaps():
+    kept = []
+    for _ in range(400):
+        block = torch.ones(200_000)  # 0.8 MB
+        kept.append(torch.ones(1_000))  # stands behind it
+        kept.append(torch.ones(220_000))  # does not fit where it was
+        del block
+    return kept[::2]
+
+with keep_freed_memory():
+    heap = LevelHeap()
+    for _ in range(SETTLED):
+        heap.after_step()
+    level, kept = resident(), gaps()
+    grown = resident()
+    heap.after_step()
+    print(grown - level, resident() - level)
+    kept += gaps()
+    grown = resident()
+    heap.after_step()
+    print(grown - resident())
+"""
+
+
+def test_pages_in_gaps_are_given_back_once_a_process_has_grown_and_not_at_each_step():
+    ended = subprocess.run([sys.executable, "-c", GAPS], capture_output=True, text=True, check=True)
+    grown, left, soon = map(int, ended.stdout.split())
+    assert grown > 250e6
+    assert left < 0.2 * grown
+    assert soon < 20e6
+
+
 def test_omp_num_threads_decides_and_the_number_is_put_back(monkeypatch):
     before = torch.get_num_threads()
     monkeypatch.setenv("OMP_NUM_THREADS", "1")

@@ -1,4 +1,4 @@
-"""Freed memory that is kept for the next step, in large pages."""
+"""Freed memory that is kept for the next step, in large pages, and given back where it piles up in gaps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 
 import psutil
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["LevelHeap", "keep_freed_memory"]
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 LARGEST_MMAP_THRESHOLD = 32 << 20  # glibc takes no more; it is also where its own rule ends up
@@ -23,6 +23,10 @@ LATER_TRIM_THRESHOLD = 2 << 20  # twice the above, by glibc's own rule
 LATER_TOP_PAD = 128 << 10  # glibc's own
 MOST_LARGE_PAGES = 3 << 29
 """Bytes of heap, at most, that are asked for in large pages."""
+SETTLED = 50
+"""Steps whose memory is the level of a run."""
+GROWN = 1.02
+"""From this share of the level on a process has grown."""
 
 _lock = threading.Lock()
 _open = 0
@@ -37,8 +41,8 @@ def keep_freed_memory() -> Iterator[None]:
     Measured on a 135M model: of a tuning step a tenth for the first, a thirtieth for the second; of answering a fourth.
     A block within another changes nothing. Elsewhere than on glibc it does nothing.
     """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if libc is None or not hasattr(libc, "mallopt") or not hasattr(libc, "malloc_trim"):
+    libc = _glibc()
+    if libc is None:
         yield
         return
     global _open
@@ -58,6 +62,36 @@ def keep_freed_memory() -> Iterator[None]:
                 libc.mallopt(M_TRIM_THRESHOLD, LATER_TRIM_THRESHOLD)
                 gc.collect()  # a model whose layers were given another forward refers to itself
                 libc.malloc_trim(0)
+
+
+class LevelHeap:
+    """Keeps a process level over thousands of steps. Blocks of unlike sizes leave gaps in a heap, and one that fits in
+    none lengthens it; once that has made the process larger than its first steps did, the gaps' pages are given back.
+
+    The next step faults in again what it needs, a tenth of a second or two, so that is done every ``SETTLED`` steps at
+    most. What steps are seen to need in between is the level from then on. Elsewhere than on glibc it does nothing.
+    """
+
+    def __init__(self) -> None:
+        self._libc, self._process = _glibc(), psutil.Process()
+        self._level = self._steps = 0
+
+    def after_step(self) -> None:
+        if self._libc is None:
+            return
+        resident = self._process.memory_info().rss
+        self._steps += 1
+        if self._steps <= SETTLED:
+            self._level = max(self._level, resident)
+        elif resident > GROWN * self._level:
+            self._libc.malloc_trim(0)
+            self._steps = 0
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """The C library, where it is glibc."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
 def _grow_in_large_pages(libc: ctypes.CDLL) -> None:

@@ -18,6 +18,7 @@ import torch
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.progress import Progress
 from tunesmith.core.runs import TuningWarning
+from tunesmith.models.heap import LevelHeap
 from tunesmith.tuning.adapters import adapter_weights
 from tunesmith.tuning.beginning import begin_optimizer
 from tunesmith.tuning.checkpoint import State, load_checkpoint, state_tensors
@@ -103,8 +104,10 @@ class Loop:
         try:
             with enough_memory(lambda: f"at step {self.state.step + 1}", self.processes):
                 self._rehearse()
+                heap = LevelHeap()
                 while not self._over():
                     self._learn()
+                    heap.after_step()
         except (KeyboardInterrupt, ProcessEnded):
             if self.whole:  # else the last checkpoint is where to go on
                 self._save()
