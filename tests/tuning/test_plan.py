@@ -148,6 +148,16 @@ def test_a_model_that_answers_at_looks_counts_as_it_is_loaded(tmp_path):
     assert of_packed - plans[2].evaluation_bytes > 1.2 * plans[2].memory["weights"]
 
 
+def test_what_a_gpu_takes_is_not_what_was_found_of_the_cpu_in_the_same_format(base):
+    config = QUICK.model_copy(update={"dtype": "bfloat16"})
+    sides = encode_sides(base, TRAIN, VALIDATION, config)
+    asked = config, torch.device("cuda"), torch.bfloat16, False
+    alone = Sizes(base, *sides, None).peak(*asked)
+    after = Sizes(base, *sides, None)
+    on_cpu = after.peak(config, torch.device("cpu"), torch.bfloat16, False)
+    assert after.peak(*asked) == alone != on_cpu
+
+
 def test_each_known_gpu_is_answered_for(base):
     plan = make_plan(base, TRAIN, VALIDATION, QUICK, probe=False)
     assert [gpu.name for gpu in plan.gpus] == [gpu.name for gpu in known_gpus()]

@@ -59,6 +59,13 @@ def test_a_planted_curve_is_warned_of_and_with_a_mend(log, expected):
     assert "tunesmith" in found.mend or "tuning." in found.mend
 
 
+def test_spikes_are_told_where_no_gradient_is_shortened():
+    log = curve(noisy(FALLING), [2.0, 1.0], SPIKES)
+    assert names(log, LoraConfig(max_grad_norm=None)) == ["exploding_gradients"]
+    small = curve(noisy(FALLING), [2.0, 1.0], [norm / 10 for norm in SPIKES])
+    assert names(small, LoraConfig(max_grad_norm=None)) == []
+
+
 @pytest.mark.parametrize("name", sorted(REAL))
 def test_no_moment_of_a_real_healthy_run_is_warned_of(name):
     log = REAL[name]

@@ -118,7 +118,7 @@ class Sizes:
 
     def peak(self, config: LoraConfig, device: torch.device, dtype: torch.dtype, checkpointing: bool) -> Peak | None:
         """The peak on a device, which need not be here; None where no row is short enough."""
-        key = dtype, checkpointing, config
+        key = device.type, dtype, checkpointing, config
         if key not in self._known:
             load = self._load(config)
             found = None if load is None else self._predicted(load, config, device, dtype, checkpointing)

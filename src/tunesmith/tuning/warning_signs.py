@@ -39,6 +39,8 @@ CLIPPED_SHARE, CLIPPED_STEPS = 0.95, 50
 """Share of at least so many steps whose gradient was far beyond what is let through."""
 FAR_BEYOND = 10.0
 """Times ``max_grad_norm``. AdamW hardly notices a gradient that is shortened a little each time."""
+HARMLESS = 1.0
+"""A gradient that short is no spike, whatever stood before it and however far off ``max_grad_norm`` is."""
 
 
 def check_rate(config: LoraConfig, weights: int | None = None) -> None:
@@ -162,7 +164,7 @@ def exploding_gradients(log: Log, config: LoraConfig, steps: int, suits: float) 
     spikes = [
         norm
         for at, norm in enumerate(norms)
-        if at >= SPIKE_FROM and norm > config.max_grad_norm
+        if at >= SPIKE_FROM and norm > min(config.max_grad_norm, HARMLESS)
         and norm > SPIKE * median(norms[max(0, at - SPIKE_WINDOW) : at])
     ]  # fmt: skip
     beyond = sum(norm > FAR_BEYOND * config.max_grad_norm for norm in norms)

@@ -231,7 +231,7 @@ def compare(home: Home, a: str, b: str) -> AdapterComparison:
     measure = (
         "model", "task", "split", "tuning.balance", "tuning.text_weight", "tuning.max_length", "tuning.too_long",
         "tuning.objective", "preferences", "tuning.dpo_beta", "tuning.dpo_label_smoothing", "tuning.dpo_sft_weight",
-        "start adapter",
+        "start adapter", "validation rows",
     )  # fmt: skip
     apart = [name.removeprefix("tuning.") for name in measure if name in differ]
     return AdapterComparison(
