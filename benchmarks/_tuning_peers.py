@@ -59,6 +59,12 @@ PEERS = (
 )
 
 
+def in_float32(peer: Peer) -> Peer:
+    """The peer with nothing but its settings in float32."""
+    ways = (tuple(setting for setting in way if setting.dtype in ("float32", "32-true")) for way in peer.ways)
+    return peer._replace(ways=tuple(way for way in ways if way), left_out=())
+
+
 class Beside:
     """A peer at one kind of data.
 

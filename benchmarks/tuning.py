@@ -8,6 +8,7 @@ A peer runs where its flag names a virtual environment of its own: `python -m ve
 - short: messages of the bundled example and their answers, without template or shared words, 32 a step.
 - packed: the same on base weights packed in NF4 (QLoRA); bitsandbytes has to be installed on both sides.
 
+With --float32 all compute in float32, where rounding is small, and the losses of each step are printed side by side.
 With --growth Tunesmith alone learns 1,000 steps of `short`, 8 examples each, to show that its memory stays level.
 """
 
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks._peer_steps import machine
-from benchmarks._tuning_peers import AT_ONCE, PEERS, Beside
+from benchmarks._tuning_peers import AT_ONCE, PEERS, Beside, in_float32
 from benchmarks.million import Ran, process
 from tunesmith.core.examples import Message
 from tunesmith.models.opening import model_folder
@@ -60,6 +61,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--rounds", type=int, default=2, help="turns of each program")
     parser.add_argument("--only", choices=("prefix", "short", "packed"))
+    parser.add_argument("--float32", action="store_true", help="compare the losses of each step in that format")
     parser.add_argument("--growth", action="store_true", help="a quarter of an hour, without peers")
     options = parser.parse_args(arguments)
     options.folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +133,7 @@ class Work:
         print(f"\n{self.name}: {PER_STEP} examples a step, {min(lengths)} to {max(lengths)} tokens", flush=True)
         beside = [
             Beside(peer, place.absolute() / "bin" / "python", self._file, self.options.at_once)
-            for peer in PEERS
+            for peer in (map(in_float32, PEERS) if self.options.float32 else PEERS)
             if (place := getattr(self.options, peer.name)) is not None
         ]
         for one in beside:
@@ -177,7 +179,7 @@ class Work:
         print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
 
     def _ours(self, **setting: Any) -> Ran:
-        file = self._file(self.options.steps, dtype="auto", **setting)
+        file = self._file(self.options.steps, dtype="float32" if self.options.float32 else "auto", **setting)
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
@@ -207,9 +209,18 @@ def told_beside(one: Beside, own: float, ours: Ran) -> None:
     other = told(f"{one.peer.name} {theirs.told['version']}, {one.best}", one.runs)
     apart = max(abs(a - b) for a, b in zip(ours.told["losses"], theirs.told["losses"], strict=True))
     memory = ours.megabytes / theirs.megabytes
-    print(f"  {own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.4f} at most")
+    if ours.told["dtype"] == "float32":
+        told_losses(ours.told["losses"], theirs.told["losses"])
+    print(f"  {own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.1g} at most")
     if theirs.told["torch"] != version("torch"):
         print(f"  NOT SIDE BY SIDE: its torch is {theirs.told['torch']}")
+
+
+def told_losses(ours: Sequence[float], theirs: Sequence[float]) -> None:
+    """Print the losses of each step side by side."""
+    print("  step   Tunesmith        peer  difference")
+    for step, (own, other) in enumerate(zip(ours, theirs, strict=True), 1):
+        print(f"  {step:>4} {own:>11.7f} {other:>11.7f} {own - other:>+11.1e}")
 
 
 def told_rate(ran: dict[str, Any]) -> None:

@@ -213,6 +213,34 @@ def test_a_model_without_a_chat_template(desk, model):
     assert "instruct (chat) version" in says
 
 
+def test_a_model_that_does_not_say_how_many_tokens_it_takes(desk, model):
+    write_config(model, model_type="bloom")
+    says = refused(desk)
+    assert "The config.json of 'bloom' does not say how many tokens it takes" in says
+
+
+def test_a_plan_that_nothing_makes_fit_says_so(desk, monkeypatch):
+    from tunesmith.tuning import plan, sizes
+
+    for module in (plan, sizes):
+        monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    planned = typed("-C", desk, "tune", "--plan")
+    assert "to fit here: a smaller model, for no setting that was tried is enough" in planned.out
+
+
+def test_a_plan_says_that_four_bits_were_not_tried_where_bitsandbytes_is_missing(desk, monkeypatch):
+    from tunesmith.cli import tune
+    from tunesmith.tuning import fit, plan, sizes
+
+    for module in (plan, sizes):
+        monkeypatch.setattr(module, "free_memory", lambda: 1000)
+    for module in (tune, fit):
+        monkeypatch.setattr(module, "find_spec", lambda _name: None)
+    planned = typed("-C", desk, "tune", "--plan")
+    assert "four bits a weight were not tried" in planned.out
+    assert "pip install 'tunesmith[qlora]'" in planned.out
+
+
 def test_a_base_model_whose_file_is_cut_short(desk, model):
     weights = model / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])

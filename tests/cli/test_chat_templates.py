@@ -5,8 +5,9 @@ import re
 
 import pytest
 from tests.cli.driving import typed
-from tests.models.tiny import build_tiny
+from tests.models.tiny import CHAT_TEMPLATE, build_tiny
 from tests.workspace.toy import write_csv, write_settings
+from transformers import AutoTokenizer
 
 from tunesmith import Workspace
 from tunesmith.core.examples import Message
@@ -60,6 +61,21 @@ def test_what_a_template_refuses_is_said_with_its_own_words(tmp_path):
     assert ended.status == 2
     assert "does not take messages by user: No messages today." in ended.err
     assert "chat_template.jinja" in ended.err
+
+
+def test_a_date_that_the_template_prints_is_the_same_in_training_answers_and_exports(tmp_path):
+    desk = desk_of(tmp_path, "{{ 'Today: ' + strftime_now('%d %B %Y') + '\\n' }}" + CHAT_TEMPLATE)
+    example = Workspace(desk).home.examples()[0].id
+    shown = typed("-C", desk, "show", example, "--mask")
+    assert "26 July 2024" in shown.out, shown.err
+    assert typed("-C", desk, "tune", "--anyway", "--no-forgetting").status == 0
+    for to in ("adapter", "merged", "gguf"):
+        exported = typed("-C", desk, "export", "tuned", "--to", to, tmp_path / to)
+        assert exported.status == 0, exported.err
+    for to in ("adapter", "merged"):
+        own = AutoTokenizer.from_pretrained(tmp_path / to)  # by transformers alone
+        text = own.apply_chat_template([{"role": "user", "content": "q"}], tokenize=False)
+        assert text.startswith("Today: 26 July 2024\n")
 
 
 PARTS = "{% for m in messages %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endfor %}"

@@ -59,6 +59,21 @@ def test_rates_match_those_worked_by_hand(desk, tmp_path):
     assert "position" in report["calibration"]["reasons"]
 
 
+def test_calibration_gates_by_the_criterion_that_is_asked_for(desk, tmp_path):
+    with FakeServer(with_errors) as server:
+        reach(desk, server, pairs=0)
+        path = labelled(desk, tmp_path / "l.jsonl", slips=3, luck=6, criterion="tone")
+        assert calibrate(desk, path, "--gate").status == 1
+        by_tone = calibrate(desk, path, "--gate", "--criterion", "tone")
+        words = typed("-C", desk.home.root, "judge", "calibrate", "--labels", path)
+        unknown = calibrate(desk, path, "--gate", "--criterion", "tonne")
+        pairs = calibrate(desk, path, "--criterion", "win_rate")
+    assert (by_tone.status, by_tone.json["gate"]["because"]) == (0, ["calibrated on 60 labels of 'tone'"])
+    assert "by tone:\n  it may gate: calibrated on 60 labels of 'tone'" in words.out
+    assert (unknown.status, "did you mean 'tone'" in unknown.err) == (2, True)
+    assert (pairs.status, "criterion" in pairs.err) == (2, True)  # no ratings are asked for
+
+
 def test_a_judge_that_answers_can_give_orders_may_not_gate(desk, tmp_path):
     with FakeServer(obedient) as server:
         reach(desk, server, pairs=0)
@@ -84,6 +99,27 @@ def test_a_judge_with_a_favourite_place_is_found_out(desk, tmp_path):
     assert (place["pairs"], place["consistent"], place["bias"]["value"]) == (20, 0, 1)
 
 
+def test_the_judge_reads_the_guidelines_of_the_team(desk, tmp_path):
+    (desk.home.root / "tone.md").write_text("Never an exclamation mark.")
+    told = []
+
+    def listening(body, number):
+        told.append([message["content"] for message in body["messages"]])
+        return fair(body, number)
+
+    with FakeServer(listening) as server:
+        reach(desk, server, guidelines="tone.md", pairs=1)
+        report = calibrate(desk, labelled(desk, tmp_path / "l.jsonl")).json
+        assert report["gate"]["may"]
+        assert all("read the criteria by it:\nNever an exclamation mark." in system for system, _ in told)
+        for text, says_so in (("", "have 0 characters"), ("long " * 5000, "have 24,999 characters")):
+            (desk.home.root / "tone.md").write_text(text)
+            assert says_so in calibrate(desk, tmp_path / "l.jsonl").err
+        (desk.home.root / "tone.md").unlink()
+        gone = calibrate(desk, tmp_path / "l.jsonl")
+        assert (gone.status, "guidelines in tone.md cannot be read" in gone.err) == (2, True)
+
+
 def test_a_rubric_model_or_prompt_that_changed_may_not_gate(desk, tmp_path):
     desk.split()
     desk.baseline(["constant", "classifier"])
@@ -95,8 +131,10 @@ def test_a_rubric_model_or_prompt_that_changed_may_not_gate(desk, tmp_path):
         calibrate(desk, labelled(desk, tmp_path / "l.jsonl"))
         stands = run(desk, "constant", "--sample", "4", "--gate", "0.0")
         assert (stands.status, stands.json["standing"]) == (0, {"constant": "met"})
+        (desk.home.root / "tone.md").write_text("Never an exclamation mark.")
         for change, what in (({"criteria": {"tone": "rude"}}, "rubric"), ({"model": "k"}, "model"),
-                             ({"max_tokens": 99}, "prompt"), ({"reference": False}, "rubric")):  # fmt: skip
+                             ({"max_tokens": 99}, "prompt"), ({"reference": False}, "rubric"),
+                             ({"guidelines": "tone.md"}, "rubric")):  # fmt: skip
             reach(desk, server, **change)
             ended = run(desk, "constant", "--sample", "4", "--gate", "0.0")
             report = ended.json

@@ -14,6 +14,7 @@ from tests.workspace.toy import MESSAGES, write_settings
 from tunesmith import Workspace
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
+from tunesmith.evaluation.metrics import registry
 from tunesmith.workspace.evaluate import Evaluation
 
 
@@ -407,3 +408,21 @@ def test_rows_that_were_erased_are_not_called_a_sample(desk):
 def test_from_python_what_cannot_be_asked_for_is_refused_with_its_mend(desk, asked, problem):
     with pytest.raises(TunesmithError, match=problem):
         Workspace(desk).evaluate(["constant"], **asked)
+
+
+def test_a_metric_that_breaks_takes_no_other_with_it_and_is_told(desk, monkeypatch):
+    interval = registry.tally_interval
+
+    def breaks(*args, **more):
+        if not more.get("rate"):
+            raise RuntimeError("broke")
+        return interval(*args, **more)
+
+    monkeypatch.setattr(registry, "tally_interval", breaks)
+    write_settings(desk, model=NO_MODEL, bar={"metric": "accuracy", "value": 0.5})
+    ended = typed("-C", desk, "evaluate", "constant", "classifier")
+    assert ended.status == 0, ended.err
+    assert "macro_f1: macro_f1 raised RuntimeError: broke" in ended.out
+    scored = typed("-C", desk, "evaluate", "constant", "--json").json["contenders"]["constant"]
+    assert "accuracy" in scored["metrics"] and "macro_f1" not in scored["metrics"]
+    assert scored["unmeasured"]["macro_f1"] == "macro_f1 raised RuntimeError: broke"

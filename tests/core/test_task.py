@@ -1,8 +1,10 @@
 import json
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.task import Field, Task
@@ -57,6 +59,21 @@ def test_a_plain_label_is_its_text():
     assert task.parse(" a\n").fields == {"intent": "a"}
     assert "not one of its labels" in task.parse("c").problem
     assert task.constraint().choices == ("a", "b")
+
+
+def test_plain_values_and_several_labels_are_constrained_by_a_pattern():
+    value = Field(name="order", type="value", pattern=r"\d{5}")
+    free = Field(name="order", type="value")
+    assert Task(name="t", format="plain", fields=(value,)).constraint().pattern == r"(?:\d{5})"
+    assert Task(name="t", format="plain", fields=(replace(value, nullable=True),)).constraint().pattern == r"(?:\d{5})?"
+    assert Task(name="t", format="plain", fields=(free,)).constraint() is None
+    several = Task(
+        name="t", format="plain", fields=(Field(name="f", type="label", labels=("a.b", "c"), multiple=True),)
+    )
+    pattern = several.constraint().pattern
+    for text in ("", "c", "a.b, c", "c, c", "a_b", "c,", "a.b, c, c"):
+        allowed = re.fullmatch(pattern, text) is not None
+        assert allowed == (text not in ("a_b", "c,", "a.b, c, c"))
 
 
 def test_a_plain_label_may_be_nothing_where_it_is_nullable_under_constraint_too():

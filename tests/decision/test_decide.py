@@ -6,7 +6,7 @@ from tests.decision.desk import comparison, desk_facts, estimate
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.estimates import Estimate
-from tunesmith.decision import Bar, ContenderFacts, Facts, decide
+from tunesmith.decision import Bar, ContenderFacts, DecisionConfig, Facts, decide
 from tunesmith.decision.facts import TEXTS
 from tunesmith.evaluation.metrics import metric
 
@@ -267,7 +267,8 @@ def test_a_further_metric_below_its_value_keeps_a_contender_from_shipping():
     decision = decide(replace(given, bar=bar))
     assert decision.recommendation == "gather_more"
     unmeasured = decide(replace(given, bar=Bar(metric="all_correct", value=0.75, also={"category.accuracy": 0.9})))
-    assert unmeasured.recommendation == "gather_more"
+    assert (unmeasured.recommendation, unmeasured.rule) == ("too_early", "unmeasured")
+    assert "tuned meets the bar as far as it was measured, but category.accuracy was not" in unmeasured.because[0]
     assert "category.accuracy was not measured, so it is not shown that it reaches 0.90" in " ".join(unmeasured.because)
 
 
@@ -401,3 +402,37 @@ def test_the_order_of_the_contenders_does_not_matter(given_facts, random):
     random.shuffle(shuffled)
     one, other = decide(given_facts), decide(replace(given_facts, contenders=tuple(shuffled)))
     assert (one.recommendation, one.because) == (other.recommendation, other.because)
+
+
+LOSING = comparison("tuned", "prompt", 0.12, 0.05, 0.19, 1e-3)
+
+
+@pytest.mark.parametrize(("low", "recommendation"), [(0.01, "ship:tuned"), (-0.01, "too_early")])
+def test_a_gain_is_not_shown_by_losing_the_answers_to_what_was_hard(low, recommendation):
+    given = facts(PROMPT, contender("tuned", 0.92, 0.88, 0.95, failed=6))
+    decision = decide(replace(given, comparisons=(replace(LOSING, lost_a=6, low_with_lost=low),)))
+    assert decision.recommendation == recommendation
+    told = " ".join(decision.because)
+    assert "6 more that tuned lost are not in it, and did they count as wrong the interval would begin at" in told
+    if recommendation == "too_early":
+        assert decision.rule == "lost"
+        assert "tuned meets the bar, but 6 answers failed and count as wrong, so it is not shown that it beats" in told
+
+
+def test_what_the_other_one_lost_is_turned_with_the_comparison():
+    turned = replace(comparison("prompt", "tuned", -0.12, -0.19, -0.05, 1e-3), lost_b=6, high_with_lost=0.01)
+    given = facts(PROMPT, contender("tuned", 0.92, 0.88, 0.95, failed=6), comparisons=(turned,))
+    assert decide(given).rule == "lost"
+
+
+def test_more_test_examples_are_not_asked_for_where_lost_answers_hold_back():
+    lost = contender("tuned", 0.92, 0.82, 0.95, failed=20)
+    shown = comparison("tuned", "prompt", 0.4, 0.3, 0.5, 1e-6)
+    decision = decide(facts(PROMPT, lost, comparisons=(shown,)), DecisionConfig(failed_answers="wrong"))
+    assert (decision.recommendation, decision.rule) == ("gather_more", "short")
+    assert "all_correct would reach 0.80 but for 20 lost answers, which count as wrong" in decision.because[0]
+    assert "test examples in all" not in " ".join(decision.because)
+    level = comparison("tuned", "prompt", 0.02, -0.04, 0.08, 0.5)
+    undecided = decide(facts(PROMPT, lost, comparisons=(level,)), DecisionConfig(failed_answers="wrong"))
+    assert (undecided.recommendation, undecided.rule) == ("gather_more", "open")
+    assert undecided.next.startswith("See to the answers that were lost: of tuned all_correct would reach")

@@ -96,6 +96,18 @@ def test_only_examples_that_both_answered_count():
     assert (found.n, found.skipped, found.wins, found.losses) == (3, 2, 1, 1)
 
 
+def test_what_one_lost_alone_is_counted_and_drawn_from_its_end_of_the_interval():
+    examples, a, b = topics("+" * 20 + "a" * 20)
+    a[0], b[1], a[2], b[2] = failure(examples[0]), failure(examples[1]), failure(examples[2]), failure(examples[2])
+    found = compare(LABEL, examples, a, b, "accuracy")
+    assert (found.n, found.skipped, found.lost_a, found.lost_b) == (37, 3, 1, 1)
+    assert found.low_with_lost == pytest.approx((37 * found.low - 1) / 38)
+    assert found.high_with_lost == pytest.approx((37 * found.high + 1) / 38)
+    whole = compare(LABEL, examples[3:], a[3:], b[3:], "accuracy")
+    assert (whole.lost_a, whole.low_with_lost, whole.high_with_lost) == (0, None, None)
+    assert (whole.low, whole.high) == (found.low, found.high)
+
+
 def test_texts_leave_out_what_either_wrote_unreadably():
     examples, a = asked(TEXT, [("Yes it is", "Yes it is"), ("No it is not", " "), ("We will see", "We will")])
     _, b = asked(TEXT, [("Yes it is", "Yes"), ("No it is not", "No"), ("We will see", "We will")])

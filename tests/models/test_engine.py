@@ -4,8 +4,16 @@ import time
 
 import pytest
 import torch
-from tests.models.tiny import build_tiny
-from transformers import AutoModelForCausalLM, Gemma2Config, Gemma2ForCausalLM, MambaConfig, MambaForCausalLM
+from tests.models.tiny import build_tiny, build_tokenizer
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GptOssConfig,
+    GptOssForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+)
 
 from tunesmith.core.contenders import Decoding, Request
 from tunesmith.core.errors import TunesmithError
@@ -317,15 +325,31 @@ def test_an_unknown_number_format_lists_the_known(folder):
         loading.load_model(folder, "int3", "cpu")
 
 
-def test_attention_that_caps_its_scores_is_refused_not_run_without_the_cap(tmp_path):
+def test_attention_that_bends_its_scores_says_what_generate_says(tmp_path):
+    tokenizer = build_tokenizer()
     config = Gemma2Config(
         hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
-        head_dim=8, vocab_size=99, attn_logit_softcapping=50.0, initializer_range=0.5, pad_token_id=0, eos_token_id=1,
-        bos_token_id=2,
+        head_dim=8, vocab_size=len(tokenizer), attn_logit_softcapping=0.5, final_logit_softcapping=3.0,
+        initializer_range=0.5, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=tokenizer.bos_token_id,
     )  # fmt: skip
+    torch.manual_seed(0)
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
-    with pytest.raises(TunesmithError, match=r"cannot run models of type 'gemma2' .*its attention bends scores"):
-        loading.load_model(tmp_path, "bfloat16", "cpu")  # where the lack of so mild a cap is less than rounding
+    tokenizer.save_pretrained(tmp_path)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
+    engine = Engine(tmp_path, batch_size=4, dtype="float32", device="cpu")
+    requests = [*some_requests(), request(" ".join(WORDS * 20), max_tokens=9)]  # the last one is a part of its own
+    assert_same_as_generate(engine, plain, requests, in_order(engine, requests))
+
+
+def test_attention_with_sinks_is_refused_not_run_without_them(tmp_path):
+    config = GptOssConfig(
+        hidden_size=32, intermediate_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        head_dim=8, vocab_size=99, num_local_experts=2, num_experts_per_tok=1, pad_token_id=0, eos_token_id=1,
+    )  # fmt: skip
+    GptOssForCausalLM(config).save_pretrained(tmp_path)
+    with pytest.raises(TunesmithError, match=r"cannot run models of type 'gpt_oss' .*its attention has sinks"):
+        loading.load_model(tmp_path, "float32", "cpu")
 
 
 def test_an_attention_that_comes_out_otherwise_is_found_out(folder, monkeypatch):

@@ -218,3 +218,32 @@ def test_a_token_of_a_padded_vocabulary_is_not_allowed_and_does_no_harm(guides):
 def test_a_choice_among_nothing_is_refused(guides):
     with pytest.raises(TunesmithError, match="no choices"):
         guides.start(Constraint(kind="choice"))
+
+
+def test_several_labels_and_values_with_a_pattern_are_written_as_the_task_reads_them(engine):
+    several = Task(
+        name="t", format="plain",
+        fields=(Field(name="topic", type="label", multiple=True, labels=("a b", "c/d", "(e)")),),
+    )  # fmt: skip
+    order = Task(name="t", format="plain", fields=(Field(name="order", type="value", pattern=r"[A-Z]{2}-[0-9]{4}"),))
+    for task in (several, order):
+        drawn = [asks(task.constraint(), f"parcel {i}", temperature=3.0, seed=i, max_tokens=60) for i in range(12)]
+        said = {reply.text for _, reply in engine.answers(drawn)}
+        assert len(said) > 4
+        assert not [text for text in said if task.parse(text).problem]
+
+
+def test_a_completion_that_is_learnt_is_allowed_by_its_pattern(guides):
+    task = Task(
+        name="t", format="plain", fields=(Field(name="topic", type="label", multiple=True, labels=("billing", "new")),)
+    )
+    for labels in ([], ["new"], ["billing", "new"]):
+        text = task.render({"topic": labels})
+        ids = guides._template.completion_ids(text)
+        written, _ = write(guides.start(task.constraint()), ids)
+        assert guides._template.decode(written) == text
+
+
+def test_a_pattern_that_cannot_be_compiled_is_refused(guides):
+    with pytest.raises(TunesmithError, match=r"The pattern \(\?=a\)b cannot be used to constrain"):
+        guides.start(Constraint(kind="pattern", pattern="(?=a)b"))

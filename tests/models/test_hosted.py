@@ -283,6 +283,13 @@ def test_a_choice_goes_as_an_object_and_comes_back_as_its_text():
     assert one(lambda *_: says("yes"), choice)[0].text == "yes"  # a server that ignored the format
 
 
+def test_a_pattern_is_sent_as_a_schema_and_taken_out_of_its_object():
+    constraint = Constraint(kind="pattern", pattern="(?:[A-Z]{2})")
+    reply, server = one(lambda *_: says('{"answer": "AB"}'), asks(constraint=constraint))
+    sent = server.bodies[0]["response_format"]["json_schema"]["schema"]
+    assert (sent["properties"]["answer"], reply.text) == ({"type": "string", "pattern": "^(?:[A-Z]{2})$"}, "AB")
+
+
 def test_a_server_without_constrained_output_gets_the_constraint_as_an_instruction():
     error = refusal(400, "response_format json_schema is not supported by this backend")
     with FakeServer(lambda body, _: error if "response_format" in body else says("no")) as server:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.models.tiny import build_tokenizer
+from tests.models.tiny import CHAT_TEMPLATE, build_tokenizer
 
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Message
@@ -158,3 +158,24 @@ def test_a_text_longer_than_the_model_is_counted_without_a_word(caplog):
     tokenizer(long)
     assert "longer than the specified maximum" in caplog.text  # what transformers says unasked
     logging.getLogger("transformers").removeHandler(caplog.handler)
+
+
+DATED = """{%- if not date_string is defined %}{%- set date_string = strftime_now("%d %b %Y") %}{%- endif %}\
+{{ 'Today: ' + date_string + ', a ' + strftime_now('%A') + '\n' }}"""
+"""As Llama 3.2, SmolLM 3 and Granite begin."""
+
+
+def test_a_template_that_prints_the_date_prints_the_same_one_on_all_days():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = DATED + CHAT_TEMPLATE
+    template = Template(tokenizer)
+    text = template.prompt_text([Message(role="user", content="q")])
+    assert text.startswith("Today: 26 Jul 2024, a Friday\n<|im_start|>user\nq")
+    assert template.dated
+    assert not Template(build_tokenizer()).dated
+
+
+def test_of_several_templates_each_prints_that_date():
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = {"default": DATED + CHAT_TEMPLATE, "tool_use": CHAT_TEMPLATE}
+    assert "26 Jul 2024" in Template(tokenizer).prompt_text([Message(role="user", content="q")])

@@ -110,6 +110,24 @@ def test_a_run_of_the_same_name_on_other_rows_is_another_one_to_the_tracker(tmp_
     assert {given["name"] for given in begun} == {"v1"}
 
 
+def test_a_resumed_run_goes_on_in_the_run_that_mlflow_knows(tmp_path, monkeypatch):
+    begun = []
+
+    def start(**given):
+        begun.append(given)
+        return SimpleNamespace(info=SimpleNamespace(run_id=f"id-{len(begun)}"))
+
+    told = SimpleNamespace(start_run=start, log_params=print, end_run=print)
+    monkeypatch.setitem(sys.modules, "mlflow", told)
+    (tmp_path / "v1").mkdir()
+    (tmp_path / "v1" / "inputs.json").write_text("{}")
+    for done in (0, 2):
+        Trackers(("mlflow",), tmp_path / "v1", {}, done, print)
+    (tmp_path / "v1" / "inputs.json").write_text('{"rows": 1}')  # the name is used again, for another run
+    Trackers(("mlflow",), tmp_path / "v1", {}, 2, print)
+    assert begun == [{"run_name": "v1"}, {"run_id": "id-1"}, {"run_name": "v1"}]
+
+
 @pytest.mark.parametrize("name", ["trackio", "mlflow", "wandb"])
 def test_a_tracker_that_is_installed_takes_what_it_is_told(name, tmp_path, monkeypatch):
     pytest.importorskip(name)

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import text
 from tests.cli.driving import typed
 from tests.workspace.answered import answered, answered_desk, finished_run, retrained
@@ -53,6 +54,27 @@ def test_after_a_review_what_shipped_is_held_against_on_the_rows_that_both_answe
     assert (ended.status, held["worse"], held["was"], held["left_out"]) == (1, True, "tuned:first", 1)
     assert (held["comparison"]["n"], held["comparison"]["skipped"]) == (28, 1)
     assert "Of the 29 test examples 1 is left out, as tuned:first has not answered them" in held["because"]
+
+
+def test_answers_that_failed_do_not_hide_a_loss_and_can_be_asked_again(desk):
+    retrained(desk, "second", lambda n: n % 30 != 8)
+    record = desk.home.index("contender", "tuned")[-1].hash
+    there = desk.home.store.answers(record)
+    silent = [there[e] for e in desk.home.latest("split", "split", Split)[0].test[10:20]]
+    failed = [replace(a, text="", fields=None, finish_reason="error", problem="no answer") for a in silent]
+    desk.home.store.save_answers(failed)
+    desk.evaluate(["constant"], on="test")  # what failed is asked again only where its contender is named
+    held = typed("-C", desk.home.root, "decide", "--gate", "--against", "previous", "--json")
+    against = held.json["against"]
+    assert (held.status, against["worse"], against["was"]) == (1, True, "tuned:first")
+    assert (against["comparison"]["losses"], against["comparison"]["wins"]) == (11, 1)
+    assert (
+        "with 10 of its answers that failed counted as wrong: ask again with `tunesmith evaluate tuned"
+        in (against["because"])
+    )
+    desk.home.store.save_answers(silent)
+    desk.evaluate(["constant"], on="test")
+    assert not typed("-C", desk.home.root, "decide", "--against", "previous", "--json").json["against"]["worse"]
 
 
 @pytest.mark.parametrize(

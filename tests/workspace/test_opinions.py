@@ -87,7 +87,8 @@ def test_a_pass_rate_that_is_asked_for_joins_the_bar_and_an_uncalibrated_judge_n
         before = run(desk, "decide")
         assert not before["passed"]
         assert "judge.overall was not measured, so it is not shown that it reaches 0.70" in " ".join(before["because"])
-        assert before["next"] == "Measure what is missing: judge.overall has yet to be measured."
+        assert before["next"].startswith("See to the judge first: it is not calibrated")
+        assert "tuned meets the bar as far as it was measured, but the judge, who was asked" in before["because"][0]
         write_settings(desk.home.root, decision={"least_pass_rate": 0.7, "pass_rate_criterion": "tonne"})
         refused = typed("-C", desk.home.root, "decide")
         assert (refused.status, "did you mean 'tone'" in refused.err) == (2, True)

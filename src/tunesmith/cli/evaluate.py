@@ -10,6 +10,9 @@ from tunesmith.cli.app import app, end_by, open_workspace, show
 from tunesmith.cli.progress import progress
 from tunesmith.core.errors import TunesmithError
 
+FEW = 100
+"""Examples of a side below which cross-validation is offered."""
+
 
 @app.command()
 def evaluate(
@@ -80,6 +83,11 @@ def evaluate(
     if on == "test":
         lines.append(f"looks at this test set so far: {evaluation.test_looks}")
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
+    if evaluation.sample is None and evaluation.examples < FEW:
+        lines.append(
+            f"note: with {evaluation.examples} examples intervals are wide; `tunesmith evaluate --cv 5` holds out each "
+            "train and validation example once, for contenders that are not tuned"
+        )
     show(evaluation, "\n".join(lines))
     end_by(evaluation.contenders, contenders)
 

@@ -27,14 +27,17 @@ def calibrate(
         bool, typer.Option("--ratings", help="Measure it on the pairs of blind ratings; labels only if named too.")
     ] = False,
     gate: Annotated[bool, typer.Option("--gate", help="Exit with 1 if the judge may not gate.")] = False,
+    criterion: Annotated[
+        str, typer.Option(help="What --gate looks at; overall: all that was measured; win_rate: of rated pairs.")
+    ] = "overall",
     dry_run: DryRun = False,
 ) -> None:
     """Measure the judge against people's labels: its errors, its biases, and whether answers can give it orders."""
     workspace = open_workspace()
     with progress("judging") as told:
         report = workspace.calibrate_judge(
-            labels, reviews=reviews, ratings=ratings, dry_run=dry_run, before=lambda cost: say(foretold(cost)),
-            progress=told,
+            labels, reviews=reviews, ratings=ratings, criterion=criterion, dry_run=dry_run,
+            before=lambda cost: say(foretold(cost)), progress=told,
         )  # fmt: skip
     for row in report.rejected:
         say(f"{row.file}:{row.line}: {row.problem}\n  To mend it: {row.mend}")

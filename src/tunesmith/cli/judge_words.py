@@ -41,6 +41,10 @@ def calibrated(report: CalibrationReport) -> Iterator[str]:
         yield from _by_ratings(report.pairs)
     yield from _spent(report.usd)
     yield from _gate(report.gate)
+    for name, gate in (report.gates | report.pair_gates).items():
+        if gate.because != report.gate.because:
+            yield f"by {name}:"
+            yield from (f"  {line}" for line in _gate(gate))
 
 
 def _by_labels(made: Calibration) -> Iterator[str]:

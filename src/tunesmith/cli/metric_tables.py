@@ -64,13 +64,14 @@ def confusion_tables(contenders: Mapping[str, ContenderScore]) -> list[str]:
 def unmeasured_lines(evaluation: Evaluation, *, of_bar: bool, bar: BarConfig | None) -> list[str]:
     """Which metrics have no number, and why, each reason once; of those that the bar asks for, or of all.
 
-    A user's own metric that broke is always told.
+    A metric that broke is always told.
     """
     asked = bar.asked if bar else ()
     lines: dict[str, list[str]] = {}
     for name, scored in evaluation.contenders.items():
         for metric, reason in scored.unmeasured.items():
-            if not of_bar or metric in asked or f"{metric} raised" in reason or f"{metric} gave" in reason:
+            own = metric.rpartition(".")[2]
+            if not of_bar or metric in asked or f"{own} raised" in reason or f"{own} gave" in reason:
                 lines.setdefault(f"{metric}: {reason}", []).append(name)
     return [f"not measured for {', '.join(names)}: {line}" for line, names in lines.items()]
 

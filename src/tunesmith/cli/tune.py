@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -154,6 +155,8 @@ def tune(
         "best_step": run.best_step,
         "validation_loss": run.validation_loss,
         "peak_memory_bytes": run.peak_memory_bytes,
+        "peak_gpu_bytes": run.peak_gpu_bytes,
+        "way": run.way,
         "examples_per_second": run.examples_per_second,
         "adapter": str(workspace.home.inside / run.adapter),
         "seconds": run.seconds,
@@ -188,7 +191,8 @@ def tune(
         *_preferred(run),
         *(f"warning at step {w.step}: {w.problem}" for w in run.warnings),
         f"{run.examples_per_second:.2f} examples/s in {clock(run.seconds)}, "
-        f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB",
+        f"peak memory {run.peak_memory_bytes / 2**30:.1f} GiB"
+        + (f", on the GPU {run.peak_gpu_bytes / 2**30:.1f} GiB" if run.peak_gpu_bytes else ""),
         *(loss_lines(forgotten) if forgotten else []),
         *next_after(run),
     ]
@@ -341,7 +345,7 @@ def _told(plan: dict[str, Any]) -> list[str]:
         elif key == "gpus":
             lines += _gpus(value)
         elif key == "to_fit":
-            lines += [f"to fit here: {_settings(value)}"] if value else []
+            lines += _to_fit(plan)
         elif isinstance(value, dict):
             parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
             lines.append(f"{key} in GiB: {parts}")
@@ -353,6 +357,22 @@ def _told(plan: dict[str, Any]) -> list[str]:
             lines.append(f"{key.replace('_', ' ')}: {value:.2f}")
         elif value is not None:
             lines.append(f"{key.replace('_', ' ')}: {value}")
+    return lines
+
+
+def _to_fit(plan: dict[str, Any]) -> list[str]:
+    """What to change where it does not fit here, and what could not be tried."""
+    lines = []
+    if plan["to_fit"]:
+        lines.append(f"to fit here: {_settings(plan['to_fit'])}")
+    elif not plan["fits"]:
+        lines.append("to fit here: a smaller model, for no setting that was tried is enough")
+    fit = plan["fits"] and all(gpu["fits"] for gpu in plan["gpus"])
+    if not fit and plan["adapter_parameters"] < plan["parameters"] and find_spec("bitsandbytes") is None:
+        lines.append(
+            "four bits a weight were not tried, for they need bitsandbytes: `pip install 'tunesmith[qlora]'`, and plan "
+            "again"
+        )
     return lines
 
 

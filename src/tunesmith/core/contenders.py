@@ -28,10 +28,12 @@ class Decoding(Record, frozen=True, kw_only=True):
 
 
 class Constraint(Record, frozen=True, kw_only=True):
-    """What a completion may look like: one of ``choices``, or JSON that fits ``schema``."""
+    """What a completion may look like: one of ``choices``, JSON that fits ``schema``, or what ``pattern`` matches."""
 
-    kind: Literal["choice", "json_schema"]
+    kind: Literal["choice", "json_schema", "pattern"]
     choices: tuple[str, ...] = ()
+    pattern: str = ""
+    """A regular expression that the whole completion matches."""
     schema: dict[str, Any] | None = None
     """Its properties stand in the order of ``required``: a model writes them so, and each can rest on those before."""
 

@@ -41,6 +41,8 @@ class Judge(Record, frozen=True, kw_only=True):
     criteria: tuple[Criterion, ...]
     instructions: str = ""
     """The task as contenders are told it."""
+    guidelines: str = ""
+    """What the team has written of how answers shall be, by which the criteria are read."""
     reference: bool = True
     """Whether it sees the completion that a person wrote."""
     prompt: str = ""
@@ -50,7 +52,7 @@ class Judge(Record, frozen=True, kw_only=True):
     @property
     def rubric(self) -> str:
         """Hash of what it judges by."""
-        return digest([self.criteria, self.instructions, self.reference])
+        return digest([self.criteria, self.instructions, self.reference, *filter(None, [self.guidelines])])
 
     @property
     def names(self) -> tuple[str, ...]:

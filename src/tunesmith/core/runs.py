@@ -40,6 +40,10 @@ class Run(Record, frozen=True, kw_only=True):
     stopped_early: bool = False
     truncated: int = 0
     """Examples that did not fit whole."""
+    way: str = ""
+    """How gradients were computed, such as segments: a matter of speed alone. Empty where it was not kept."""
+    peak_gpu_bytes: int = 0
+    """The most that tensors took on the GPU; 0 without one."""
     processes: int = 1
     """That trained together, when the run ended."""
     curve: tuple[dict[str, float], ...] = ()

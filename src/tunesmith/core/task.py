@@ -205,4 +205,9 @@ class Task(Record, frozen=True, kw_only=True):
         field = self.fields[0]
         if field.type == "label" and not field.multiple:
             return Constraint(kind="choice", choices=(*field.labels, "") if field.nullable else field.labels)
+        if field.type == "label":
+            one = f"(?:{'|'.join(map(re.escape, field.labels))})"
+            return Constraint(kind="pattern", pattern=f"(?:{one}(?:, {one}){{0,{len(field.labels) - 1}}})?")
+        if field.type == "value" and field.pattern:
+            return Constraint(kind="pattern", pattern=f"(?:{field.pattern}){'?' if field.nullable else ''}")
         return None

@@ -95,6 +95,11 @@ class Case(NamedTuple):
         gain = self.gain_of(contender)
         return self.prompted and gain is not None and is_shown(gain, self.rules.least_gain)
 
+    def pays_so_far(self, contender: ContenderFacts) -> bool:
+        """Whether ``contender`` is within the limits and pays by what was measured of it, and the bar asks for more."""
+        bar = self.bar.as_far_as(contender.metrics)
+        return bar != self.bar and self._replace(bar=bar).pays(contender) and not self.limited(contender)
+
     def limited(self, contender: ContenderFacts) -> list[Held]:
         """The limits that ``contender`` is shown to pass."""
         return list(beyond_limits(contender, self.facts, self.rules))
@@ -105,8 +110,9 @@ class Case(NamedTuple):
 
     def kept_by_failures(self, contender: ContenderFacts) -> bool:
         """Whether ``contender`` pays and is within the limits but for its answers that failed."""
-        unfailed = replace(contender, failed=0)
-        return not self.pays(contender) and self.pays(unfailed) and not self.limited(contender)
+        if not contender.failed or self.pays(contender) or self.limited(contender):
+            return False
+        return self._replace(facts=_without_losses(self.facts)).pays(replace(contender, failed=0))
 
     @property
     def fit(self) -> tuple[ContenderFacts, ...]:
@@ -167,6 +173,12 @@ def sort_facts(facts: Facts, rules: DecisionConfig) -> Case:
     )
 
 
+def _without_losses(facts: Facts) -> Facts:
+    """As if nothing that a contender lost stood against it."""
+    bare = tuple(replace(c, low_with_lost=None, high_with_lost=None) for c in facts.comparisons)
+    return replace(facts, comparisons=bare)
+
+
 def _swapped(comparison: Comparison) -> Comparison:
     return Comparison(
         a=comparison.b,
@@ -181,4 +193,9 @@ def _swapped(comparison: Comparison) -> Comparison:
         wins=comparison.losses,
         losses=comparison.wins,
         test=comparison.test,
+        skipped=comparison.skipped,
+        lost_a=comparison.lost_b,
+        lost_b=comparison.lost_a,
+        low_with_lost=None if comparison.high_with_lost is None else -comparison.high_with_lost,
+        high_with_lost=None if comparison.low_with_lost is None else -comparison.low_with_lost,
     )

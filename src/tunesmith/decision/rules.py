@@ -9,7 +9,7 @@
 | `held_back` | the same, but a tuned contender forgot more than allowed, or may have | `tune` |
 | `held_back` | the same, but not all is proved: forgetting, parity, what people prefer, price, time | `too_early` |
 | `lost` | a contender would meet the bar, had none of its answers failed, and they are asked again | `too_early` |
-| `unmeasured` | nothing is tuned; a contender meets what was measured, and the bar asks for more | `too_early` |
+| `unmeasured` | a contender pays as far as it was measured, and the bar asks for more | `too_early` |
 | `untried` | no plain way to use a model, or not all to be tried first, was measured; or a run waits | `too_early` |
 | `retrieve` | no untuned contender meets the bar, nothing is tuned, documents wait to be looked up | `add_retrieval` |
 | `tune` | no untuned contender meets the bar, nothing is tuned yet, too few train examples | `mend_data` |
@@ -40,7 +40,7 @@ from tunesmith.decision.because import Because, Outcome, of_bar, of_contender, o
 from tunesmith.decision.case import PROMPTED, Case
 from tunesmith.decision.facts import JUDGED, ContenderFacts
 from tunesmith.decision.shipping import held_back, ship
-from tunesmith.decision.words import bar_number, is_shown, listed, number, shortfall
+from tunesmith.decision.words import bar_number, is_shown, listed, lost_alone, number, shortfall
 
 __all__ = ["RULES", "first_that_fits"]
 
@@ -92,13 +92,11 @@ def _lost(case: Case) -> Outcome | None:
         return None
     name = found.name
     again, see = _measured_on(case, name), (of_contender(found, case.bar), of_bar())
-    lines = [
-        Because(
-            f"{name} would meet the bar, but {_counted(found.failed, 'answer')} failed and "
-            f"{'counts' if found.failed == 1 else 'count'} as wrong: ask again with {again}, then decide again.",
-            see,
-        )
-    ]
+    failed = f"{_counted(found.failed, 'answer')} failed and {'counts' if found.failed == 1 else 'count'} as wrong"
+    lead = f"{name} would meet the bar, but {failed}"
+    if found.standing(case.bar) == "met":
+        lead = f"{name} meets the bar, but {failed}, so it is not shown that it beats {case.rival.name}"
+    lines = [Because(f"{lead}: ask again with {again}, then decide again.", see)]
     following = f"Ask again with {again}."
     if found.too_long:
         anew = "" if found.kind == "tuned" else f"run `tunesmith baseline {name.removesuffix(CONSTRAINED)}`, then "
@@ -122,26 +120,22 @@ def _lost(case: Case) -> Outcome | None:
 
 
 def _unmeasured(case: Case) -> Outcome | None:
-    """What nobody measured is measured before anything is tuned for its sake."""
-    bar, measured = case.bar, {name for c in case.facts.contenders for name in c.metrics}
-    missing = [name for name in bar.asked if name not in measured]
-    if case.tuned or not missing:
-        return None
-    rest = bar.as_far_as(measured)
-    found = next((c for c in case.rivals if bar.metric in missing or c.standing(rest) == "met"), None)
+    """What was not measured of who may be shipped comes before anything is tuned or gathered for its sake."""
+    found = next((c for c in (*case.rivals, *case.tuned) if case.pays_so_far(c)), None)
     if found is None:
         return None
+    missing = [name for name in case.bar.asked if name not in found.metrics]
     side, judged = case.facts.side, [name for name in missing if name.startswith(JUDGED)]
     steps = [_measured_on(case)] if len(judged) < len(missing) else []
     steps += [f"`tunesmith judge calibrate --labels FILE` and `tunesmith judge run --on {side}`"] if judged else []
-    meets = "" if bar.metric in missing else f"{found.name} meets the bar as far as it was measured, but "
+    meets = f"{found.name} meets the bar as far as it was measured, but "
     if judged == missing and case.facts.judged is not None and not case.facts.judged.may:
         against = "; ".join(case.facts.judged.because)
         lead = f"{meets}the judge, who was asked, may not decide on {listed(judged)}: {against}."
         reason = Because(lead, ("judged", "calibration", of_bar()))
         return Outcome("too_early", [reason], f"See to the judge first: {against}.")
     lead = (
-        f"{meets}{listed(missing)} {'was' if len(missing) == 1 else 'were'} measured of no contender. Run "
+        f"{meets}{listed(missing)} {'was' if len(missing) == 1 else 'were'} not measured of it. Run "
         f"{listed(steps)}, then decide again."
     )
     return Outcome("too_early", [Because(lead, ("evaluation#contenders", of_bar()))], f"Run {listed(steps)}.")
@@ -298,6 +292,11 @@ def _short(case: Case) -> Outcome | None:
             ],
             "Add train examples with `tunesmith add FILE`, of the kinds that it gets wrong.",
         )
+    if gone := lost_alone(tuned, case.bar):
+        do = "Have the answers that it lost given: raise the limits of time and length that they met, or add train"
+        following = f"{do} examples that show how such prompts are answered."
+        because = f"{lead}{gone}. More test examples alone will not change that. {following}"
+        return Outcome("gather_more", [Because(because, see)], following)
     needed, missing = tuned.examples_to_show, [name for name in case.bar.asked if name not in tuned.metrics]
     how_many = f"about {needed:,} test examples in all would show it" if needed else "more test examples would tell"
     if missing:
@@ -317,11 +316,14 @@ def _open(case: Case) -> Outcome | None:
         return _too_little(case, met[0], open_ones)
     if not open_ones:
         return None
-    needed = [c.examples_to_show for c in open_ones if c.examples_to_show]
+    gone = {c.name: text for c in open_ones if (text := lost_alone(c, case.bar))}
+    needed = [c.examples_to_show for c in open_ones if c.examples_to_show and c.name not in gone]
     how_many, do = (
         f"about {min(needed):,} test examples would show whether it does" if needed else "add test examples to tell",
         "Gather test examples",
     )
+    if gone and not needed:
+        how_many, do = listed([f"of {name} {text}" for name, text in gone.items()]), "See to the answers that were lost"
     if missing := [name for name in case.bar.asked if all(name not in c.metrics for c in open_ones)]:
         how_many = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} yet to be measured"
         do = "Measure what is missing"

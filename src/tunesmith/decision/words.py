@@ -17,6 +17,7 @@ __all__ = [
     "gain_line",
     "is_shown",
     "listed",
+    "lost_alone",
     "metric_words",
     "number",
     "shortfall",
@@ -187,6 +188,19 @@ def shortfall(contender: ContenderFacts, bar: Bar) -> str:
     return listed(below) if below else ""
 
 
+def lost_alone(contender: ContenderFacts, bar: Bar) -> str:
+    """Which metrics lie below the bar only because answers are in no figure and count as wrong; empty where none does.
+    More examples of the same kind will not change that."""
+    held = []
+    for metric, value in bar.asked.items():
+        if (found := contender.metrics.get(metric)) is None:
+            continue
+        gone = lost(metric, found, contender.failed, contender.unreadable)
+        if bar.of(found, value) == "met" and bar.of(found, value, gone) != "met":
+            held.append(f"{metric} would reach {bar_number(value)} but for {gone:,} lost answers, which count as wrong")
+    return listed(held) if held else ""
+
+
 def gain_line(gain: Comparison, least: float = 0.0) -> str:
     """A paired difference and whether it is shown to be a gain, of ``least`` or more."""
     higher = "higher" if gain.difference >= 0 else "lower"
@@ -195,6 +209,11 @@ def gain_line(gain: Comparison, least: float = 0.0) -> str:
     chance = "p below 0.001" if p < 0.001 else f"p = {p:.3f}"
     enough = f" of {number(least)}" if least else ""
     shown = f"the gain{enough} is shown" if is_shown(gain, least) else f"a gain{enough} is not shown"
+    if gain.low_with_lost is not None:
+        shown += (
+            f"; {gain.lost_a:,} more that {gain.a} lost are not in it, and did they count as wrong the interval would "
+            f"begin at {_side_of_zero(gain.low_with_lost)}"
+        )
     return (
         f"On the same {gain.n:,} examples {gain.a} is {number(abs(gain.difference))} {higher} than {gain.b} "
         f"(95 % interval {_side_of_zero(gain.low)} to {_side_of_zero(gain.high)}, {chance}"
@@ -205,9 +224,10 @@ def gain_line(gain: Comparison, least: float = 0.0) -> str:
 
 def is_shown(gain: Comparison, least: float = 0.0) -> bool:
     """Whether ``a`` is better than ``b`` beyond chance, by ``least`` at the least: paired interval above zero (and
-    reaching that) and, corrected, p at most 0.05."""
+    reaching that), also where the answers that ``a`` lost count as wrong, and, corrected, p at most 0.05."""
     p = gain.p_holm if gain.p_holm is not None else gain.p_value
-    return gain.low > 0 and gain.low >= least and p <= SIGNIFICANT
+    low = gain.low if gain.low_with_lost is None else gain.low_with_lost
+    return low > 0 and low >= least and p <= SIGNIFICANT
 
 
 def _measured(estimate: Estimate, bar: float) -> str:
@@ -228,7 +248,7 @@ def _lost_kind(metric: str, failed: int, gone: int) -> str:
 def _power(contender: ContenderFacts, bar: Bar) -> str:
     if contender.standing(bar) != "not_shown":
         return ""
-    if contender.examples_to_show:
+    if contender.examples_to_show and not lost_alone(contender, bar):
         return f" With results like these it would take about {contender.examples_to_show:,} test examples to show it."
     return ""
 

@@ -99,6 +99,7 @@ def compare(
         losses=losses,
         test="McNemar mid-p" if pair.binary else f"swaps by {'example' if pair.strangers else 'group'}",
         skipped=len(examples) - pair.measured,
+        **_with_lost(pair, low, high),
         p_exact=mcnemar(wins, losses, mid_p=False) if pair.binary else None,
         **_effect(pair, wins, losses),
         **_reach(pair, wins, losses, shown=p <= LEVEL),
@@ -185,6 +186,9 @@ class _Pair(NamedTuple):
     groups: IntArray
     measured: int
     """Examples that can be measured for both, whether they bear on the metric or not."""
+    lost_a: int = 0
+    """Examples that can be measured for b alone."""
+    lost_b: int = 0
 
     @property
     def strangers(self) -> bool:
@@ -198,16 +202,23 @@ class _Pair(NamedTuple):
 
 
 def _pair(named: Named, a: Scored, b: Scored) -> _Pair:
-    shared = {row.example.id for row in a.rows} & {row.example.id for row in b.rows}
+    said_a, said_b = ({row.example.id for row in scored.rows} for scored in (a, b))
+    shared = said_a & said_b
     a, b = a.only(shared), b.only(shared)
     if not shared:
         nothing = mean_tally(np.zeros(0))
         return _Pair(named.metric, nothing, nothing, group_codes([]), 0)
     (counts_a, of), (counts_b, _) = (named.metric.tally(s.on(named.field) if named.field else s) for s in (a, b))
-    measured = ~np.isnan(counts_a + counts_b).any(axis=1)
+    known_a, known_b = (~np.isnan(counts).any(axis=1) for counts in (counts_a, counts_b))
+    lost_a = len(said_b - said_a) + int((known_b & ~known_a).sum())
+    lost_b = len(said_a - said_b) + int((known_a & ~known_b).sum())
+    measured = known_a & known_b
     bearing = measured & ((counts_a != 0) | (counts_b != 0)).any(axis=1)
     groups = group_codes([row.example.group for row, bears in zip(a.rows, bearing, strict=True) if bears])
-    return _Pair(named.metric, Tally(counts_a[bearing], of), Tally(counts_b[bearing], of), groups, int(measured.sum()))
+    return _Pair(
+        named.metric, Tally(counts_a[bearing], of), Tally(counts_b[bearing], of), groups, int(measured.sum()), lost_a,
+        lost_b,
+    )  # fmt: skip
 
 
 def _interval(pair: _Pair) -> Interval:
@@ -221,6 +232,17 @@ def _interval(pair: _Pair) -> Interval:
     else:
         together = correlation(a.influence(), b.influence(), pair.groups)
     return paired_interval(a.value(), around_a, b.value(), around_b, together)
+
+
+def _with_lost(pair: _Pair, low: float, high: float) -> dict[str, Any]:
+    """The interval's ends where answers that one of the two lost count at their worst, as `Comparison` names them."""
+    n, most = len(pair.groups), pair.metric.top - pair.metric.bottom
+    found: dict[str, Any] = {}
+    if lost := pair.lost_a:
+        found |= {"lost_a": lost, "low_with_lost": (low * n - lost * most) / (n + lost)}
+    if lost := pair.lost_b:
+        found |= {"lost_b": lost, "high_with_lost": (high * n + lost * most) / (n + lost)}
+    return found
 
 
 def _swapped(pair: _Pair, resamples: int, seed: int) -> float:

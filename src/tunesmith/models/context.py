@@ -16,7 +16,8 @@ def context_in(folder: Path) -> int:
     """As ``context_of``, of the model in ``folder``, whose weights are not read.
 
     Raises:
-        TunesmithError: The folder holds no model, or one of a kind that is not known.
+        TunesmithError: The folder holds no model, one of a kind that is not known, or one that does not say how many
+            tokens it takes.
         ImportError: transformers is not installed.
     """
     from transformers import AutoConfig
@@ -35,9 +36,21 @@ def context_in(folder: Path) -> int:
 
 def context_of(about: Any) -> int:
     """Most tokens of prompt and completion together, given transformers' configuration of the model. A sliding window
-    counts as the end: the engine does not slide."""
+    counts as the end: the engine does not slide.
+
+    Raises:
+        TunesmithError: It does not say how many.
+    """
     config = about.get_text_config()
-    limits = [config.max_position_embeddings]
+    most = getattr(config, "max_position_embeddings", None)
+    if not most:
+        raise TunesmithError(
+            f"The config.json of {about.model_type!r} does not say how many tokens it takes "
+            "(`max_position_embeddings`).",
+            "use a Llama-like model (Llama, SmolLM2, Qwen, Mistral, Gemma), or serve this one and give its address as "
+            "the model",
+        )
+    limits = [most]
     slides = "sliding_attention" in (getattr(config, "layer_types", None) or ["sliding_attention"])
     if slides and getattr(config, "use_sliding_window", True) and getattr(config, "sliding_window", None):
         limits.append(config.sliding_window)

@@ -83,8 +83,8 @@ class Dialect:
         return bool(blamed)
 
     def text(self, request: Request, text: str) -> str:
-        """The completion as the request meant it: a choice is taken out of the object it had to be sent in."""
-        if request.constraint is None or request.constraint.kind != "choice":
+        """The completion as the request meant it: what is no JSON is taken out of the object it had to be sent in."""
+        if request.constraint is None or request.constraint.kind == "json_schema":
             return text
         try:
             answer = read_json(text)["answer"]
@@ -96,7 +96,8 @@ class Dialect:
 def _schema(constraint: Constraint) -> dict[str, Any]:
     if constraint.kind == "json_schema":
         return constraint.schema or {"type": "object"}
-    answer = {"type": "string", "enum": list(constraint.choices)}  # the API wants an object outermost
+    what = {"enum": list(constraint.choices)} if constraint.kind == "choice" else {"pattern": f"^{constraint.pattern}$"}
+    answer = {"type": "string", **what}  # the API wants an object outermost
     return {"type": "object", "properties": {"answer": answer}, "required": ["answer"], "additionalProperties": False}
 
 
@@ -121,6 +122,8 @@ def _instructed(messages: list[Message], constraint: Constraint) -> list[Message
         empty = "; if none of them fits, with nothing at all" if "" in constraint.choices else ""
         named = ", ".join(filter(None, constraint.choices))
         words = f"Answer with exactly one of these and nothing else: {named}{empty}"
+    elif constraint.kind == "pattern":
+        words = f"Answer with nothing but what this regular expression matches: {constraint.pattern}"
     else:
         schema = json.dumps(constraint.schema, ensure_ascii=False)
         words = f"Answer with one JSON object and nothing else. It must fit this JSON schema: {schema}"

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError
 from tunesmith.core.examples import Message
+from tunesmith.models.fixed_date import with_fixed_date
 
 __all__ = ["Encoded", "Part", "Template", "common_prefix"]
 
@@ -49,7 +50,7 @@ class Encoded(NamedTuple):
 
 
 class Template:
-    """A tokenizer with its chat template."""
+    """A tokenizer with its chat template, which from here on prints one date on all days."""
 
     def __init__(self, tokenizer: Any) -> None:
         if not getattr(tokenizer, "chat_template", None):
@@ -57,6 +58,10 @@ class Template:
                 f"The model {tokenizer.name_or_path or 'given'!r} has no chat template to render messages with.",
                 "use its instruct (chat) version, or put a chat_template.jinja beside its tokenizer",
             )
+        fixed = with_fixed_date(tokenizer.chat_template)
+        self.dated = fixed != tokenizer.chat_template
+        """Whether the chat template as it came prints the day's date."""
+        tokenizer.chat_template = fixed
         self.tokenizer = tokenizer
         self.known_ids: int | None = None
         """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""

@@ -53,6 +53,7 @@ class State(Record, frozen=True, kw_only=True):
     examples: int = 0
     """Examples learnt from so far, each time it was seen."""
     peak_memory_bytes: int = 0
+    peak_gpu_bytes: int = 0
     warnings: tuple[TuningWarning, ...] = ()
 
 

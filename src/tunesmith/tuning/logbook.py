@@ -52,6 +52,10 @@ class Logbook:
         return max(self.state.peak_memory_bytes, self._peak.bytes)
 
     @property
+    def peak_gpu_bytes(self) -> int:
+        return max(self.state.peak_gpu_bytes, self._peak.gpu_bytes)
+
+    @property
     def validation_losses(self) -> list[float]:
         """Of each look so far."""
         return [point["validation_loss"] for point in self.state.curve if "validation_loss" in point]
@@ -96,7 +100,7 @@ class Logbook:
         if not self._keeps:
             return
         self._folder.sync_log()
-        self.change(seconds=self.seconds, peak_memory_bytes=self.peak_memory_bytes)
+        self.change(seconds=self.seconds, peak_memory_bytes=self.peak_memory_bytes, peak_gpu_bytes=self.peak_gpu_bytes)
         save_checkpoint(self._folder.folder, self.state, weights, optimizer)
 
     def end(
@@ -114,6 +118,7 @@ class Logbook:
             validation_loss=state.best_loss,
             start_validation_loss=state.start_loss,
             peak_memory_bytes=self.peak_memory_bytes,
+            peak_gpu_bytes=self.peak_gpu_bytes,
             examples_per_second=state.examples / state.learning_seconds if state.examples else 0.0,
             adapter=str(adapter),
             adapter_hash=adapter_hash(adapter),

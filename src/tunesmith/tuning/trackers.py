@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tunesmith.core.errors import TunesmithError
-from tunesmith.core.files import file_hash
+from tunesmith.core.files import file_hash, write_whole
 from tunesmith.tuning.going_on import INPUTS
 
 __all__ = ["TRACKERS", "Tracker", "Trackers", "check_installed"]
@@ -46,10 +46,14 @@ def _trackio(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
     return Tracker(lambda values, step: trackio.log(dict(values), step=step), trackio.finish)
 
 
-def _mlflow(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
+def _mlflow(folder: Path, settings: Mapping[str, Any], done: int) -> Tracker:
     mlflow = import_module("mlflow")
-    mlflow.start_run(run_name=folder.name)
-    mlflow.log_params(dict(settings))
+    known = folder / f"mlflow-{_id(folder)}.txt"  # MLflow gives the id itself
+    if done and known.is_file():
+        mlflow.start_run(run_id=known.read_text("utf-8"))
+    else:
+        write_whole(known, mlflow.start_run(run_name=folder.name).info.run_id.encode())
+        mlflow.log_params(dict(settings))
     return Tracker(lambda values, step: mlflow.log_metrics(dict(values), step=step), mlflow.end_run)
 
 

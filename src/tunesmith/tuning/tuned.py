@@ -21,6 +21,8 @@ class Tuned(Record, frozen=True, kw_only=True):
     """Before the first step: the base model's."""
     peak_memory_bytes: int
     """Highest resident memory of the process, base model included."""
+    peak_gpu_bytes: int = 0
+    """The most that the first process's tensors took on its GPU; 0 without one."""
     examples_per_second: float
     """While learning, general examples included; looks at validation and the start are not counted."""
     adapter: str

@@ -135,6 +135,8 @@ class Bench:
             steps=tuned.steps,
             stopped_early=tuned.stopped_early,
             truncated=tuned.truncated,
+            way=tuned.way,
+            peak_gpu_bytes=tuned.peak_gpu_bytes,
             processes=tuned.processes,
             curve=tuned.curve,
             overrides=tuple(reasons),

@@ -24,7 +24,7 @@ from tunesmith.workspace.check import current_check
 from tunesmith.workspace.choices import unsearched
 from tunesmith.workspace.cost import cost, evaluation_entry, newest_evaluation
 from tunesmith.workspace.curve import CurveReport, curve_inputs, reach
-from tunesmith.workspace.evaluate import Evaluation, comparisons_now, newest, warnings_now
+from tunesmith.workspace.evaluate import Evaluation, comparisons_now, newest, newest_now, warnings_now
 from tunesmith.workspace.forgetting import current_forgetting, forgetting_entry
 from tunesmith.workspace.home import Home, changed_since
 from tunesmith.workspace.looks import looks_at_test
@@ -189,7 +189,7 @@ def _facts(home: Home) -> Facts:
         overrides=overrides(home),
         documents=len(home.documents()),
         unsearched=tuple(unsearched(home, split, [c.name for c in contenders])),
-        retrieval_gain=_retrieval_gain(home, contenders),
+        retrieval_gain=_retrieval_gain(home, split, contenders),
         reach=reached,
         reach_because=reach_because,
         judged=verdicts,
@@ -246,12 +246,13 @@ def _reach(home: Home, answering: Answering) -> tuple[Reach | None, str | None]:
     return reach(report, bar.value), None
 
 
-def _retrieval_gain(home: Home, contenders: tuple[ContenderFacts, ...]) -> Comparison | None:
-    """Retrieval against the best of prompt and few_shot on validation; asked only where it could be tuned with."""
+def _retrieval_gain(home: Home, split: Split, contenders: tuple[ContenderFacts, ...]) -> Comparison | None:
+    """Retrieval against the best of prompt and few_shot on validation of ``split``; asked only where it could be tuned
+    with."""
     if not home.documents() or not any(c.kind == "tuned" and not c.retrieves for c in contenders):
         return None
-    bar, found = home.settings.bar, newest(home, "validation")
-    if bar is None or found is None or found[1].inputs.get("task") != home.task.hash:
+    bar, found = home.settings.bar, newest_now(home, split, "validation")
+    if bar is None or found is None:
         return None
     scored = {n: c for n, c in found[0].contenders.items() if bar.metric in c.metrics}
     plain = [n for n in ("prompt", "few_shot") if n in scored]

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from tunesmith.core.errors import UnknownName
 from tunesmith.core.estimates import Estimate
 from tunesmith.core.examples import Rejected
-from tunesmith.core.judged_pairs import PairCalibration
-from tunesmith.core.judging import Calibration, Corrected, HumanLabel, Judge
+from tunesmith.core.judged_pairs import WIN_RATE, PairCalibration
+from tunesmith.core.judging import OVERALL, Calibration, Corrected, HumanLabel, Judge
 from tunesmith.core.progress import Progress, quiet
 from tunesmith.core.record import Record
 from tunesmith.evaluation.judge.gate import Gate, all_of, may_choose, may_gate
@@ -40,7 +41,7 @@ class CalibrationReport(Record, frozen=True, kw_only=True):
     pairs: PairCalibration | None = None
     """By ratings of pairs, with --ratings."""
     gate: Gate
-    """Of what was measured: by labels, by ratings, or by both."""
+    """Of what was measured: by labels, by ratings, or by both. With a criterion, by that one."""
     gates: dict[str, Gate] = {}
     """By criterion: which of them the judge may decide by."""
     pair_gates: dict[str, Gate] = {}
@@ -58,6 +59,7 @@ def calibrate(
     labels: Path | None = None,
     reviews: bool = False,
     ratings: bool = False,
+    criterion: str = OVERALL,
     dry_run: bool = False,
     before: Callable[[JudgeCost], None] = lambda cost: None,
     progress: Progress = quiet,
@@ -66,22 +68,32 @@ def calibrate(
     that people compared blind; where none of them is named, on what reviews say.
 
     Args:
+        criterion: What ``CalibrationReport.gate`` is of: overall, one of the judge's, or win_rate, of the pairs alone.
         before: Told the cost before anything is asked.
 
     Raises:
         TunesmithError: The labels cannot be read, or judging would cost more than may be spent.
         NothingToMeasure: There are no labels, or no ratings.
+        UnknownName: The judge has no such criterion, or nothing that it is measured by is asked for.
     """
     panel = Panel(home)
+    known = (*panel.judge.names, OVERALL, *([WIN_RATE] if ratings else []))
+    if criterion not in known:
+        raise UnknownName.among("criterion", criterion, known)
     read = read_labels(home, labels, panel.judge.names) if labels is not None else None
     found: list[HumanLabel] | None = None
     if read is not None or reviews or not ratings:
         said = review_labels(home) if reviews or read is None else []
         found = [*(read.labels if read else ()), *said]
-    return calibrate_on(
+    report = calibrate_on(
         home, found, panel=panel, ratings=ratings, rejected=tuple(read.rejected) if read else (), dry_run=dry_run,
         before=before, progress=progress,
     )  # fmt: skip
+    if criterion == OVERALL or dry_run:
+        return report
+    if criterion == WIN_RATE:
+        return replace(report, gate=all_of(list(report.pair_gates.values())))
+    return replace(report, gate=may_gate(panel.judge, report.calibration, home.settings.judge, criterion))
 
 
 def calibrate_on(

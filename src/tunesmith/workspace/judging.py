@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 
 from msgspec.structs import replace
 
@@ -33,6 +34,8 @@ __all__ = ["JudgeCost", "Panel"]
 SAVE_EVERY = 16
 CHARACTERS_PER_TOKEN = 4
 """Of a prompt whose tokens are not ours to count, where it is written in ASCII; any other character is a token."""
+LONGEST_GUIDELINES = 20_000
+"""Characters: the judge reads them with each answer."""
 REPLY_SHARE = 0.5
 """How much of the longest reply a usual one takes."""
 
@@ -66,7 +69,7 @@ class Panel:
         self.name = self.config.named or home.settings.model.named
         self._place = self.config.model or home.settings.model.base
         where = model_hash(self._place, base_url=self._server.base_url)
-        self.judge: Judge = judge_for(home.task, self.config, self.name, where)
+        self.judge: Judge = judge_for(home.task, self.config, self.name, where, _guidelines(home))
         self.spent_usd: float | None = None
         """What verdicts cost in this command; None without a price."""
         self._cap = SpendingCap(home.settings.budget.usd if self.config.max_usd is None else self.config.max_usd)
@@ -245,6 +248,30 @@ class Panel:
             return "it runs on this machine"
         where = "judge" if self._server is self.config else "model"
         return f"its prices are not known: {where}.usd_per_million_input_tokens and …_output_tokens"
+
+
+def _guidelines(home: Home) -> str:
+    """The text of the file that `judge.guidelines` names.
+
+    Raises:
+        TunesmithError: It cannot be read, is empty, or is too long.
+    """
+    named = home.settings.judge.guidelines
+    if named is None:
+        return ""
+    try:
+        text = (home.root / Path(named).expanduser()).read_text("utf-8").strip()
+    except (OSError, ValueError) as error:
+        raise TunesmithError(
+            f"The guidelines in {named} cannot be read: {error}.",
+            "name a text file in UTF-8 under judge.guidelines in tunesmith.yaml, from where that lies",
+        ) from error
+    if not 0 < len(text) <= LONGEST_GUIDELINES:
+        raise TunesmithError(
+            f"The guidelines in {named} have {len(text):,} characters.",
+            f"write between 1 and {LONGEST_GUIDELINES:,}, for the judge reads them with each answer",
+        )
+    return text
 
 
 def _about_tokens(text: str) -> float:

@@ -7,7 +7,7 @@ passes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -120,11 +120,20 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
             "compared.",
             f"let it answer them with `tunesmith evaluate {name} --on {evaluation.side}`, then decide again",
         )
-    pairs = list(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
-    corrected = holm([held.pair.p_value for held in pairs]) if len(pairs) > 1 else [None]
-    pairs = [held._replace(pair=replace(held.pair, p_holm=p)) for held, p in zip(pairs, corrected, strict=True)]
+    pairs = _corrected(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
     theirs, pair, left_out = next((held for held in pairs if _is_loss(held.pair)), pairs[0])
     told = _told(now, theirs, pair, _in_words(pair) + _left_out(theirs, left_out, len(rows), evaluation.side))
+    failed = sum(ours[e.id].finish_reason == "error" for e in rows)
+    if not told.worse and failed:
+        wrong = {e: _as_wrong(answer) for e, answer in ours.items()}
+        counted = _corrected(_pairs(home, found, rows, (now, wrong), metric, evaluation.side))
+        if lost := next((held for held in counted if _is_loss(held.pair)), None):
+            again = f"`tunesmith evaluate {name} --on {evaluation.side}`"
+            because = (
+                f"{_in_words(lost.pair)[:-1]}, with {failed:,} of its answers that failed counted as wrong: ask again "
+                f"with {again}, then decide again."
+            )
+            return replace(_told(now, lost.theirs, lost.pair, because), left_out=lost.left_out)
     if told.worse and mine.contender not in _refused(home):
         detail = {"contender": mine.contender, "than": theirs.scored.contender, "decision": theirs.entry.hash}
         home.store.write_ledger(WORSE, detail)
@@ -158,6 +167,18 @@ def _pairs(
         except TunesmithError:
             if not place:
                 raise
+
+
+def _corrected(pairs: Iterable[_Held]) -> list[_Held]:
+    """With p corrected for their number."""
+    made = list(pairs)
+    corrected = holm([held.pair.p_value for held in made]) if len(made) > 1 else [None]
+    return [held._replace(pair=replace(held.pair, p_holm=p)) for held, p in zip(made, corrected, strict=True)]
+
+
+def _as_wrong(answer: Answer) -> Answer:
+    """An answer that failed as one that says nothing; others as they are."""
+    return replace(answer, finish_reason="stop", text="", fields=None) if answer.finish_reason == "error" else answer
 
 
 def _refused(home: Home) -> set[str]:

@@ -399,8 +399,8 @@ class Workspace:
     def calibrate_judge(
         self, labels: str | Path | None = None, *, progress: Progress = quiet, **options: Any
     ) -> CalibrationReport:
-        """Measure the judge on people's labels of answers and on ratings. Options: reviews, ratings, dry_run,
-        before."""
+        """Measure the judge on people's labels of answers and on ratings. Options: reviews, ratings, criterion,
+        dry_run, before."""
         from tunesmith.workspace.judge_calibration import calibrate
 
         return calibrate(self.home, labels=Path(labels) if labels else None, progress=progress, **options)

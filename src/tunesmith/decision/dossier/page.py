@@ -51,6 +51,7 @@ def render(material: DossierMaterial) -> str:
         numbers=NUMBERS,
         contenders=contenders,
         subject=chosen,
+        no_price=_no_price(material, chosen),
         rival=_rival(contenders, chosen),
         standing={c.name: view.STANDING_WORDS[bar.standing(c.metrics, c.failed, c.unreadable)] for c in contenders},
         field_rows=view.field_rows(material, contenders),
@@ -112,6 +113,12 @@ def _plots(
     if chosen:
         drawn["confusion"] = {f: plots.confusion(c) for f, c in chosen.confusion.items() if _any(c)}
     return drawn
+
+
+def _no_price(material: DossierMaterial, chosen: ContenderPart | None) -> str:
+    """Why it is not known what ``chosen`` costs."""
+    sheet = next((sheet for sheet in material.costs if chosen and sheet.contender == chosen.name), None)
+    return sheet.reasons.get("usd_per_thousand", "no prices are set") if sheet else "no costs were worked out"
 
 
 def _row(contender: ContenderPart, bar: Bar) -> plots.Interval:

@@ -97,6 +97,8 @@ def _request(
     judge: Judge, prompt: str, example: Example, answers: dict[str, str], end: str, form: dict[str, Any]
 ) -> Request:
     rubric = "\n".join(f"- {c.name}: {c.description or 'as its name says'}" for c in judge.criteria)
+    if judge.guidelines:
+        rubric += f"\n\nWhat the team has written of how answers shall be; read the criteria by it:\n{judge.guidelines}"
     material: dict[str, Any] = {
         "task": judge.instructions,
         "messages": [{"role": m.role, "content": m.content} for m in example.messages],

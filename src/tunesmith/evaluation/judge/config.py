@@ -28,6 +28,9 @@ class JudgeConfig(NamesModel):
     """Most that one command may cost, where both prices are given. Default: `budget.usd`."""
     criteria: dict[str, str] = {}
     """What each criterion asks for: `tone: calm, British English`. Those of `task.criteria` stand first."""
+    guidelines: str | None = None
+    """File with what the team has written of how answers shall be (tone, policy), relative to tunesmith.yaml. The judge
+    reads it with the rubric."""
     reference: bool = True
     """Whether the judge sees the completion that a person wrote for the example."""
     max_tokens: int | None = Field(None, ge=16)

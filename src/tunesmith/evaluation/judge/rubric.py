@@ -19,8 +19,11 @@ VERSION = 1
 """Of how the material is laid out and replies are read; raised when that changes: verdicts then mean another thing."""
 
 
-def judge_for(task: Task, config: JudgeConfig, model: str, model_hash: str) -> Judge:
+def judge_for(task: Task, config: JudgeConfig, model: str, model_hash: str, guidelines: str = "") -> Judge:
     """The judge as the task and the settings say it now.
+
+    Args:
+        guidelines: The text of ``config.guidelines``.
 
     Raises:
         TunesmithError: There is no criterion, or one has a name that means something else.
@@ -40,6 +43,7 @@ def judge_for(task: Task, config: JudgeConfig, model: str, model_hash: str) -> J
         model_hash=model_hash,
         criteria=tuple(Criterion(name=n, description=config.criteria.get(n) or known.get(n, "")) for n in names),
         instructions=task.instructions.strip(),
+        guidelines=guidelines,
         reference=config.reference,
         prompt=digest([VERSION, *(words(name) for name in ("pointwise", "pairwise", "reference"))]),
         max_tokens=config.max_tokens or 48 + 96 * len(names),

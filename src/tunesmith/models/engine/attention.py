@@ -64,8 +64,11 @@ class Part:
         self.place_N = None if min(counts) == self.width else (row_N * self.width + offset_N).to(device)
         self._stored_R, self._most_stored, self._device, self._dtype = stored_R, max(stored), device, dtype
 
-    def attend(self, layer: int, query_ND: Tensor, key_ND: Tensor, value_ND: Tensor, scale: float) -> Tensor:
-        """Shapes (heads, tokens, D) in, (tokens, heads, D) out."""
+    def attend(
+        self, layer: int, query_ND: Tensor, key_ND: Tensor, value_ND: Tensor, scale: float, softcap: float | None = None
+    ) -> Tensor:
+        """Shapes (heads, tokens, D) in, (tokens, heads, D) out. ``softcap``: scores are bent by tanh to stay below."""
+        self._softcap = softcap
         self.slots.write(layer, self.slot_N, self.column_N, key_ND, value_ND)
         heads, width = key_ND.shape[0], query_ND.shape[-1]
         query_RHGWD = self._by_row(query_ND * scale, heads)
@@ -82,13 +85,13 @@ class Part:
     def _apart(self, layer: int, query_RHGWD: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         """Few queries a head and row: keys are many beside them, so the prefix's are read once for all rows."""
         query = query_RHGWD.flatten(2, 3)
-        own = query @ keys.transpose(2, 3)
+        own = self._bent(query @ keys.transpose(2, 3))
         own.view(*query_RHGWD.shape[:4], -1).add_(self._bias_RWC[:, None, None])
         if self.prefix is None or not len(self.prefix):
             return (own.softmax(-1) @ values).view_as(query_RHGWD)
         keys_HPD, values_HPD = self.prefix.keys_HPD[layer], self.prefix.values_HPD[layer]
         before = keys_HPD.shape[1]
-        shared = _each_row(_all_rows(query) @ keys_HPD.transpose(1, 2), self.rows)
+        shared = _each_row(self._bent(_all_rows(query) @ keys_HPD.transpose(1, 2)), self.rows)
         share = torch.cat([shared, own], 3).softmax(-1)
         out = _each_row(_all_rows(share[..., :before]) @ values_HPD, self.rows)
         return (out + share[..., before:] @ values).view_as(query_RHGWD)
@@ -100,7 +103,8 @@ class Part:
         out_RHGWD, before = torch.empty_like(query_RHGWD), keys.shape[2] - self.width
         for first in range(0, self.width, BLOCK):
             last = min(first + BLOCK, self.width)
-            scores = query_RHGWD[:, :, :, first:last].flatten(2, 3) @ keys[:, :, : before + last].transpose(2, 3)
+            query = query_RHGWD[:, :, :, first:last].flatten(2, 3)
+            scores = self._bent(query @ keys[:, :, : before + last].transpose(2, 3))
             by_query = scores.view(*scores.shape[:2], -1, last - first, before + last)
             by_query[..., before + first :].add_(self._later[: last - first, : last - first])
             out = torch.softmax(scores, -1, out=scores) @ values[:, :, : before + last]
@@ -119,12 +123,19 @@ class Part:
             if query_RHGWD.device.type == "cpu":
                 at_once = max(1, MOST_SCORES // (heads * (last - first) * seen))
             for some in (slice(row, row + at_once) for row in range(0, self.rows, at_once)):
-                scores = query_RHGWD[some, :, :, first:last].flatten(2, 3) @ keys[some, :, :seen].transpose(2, 3)
+                query = query_RHGWD[some, :, :, first:last].flatten(2, 3)
+                scores = self._bent(query @ keys[some, :, :seen].transpose(2, 3))
                 mask = self._bias_RWC[some, None, None, first:last, :columns]
                 scores.view(*scores.shape[:2], -1, last - first, seen)[..., before:].add_(mask)
                 out = torch.softmax(scores, -1, out=scores) @ values[some, :, :seen]
                 out_RHGWD[some, :, :, first:last] = out.view(*out.shape[:2], -1, last - first, out.shape[3])
         return out_RHGWD
+
+    def _bent(self, scores: Tensor) -> Tensor:
+        """Scores as Gemma 2 has them, in place: none above the cap."""
+        if self._softcap is None:
+            return scores
+        return scores.div_(self._softcap).tanh_().mul_(self._softcap)
 
     def _behind_prefix(self, layer: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Each row's keys and values (R, H, C, D) behind those of the prefix."""
@@ -202,8 +213,8 @@ def attend(
     scaling: float | None = None, softcap: float | None = None, s_aux: Tensor | None = None, **_: Any,
 ) -> tuple[Tensor, None]:  # fmt: skip
     """Attention as transformers calls it: (1, heads, N, D) in, (1, N, heads, D) out. Masks come from the pass."""
-    if softcap is not None or s_aux is not None:  # in half precision their lack could pass for rounding
-        raise NotImplementedError("its attention bends scores or has sinks")
+    if s_aux is not None:  # in half precision their lack could pass for rounding
+        raise NotImplementedError("its attention has sinks")
     this = current_pass()
     if this is None:
         raise RuntimeError("the engine's attention ran outside of a pass")
@@ -212,7 +223,7 @@ def attend(
     outs = [
         part.attend(
             layer, query[0, :, part.start : part.stop], key[0, :, part.start : part.stop],
-            value[0, :, part.start : part.stop], scale,
+            value[0, :, part.start : part.stop], scale, softcap,
         )
         for part in this.parts
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What a completion may look like, token by token: one of some choices, or JSON that fits a schema.
+"""What a completion may look like, token by token: one of some choices, JSON that fits a schema, or a pattern's match.
 
 A guide also says which tokens can only come next, so that they are written without asking the model. For choices these
 are the ids that training uses (``Template.completion_ids``); for JSON, llguidance gives the tokenizer's own tokens of
@@ -73,7 +73,7 @@ class Guides:
         """
         name = constraint.hash
         if name not in self._compiled:
-            compile_ = self._compile_choices if constraint.kind == "choice" else self._compile_schema
+            compile_ = self._compile_choices if constraint.kind == "choice" else self._compile_grammar
             self._compiled[name] = compile_(constraint)
             while len(self._compiled) > KEPT:
                 self._compiled.popitem(last=False)
@@ -81,7 +81,7 @@ class Guides:
         self._compiled.move_to_end(name)
         if constraint.kind == "choice":
             return ChoiceGuide(compiled)
-        return JsonGuide(compiled.deep_copy(), self._template.end_ids, self._for_grammars().vocab_size)
+        return GrammarGuide(compiled.deep_copy(), self._template.end_ids, self._for_grammars().vocab_size)
 
     def _compile_choices(self, constraint: Constraint) -> dict[int, Any]:
         if not constraint.choices:
@@ -95,17 +95,21 @@ class Guides:
             node[ids[-1]] = choice
         return trie
 
-    def _compile_schema(self, constraint: Constraint) -> Any:
+    def _compile_grammar(self, constraint: Constraint) -> Any:
         from llguidance import LLMatcher
 
-        if constraint.schema is None:
+        what = "JSON schema"
+        if constraint.kind == "pattern":
+            what, grammar = f"pattern {constraint.pattern}", LLMatcher.grammar_from_regex(constraint.pattern)
+        elif constraint.schema is None:
             raise TunesmithError("A json_schema constraint has no schema.", "give it one, as Task.schema() does")
-        grammar = LLMatcher.grammar_from_json_schema(constraint.schema, overrides=JSON_STYLE)
+        else:
+            grammar = LLMatcher.grammar_from_json_schema(constraint.schema, overrides=JSON_STYLE)
         matcher = LLMatcher(self._for_grammars(), grammar, log_level=0)
         if matcher.is_error():
             raise TunesmithError(
-                f"The JSON schema cannot be used to constrain a completion: {matcher.get_error().splitlines()[0]}",
-                "simplify the schema (patterns without look-around, bounded lengths), or decode without a constraint",
+                f"The {what} cannot be used to constrain a completion: {matcher.get_error().splitlines()[0]}",
+                "simplify it (patterns without look-around, bounded lengths), or decode without a constraint",
             )
         return matcher
 
@@ -158,7 +162,7 @@ class ChoiceGuide:
         return self._choice
 
 
-class JsonGuide:
+class GrammarGuide:
     """llguidance's matcher of one row."""
 
     def __init__(self, matcher: Any, end_ids: frozenset[int], size: int) -> None:

@@ -76,7 +76,7 @@ def same_ids(folder: Path, asked: Sequence[Asked]) -> bool:
     from tunesmith.models.template import Template
 
     tokenizer = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
-    template = Template(tokenizer)
+    template = Template.open(folder)  # with a tokenizer of its own: it fixes the date that one may print
     for row in asked:
         if any(template.spells_control(message.content) for message in row.messages):
             ids = template.prompt_ids(row.messages)

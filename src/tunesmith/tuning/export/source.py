@@ -12,6 +12,7 @@ from tunesmith.core.examples import Message
 from tunesmith.core.files import write_whole
 from tunesmith.core.record import Record
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
+from tunesmith.models.template import Template
 
 __all__ = ["TOKENIZER_FILES", "Asked", "Facts", "Source", "copy_tokenizer", "one_scale", "untouched"]
 
@@ -76,10 +77,16 @@ class Source(NamedTuple):
 
 
 def copy_tokenizer(base: Path, folder: Path) -> None:
-    """The base model's tokenizer and chat template, byte for byte: nothing can change in writing them anew."""
+    """The base model's tokenizer and chat template, byte for byte: nothing can change in writing them anew.
+
+    Only a chat template that prints the day's date is written with the date that was learnt.
+    """
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
             write_whole(folder / name, (base / name).read_bytes())
+    template = Template.open(base)
+    if template.dated:
+        write_whole(folder / "chat_template.jinja", template.tokenizer.get_chat_template().encode())
 
 
 def untouched(adapter: Path) -> bool:
