@@ -31,6 +31,8 @@ INSTRUCTIONS = (
     "Find in the guest's message what books a table. Answer with one line of JSON with the keys date, time, people, "
     "first_name and last_name: the words of the message for each, exactly as they stand there, or null."
 )
+PRICES = {"machine_usd_per_hour": 0.10}
+"""As the bundled example has it: of two cores that are rented by the hour."""
 LONGEST_SAMPLE = 1000
 """Test rows scored, drawn by seed 0."""
 
@@ -68,7 +70,7 @@ def support_desk(folder: Path, data: Path) -> None:
 def banking77(folder: Path, data: Path) -> None:
     tuning = {"retrieved_examples": 4, "epochs": 1.0, "learning_rate": 1e-3, "seed": 0}
     prepare_banking77(folder, data / "banking77", 0, 10, tuning)
-    settings(folder, bar={"metric": "accuracy", "value": 0.85})
+    settings(folder, bar={"metric": "accuracy", "value": 0.85}, costs=PRICES)
 
 
 def restaurant8k(folder: Path, data: Path) -> None:
@@ -85,7 +87,7 @@ def restaurant8k(folder: Path, data: Path) -> None:
     task["instructions"] = INSTRUCTIONS
     settings(
         folder, task=task, bar={"metric": "all_correct", "value": 0.8}, split={"validation_max": 200},
-        tuning={"epochs": 3.0, "learning_rate": 1e-3, "batch_size": 16},
+        tuning={"epochs": 3.0, "learning_rate": 1e-3, "batch_size": 16}, costs=PRICES,
     )  # fmt: skip
     tunesmith("-C", folder, "add", test, "--side", "test")
     tunesmith("-C", folder, "check")
