@@ -322,3 +322,16 @@ def test_the_first_page_says_why_the_bar_is_not_shown_to_be_met(material):
     assert "tuned may reach it, and macro_f1 was not measured" in Page(render(unmeasured)).said
     stale = replace(material, decision=replace(material.decision, rule="stale"))
     assert "By figures that decide nothing as they are: yes, by tuned" in Page(render(stale)).said
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [("3 answers say nothing of their tokens", "3 answers say nothing of their tokens"),
+     ("costs.machine_usd_per_hour is not set in tunesmith.yaml", "no prices are set")],
+)  # fmt: skip
+def test_why_a_price_is_not_known_stands_beside_it(reason, told):
+    material = desk_material()
+    sheets = tuple(replace(s, usd_per_thousand=None, reasons={"usd_per_thousand": reason}) for s in material.costs)
+    contenders = tuple(replace(c, usd_per_thousand=None) for c in material.contenders)
+    said = Page(render(replace(material, costs=sheets, contenders=contenders))).said
+    assert f"not known {told}" in said

@@ -202,7 +202,7 @@ def test_draws_stay_within_the_constraint(engine):
 
 def test_a_schema_that_cannot_be_compiled_says_what_to_do(engine):
     bad = Constraint(kind="json_schema", schema={"type": "string", "pattern": "(?=a)b"})
-    with pytest.raises(TunesmithError, match=r"JSON schema cannot be used.*\n.*simplify the schema"):
+    with pytest.raises(TunesmithError, match=r"JSON schema cannot be used.*\n.*simplify it"):
         list(engine.answers([asks(bad)]))
 
 

@@ -29,7 +29,7 @@ from tunesmith.workspace.answered import answer_of
 from tunesmith.workspace.answering import open_at
 from tunesmith.workspace.home import Home
 
-__all__ = ["JudgeCost", "Panel"]
+__all__ = ["JudgeCost", "Panel", "guidelines_file"]
 
 SAVE_EVERY = 16
 CHARACTERS_PER_TOKEN = 4
@@ -250,17 +250,23 @@ class Panel:
         return f"its prices are not known: {where}.usd_per_million_input_tokens and …_output_tokens"
 
 
+def guidelines_file(home: Home) -> Path | None:
+    """The file that `judge.guidelines` names."""
+    named = home.settings.judge.guidelines
+    return home.root / Path(named).expanduser() if named else None
+
+
 def _guidelines(home: Home) -> str:
     """The text of the file that `judge.guidelines` names.
 
     Raises:
         TunesmithError: It cannot be read, is empty, or is too long.
     """
-    named = home.settings.judge.guidelines
-    if named is None:
+    file, named = guidelines_file(home), home.settings.judge.guidelines
+    if file is None:
         return ""
     try:
-        text = (home.root / Path(named).expanduser()).read_text("utf-8").strip()
+        text = file.read_text("utf-8").strip()
     except (OSError, ValueError) as error:
         raise TunesmithError(
             f"The guidelines in {named} cannot be read: {error}.",

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from tunesmith.core.codec import digest
 from tunesmith.core.errors import TunesmithError, UnknownName
 from tunesmith.core.estimates import Estimate
+from tunesmith.core.files import file_hash
 from tunesmith.core.judging import OVERALL, Judge
 from tunesmith.decision.facts import JUDGED, Bar, Judged, Preferred, Rated
 from tunesmith.evaluation.judge.gate import may_gate
@@ -16,7 +17,7 @@ from tunesmith.workspace.home import Home
 from tunesmith.workspace.judge_desk import JudgeRun
 from tunesmith.workspace.judge_rates import corrected_by, newest_calibration
 from tunesmith.workspace.judged_runs import counted_runs
-from tunesmith.workspace.judging import Panel
+from tunesmith.workspace.judging import Panel, guidelines_file
 from tunesmith.workspace.rated import Round
 
 __all__ = [
@@ -154,8 +155,10 @@ def opinion_inputs(home: Home) -> dict[str, str]:
     inputs = {}
     run, calibration = home.index("judged", "judge"), home.index("calibration", "judge")
     if run:
-        settings = digest(home.settings.judge.as_written())
-        inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings])
+        config, file = home.settings.judge, guidelines_file(home)
+        settings = digest(config.as_written(() if file else ("guidelines",)))  # as before where none are named
+        text = [file_hash(file) if file.is_file() else ""] if file else []
+        inputs["judge"] = digest([run[-1].hash, calibration[-1].hash if calibration else "", settings, *text])
         pairs = home.index("calibration", "pairs")
         inputs |= {"judge of pairs": pairs[-1].hash} if pairs else {}
     rounds = [Round(home, entry) for entry in home.index("rating", "round")]

@@ -103,3 +103,5 @@ def _ask_size(footer: Any, size: int, name: str) -> None:
     groups = [footer.row_group(place) for place in range(footer.num_row_groups)]
     ask_unpacked(name, size, sum(max(group.total_byte_size, 0) for group in groups), MOST_UNPACKED, DO_NOT_TRUST)
     ask_rows(name, size, footer.num_rows)
+    if (held := sum(group.num_rows for group in groups)) != footer.num_rows:
+        raise ValueError(f"it says that it has {footer.num_rows} rows, and its groups {held}")

@@ -118,7 +118,8 @@ def _plots(
 def _no_price(material: DossierMaterial, chosen: ContenderPart | None) -> str:
     """Why it is not known what ``chosen`` costs."""
     sheet = next((sheet for sheet in material.costs if chosen and sheet.contender == chosen.name), None)
-    return sheet.reasons.get("usd_per_thousand", "no prices are set") if sheet else "no costs were worked out"
+    reason = sheet.reasons.get("usd_per_thousand", "") if sheet else "no costs were worked out"
+    return "no prices are set" if not reason or " not set in " in reason else reason
 
 
 def _row(contender: ContenderPart, bar: Bar) -> plots.Interval:
