@@ -260,7 +260,7 @@ def _ollama(
         bare = merged.bare(source.base)
         gguf.write_gguf(bare, source.base, folder / "model.gguf", dtype, source.facts.base)
     written = _gguf(source, folder, asked, part, dtype, measured)
-    name = shlex.quote(source.facts.run)
+    name = ollama.model_name(source.facts.run)
     use = f"`ollama create {name} -f Modelfile && ollama run {name}`"
     return written._replace(not_run=written.not_run | {"ollama": CANNOT_RUN["ollama"]}, use=use)
 

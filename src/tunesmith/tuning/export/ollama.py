@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal
 
@@ -10,7 +11,7 @@ from tunesmith.core.examples import Message
 from tunesmith.models.template import Template
 from tunesmith.tuning.export.source import Asked, Facts
 
-__all__ = ["go_template", "modelfile"]
+__all__ = ["go_template", "model_name", "modelfile"]
 
 Role = Literal["system", "user", "assistant"]
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
@@ -18,6 +19,15 @@ MARK = "\ue000"
 """A character for private use."""
 CONTEXT = 8192
 """Tokens that Ollama is told to keep, or twice those of the longest prompt; it reserves memory for all of them."""
+
+
+def model_name(run: str) -> str:
+    """What Ollama may call the model of ``run``: letters of ASCII, digits, dots, hyphens, underscores.
+
+    >>> model_name("second try"), model_name("größer")
+    ('second-try', 'gr-er')
+    """
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", run).strip("-._") or "tuned"
 
 
 def modelfile(template: Template, asked: Sequence[Asked], facts: Facts, context: int, adapter: str | None) -> bytes:
