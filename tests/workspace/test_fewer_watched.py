@@ -28,3 +28,5 @@ def test_rows_that_are_gone_are_told_and_make_another_run(tmp_path):
     runs = {entry.name: entry for entry in Workspace(folder).home.index("run")}
     (other,) = [entry for name, entry in runs.items() if name != first.json["run"]]
     assert "validation rows" in other.inputs and "validation rows" not in runs[first.json["run"]].inputs
+    compared = Workspace(folder).compare_adapters(first.json["run"], other.name)
+    assert (compared.comparable, compared.because) == (False, "other validation rows")

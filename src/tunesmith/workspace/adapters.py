@@ -241,7 +241,7 @@ def compare(home: Home, a: str, b: str) -> AdapterComparison:
         differ=differ,
         validation_loss=(one.validation_loss, other.validation_loss),
         comparable=not apart,
-        because=f"another {', another '.join(apart)}" if apart else "",
+        because=", ".join(f"{'other' if name.endswith('s') else 'another'} {name}" for name in apart),
         metrics=_both(home, one, other),
     )
 
