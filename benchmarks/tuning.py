@@ -148,7 +148,7 @@ class Work:
         if ours[0].told["matrix_flops"]:
             told_rate(ours[0].told)
         for one in beside:
-            told_beside(one, own, ours[0])
+            told_beside(one, own, ours[0], each_step=self.options.float32)
         for one in beside:
             if one.best is not None and one.runs:
                 self._as_many_at_once(one, one.best.at_once)
@@ -172,14 +172,18 @@ class Work:
 
     def grow(self) -> None:
         """Print the resident memory after some steps of 8 examples of unlike lengths."""
-        file = self._file(LONG - 1, dtype="auto", per_step=8)
+        file = self._file(LONG - 1, dtype=self._dtype, per_step=8)
         resident = process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file]).told["resident"]
         for step in (10, 50, 100, 200, 500, LONG):
             print(f"  step {step:>5}: {resident[step - 1] / 2**20:,.0f} MB")
         print(f"grown by {resident[LONG - 1] / resident[49] - 1:.1%} from step 50 on")
 
+    @property
+    def _dtype(self) -> str:
+        return "float32" if self.options.float32 else "auto"
+
     def _ours(self, **setting: Any) -> Ran:
-        file = self._file(self.options.steps, dtype="float32" if self.options.float32 else "auto", **setting)
+        file = self._file(self.options.steps, dtype=self._dtype, **setting)
         return process([sys.executable, "-m", "benchmarks._tuning_work", "learn", file])
 
     def _file(self, steps: int, **setting: Any) -> Path:
@@ -200,7 +204,7 @@ def told(name: str, runs: Sequence[Ran]) -> float:
     return rate
 
 
-def told_beside(one: Beside, own: float, ours: Ran) -> None:
+def told_beside(one: Beside, own: float, ours: Ran, *, each_step: bool) -> None:
     """Print a peer's line, and one that compares."""
     if not one.runs:
         print(f"{one.peer.name}: does not run here, as told above")
@@ -209,7 +213,7 @@ def told_beside(one: Beside, own: float, ours: Ran) -> None:
     other = told(f"{one.peer.name} {theirs.told['version']}, {one.best}", one.runs)
     apart = max(abs(a - b) for a, b in zip(ours.told["losses"], theirs.told["losses"], strict=True))
     memory = ours.megabytes / theirs.megabytes
-    if ours.told["dtype"] == "float32":
+    if each_step:
         told_losses(ours.told["losses"], theirs.told["losses"])
     print(f"  {own / other:.1f} times as fast, {memory:.2f} of the memory; losses differ by {apart:.1g} at most")
     if theirs.told["torch"] != version("torch"):

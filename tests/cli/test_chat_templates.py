@@ -64,7 +64,10 @@ def test_what_a_template_refuses_is_said_with_its_own_words(tmp_path):
 
 
 def test_a_date_that_the_template_prints_is_the_same_in_training_answers_and_exports(tmp_path):
-    desk = desk_of(tmp_path, "{{ 'Today: ' + strftime_now('%d %B %Y') + '\\n' }}" + CHAT_TEMPLATE)
+    dated = "{{ 'Today: ' + strftime_now('%d %B %Y') + '\\n' }}" + CHAT_TEMPLATE
+    desk = desk_of(tmp_path, dated)
+    about = tmp_path / "model" / "tokenizer_config.json"  # where Llama 3.2 has it
+    about.write_text(json.dumps(json.loads(about.read_text()) | {"chat_template": dated}))
     example = Workspace(desk).home.examples()[0].id
     shown = typed("-C", desk, "show", example, "--mask")
     assert "26 July 2024" in shown.out, shown.err
@@ -76,6 +79,7 @@ def test_a_date_that_the_template_prints_is_the_same_in_training_answers_and_exp
         own = AutoTokenizer.from_pretrained(tmp_path / to)  # by transformers alone
         text = own.apply_chat_template([{"role": "user", "content": "q"}], tokenize=False)
         assert text.startswith("Today: 26 July 2024\n")
+        assert "strftime_now" not in (tmp_path / to / "tokenizer_config.json").read_text()
 
 
 PARTS = "{% for m in messages %}{% for part in m['content'] %}{{ part['text'] }}{% endfor %}{% endfor %}"

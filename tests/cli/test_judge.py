@@ -72,6 +72,8 @@ def test_calibration_gates_by_the_criterion_that_is_asked_for(desk, tmp_path):
     assert "by tone:\n  it may gate: calibrated on 60 labels of 'tone'" in words.out
     assert (unknown.status, "did you mean 'tone'" in unknown.err) == (2, True)
     assert (pairs.status, "criterion" in pairs.err) == (2, True)  # no ratings are asked for
+    ratings = typed("-C", desk.home.root, "judge", "calibrate", "--ratings", "--criterion", "tone")
+    assert (ratings.status, "choose" in ratings.err) == (2, True)  # ratings say nothing of one criterion
 
 
 def test_a_judge_that_answers_can_give_orders_may_not_gate(desk, tmp_path):

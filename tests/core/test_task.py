@@ -67,6 +67,10 @@ def test_plain_values_and_several_labels_are_constrained_by_a_pattern():
     assert Task(name="t", format="plain", fields=(value,)).constraint().pattern == r"(?:\d{5})"
     assert Task(name="t", format="plain", fields=(replace(value, nullable=True),)).constraint().pattern == r"(?:\d{5})?"
     assert Task(name="t", format="plain", fields=(free,)).constraint() is None
+    looks_ahead = replace(value, pattern=r"(?!0)\d+")  # answers can be free; constrained ones would be refused
+    assert Task(name="t", format="plain", fields=(looks_ahead,)).constraint() is None
+    anchored = replace(value, pattern=r"^\d{4}$", nullable=True)
+    assert Task(name="t", format="plain", fields=(anchored,)).constraint().pattern == r"(?:\d{4})?"
     several = Task(
         name="t", format="plain", fields=(Field(name="f", type="label", labels=("a.b", "c"), multiple=True),)
     )

@@ -430,9 +430,35 @@ def test_more_test_examples_are_not_asked_for_where_lost_answers_hold_back():
     shown = comparison("tuned", "prompt", 0.4, 0.3, 0.5, 1e-6)
     decision = decide(facts(PROMPT, lost, comparisons=(shown,)), DecisionConfig(failed_answers="wrong"))
     assert (decision.recommendation, decision.rule) == ("gather_more", "short")
-    assert "all_correct would reach 0.80 but for 20 lost answers, which count as wrong" in decision.because[0]
+    assert "all_correct would reach 0.80 but for 20 failed answers, which count as wrong" in decision.because[0]
     assert "test examples in all" not in " ".join(decision.because)
     level = comparison("tuned", "prompt", 0.02, -0.04, 0.08, 0.5)
     undecided = decide(facts(PROMPT, lost, comparisons=(level,)), DecisionConfig(failed_answers="wrong"))
     assert (undecided.recommendation, undecided.rule) == ("gather_more", "open")
     assert undecided.next.startswith("See to the answers that were lost: of tuned all_correct would reach")
+
+
+def test_a_gain_that_only_lost_answers_hold_back_asks_for_no_more_tests():
+    tuned = contender("tuned", 0.92, 0.88, 0.95, failed=6)
+    lost = replace(LOSING, lost_a=6, low_with_lost=-0.01)
+    decision = decide(facts(PROMPT, tuned, comparisons=(lost,)), DecisionConfig(failed_answers="wrong"))
+    assert (decision.recommendation, decision.rule) == ("gather_more", "open")
+    assert "would be shown but for what tuned lost (6 of its answers failed or cannot be read)" in decision.because[0]
+    assert decision.next.startswith("Have the answers that were lost given")
+    # asked again they may be given; what cannot be read may not
+    unreadable = replace(facts(PROMPT, replace(tuned, failed=1)), comparisons=(lost,))
+    assert decide(unreadable).rule == "open"
+
+
+def test_verdicts_that_are_missing_are_asked_of_the_judge():
+    shown = comparison("tuned", "prompt", 0.4, 0.3, 0.5, 1e-6)
+    tuned = contender("tuned", 0.9, 0.85, 0.94)
+    rate = Estimate(value=0.85, low=0.75, high=0.9, n=100, skipped=40)
+    tuned = replace(tuned, metrics=tuned.metrics | {"judge.overall": rate})
+    given = replace(
+        facts(PROMPT, tuned, comparisons=(shown,)),
+        bar=Bar(metric="all_correct", value=0.8, also={"judge.overall": 0.7}),
+    )
+    decision = decide(given)
+    assert (decision.recommendation, decision.rule) == ("gather_more", "short")
+    assert decision.next.startswith("Have the judge say something of all answers")

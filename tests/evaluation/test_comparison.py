@@ -108,6 +108,19 @@ def test_what_one_lost_alone_is_counted_and_drawn_from_its_end_of_the_interval()
     assert (whole.low, whole.high) == (found.low, found.high)
 
 
+def test_a_lost_answer_costs_what_the_other_one_got_for_it():
+    examples, a, b = topics("+" * 20 + "a" * 20)
+    a[39], a[38] = failure(examples[39]), failure(examples[38])  # b is wrong there
+    found = compare(LABEL, examples, a, b, "accuracy")
+    assert (found.n, found.lost_a) == (38, 2)
+    assert found.low_with_lost == pytest.approx(38 * found.low / 40)
+    texts, said = asked(TEXT, [("Yes it is", "Yes it is"), ("No it is not", " "), ("We will see", "We will")])
+    _, other = asked(TEXT, [("Yes it is", "Yes"), ("No it is not", "No"), ("We will see", "We will")])
+    part = compare(TEXT, texts, said, other, "rouge_1")
+    assert part.lost_a == 1
+    assert part.low_with_lost == pytest.approx((2 * part.low - 2 * 0.25 / 1.25) / 3)  # one of four words: F1 0.4
+
+
 def test_texts_leave_out_what_either_wrote_unreadably():
     examples, a = asked(TEXT, [("Yes it is", "Yes it is"), ("No it is not", " "), ("We will see", "We will")])
     _, b = asked(TEXT, [("Yes it is", "Yes"), ("No it is not", "No"), ("We will see", "We will")])

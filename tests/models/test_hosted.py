@@ -290,6 +290,15 @@ def test_a_pattern_is_sent_as_a_schema_and_taken_out_of_its_object():
     assert (sent["properties"]["answer"], reply.text) == ({"type": "string", "pattern": "^(?:[A-Z]{2})$"}, "AB")
 
 
+def test_several_labels_are_named_where_nothing_constrains():
+    constraint = Constraint(kind="pattern", pattern="(?:a|b)(?:, (?:a|b))?", choices=("a", "b"))
+    _, server = one(lambda *_: says("a"), asks(constraint=constraint), omit=["response_format"])
+    assert (
+        "those of these that fit, a comma and a space between them, and nothing else: a, b"
+        in (server.bodies[0]["messages"][0]["content"])
+    )
+
+
 def test_a_server_without_constrained_output_gets_the_constraint_as_an_instruction():
     error = refusal(400, "response_format json_schema is not supported by this backend")
     with FakeServer(lambda body, _: error if "response_format" in body else says("no")) as server:

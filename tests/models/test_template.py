@@ -171,8 +171,9 @@ def test_a_template_that_prints_the_date_prints_the_same_one_on_all_days():
     template = Template(tokenizer)
     text = template.prompt_text([Message(role="user", content="q")])
     assert text.startswith("Today: 26 Jul 2024, a Friday\n<|im_start|>user\nq")
-    assert template.dated
-    assert not Template(build_tokenizer()).dated
+    spaced = build_tokenizer()
+    spaced.chat_template = "{{ strftime_now ( '%Y' ) }}" + CHAT_TEMPLATE
+    assert Template(spaced).prompt_text([Message(role="user", content="q")]).startswith("2024<|im_start|>")
 
 
 def test_of_several_templates_each_prints_that_date():

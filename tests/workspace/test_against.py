@@ -69,7 +69,7 @@ def test_answers_that_failed_do_not_hide_a_loss_and_can_be_asked_again(desk):
     assert (held.status, against["worse"], against["was"]) == (1, True, "tuned:first")
     assert (against["comparison"]["losses"], against["comparison"]["wins"]) == (11, 1)
     assert (
-        "with 10 of its answers that failed counted as wrong: ask again with `tunesmith evaluate tuned"
+        "Its answers that failed (10 of 29) count as wrong there: ask again with `tunesmith evaluate tuned"
         in (against["because"])
     )
     desk.home.store.save_answers(silent)

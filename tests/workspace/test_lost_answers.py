@@ -3,11 +3,12 @@
 import pytest
 from msgspec.structs import replace
 from tests.cli.driving import typed
-from tests.workspace.answered import answered, answered_desk
+from tests.workspace.answered import answered, answered_desk, finished_run
 from tests.workspace.toy import write_csv, write_settings
 
 from tunesmith import Workspace
 from tunesmith.core.splits import Split
+from tunesmith.evaluation import comparison
 
 
 @pytest.mark.parametrize("too_long", [0, 2, 6])
@@ -65,3 +66,22 @@ def test_a_contender_that_is_silent_on_what_is_hard_does_not_meet_a_bar_on_texts
     decided = desk.decide()
     assert (decided.quality_bar["contenders"]["prompt"], decided.recommendation) == ("not_shown", "tune")
     assert "12 answers that cannot be read (41%) are in no figure" in " ".join(decided.because)
+
+
+def test_an_evaluation_of_before_that_counted_no_lost_answers_is_still_proved(tmp_path, monkeypatch):
+    desk = answered_desk(tmp_path, bar=0.5)
+    finished_run(desk, "first")
+    answered(desk, "prompt", lambda n: n % 2 == 0)
+    contender = answered(desk, "tuned", lambda n: True, run="first")
+    there = desk.home.store.answers(contender)
+    failed = desk.home.latest("split", "split", Split)[0].test[0]
+    lost = replace(there[failed], text="", fields=None, finish_reason="error", problem="no answer")
+    desk.home.store.save_answers([lost])
+    with monkeypatch.context() as before:
+        before.setattr(comparison, "_with_lost", lambda *_: {})
+        desk.evaluate(["constant"], on="test")
+    desk.decide()
+    desk.report()
+    proof = desk.report(verify=True)
+    assert proof.differences == ()
+    assert any("comparisons follow from the same answers" in line for line in proof.proved)

@@ -114,7 +114,8 @@ def tune(
         early = [f"too early: {reason}" for reason in planned.too_early]
         opened = left_open_lines(planned.left_open, preferences=planned.preferences is not None)
         refused = [f"refused: {planned.refused}"] if planned.refused else []
-        show(planned, "\n".join([*_told(planned.plan), *opened, *pairs, *refused, *early]))
+        four_bits = not start and objective != "dpo"  # an adapter that is gone on with keeps its bits
+        show(planned, "\n".join([*_told(planned.plan, four_bits), *opened, *pairs, *refused, *early]))
         return
     if range_test:
         with progress("range test") as told:
@@ -335,8 +336,12 @@ def _general(counts: dict[str, int]) -> list[str]:
     ]
 
 
-def _told(plan: dict[str, Any]) -> list[str]:
-    """The plan in lines, with sizes and times as people read them; what could not be told is left to its reason."""
+def _told(plan: dict[str, Any], four_bits: bool) -> list[str]:
+    """The plan in lines, with sizes and times as people read them; what could not be told is left to its reason.
+
+    Args:
+        four_bits: Whether the run could learn on a base model in four bits.
+    """
     lines = []
     for key, value in plan.items():
         name, _, unit = key.rpartition("_")
@@ -345,7 +350,7 @@ def _told(plan: dict[str, Any]) -> list[str]:
         elif key == "gpus":
             lines += _gpus(value)
         elif key == "to_fit":
-            lines += _to_fit(plan)
+            lines += _to_fit(plan, four_bits)
         elif isinstance(value, dict):
             parts = ", ".join(f"{part} {number / 2**30:.2f}" for part, number in value.items())
             lines.append(f"{key} in GiB: {parts}")
@@ -360,7 +365,7 @@ def _told(plan: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _to_fit(plan: dict[str, Any]) -> list[str]:
+def _to_fit(plan: dict[str, Any], four_bits: bool) -> list[str]:
     """What to change where it does not fit here, and what could not be tried."""
     lines = []
     if plan["to_fit"]:
@@ -368,7 +373,8 @@ def _to_fit(plan: dict[str, Any]) -> list[str]:
     elif not plan["fits"]:
         lines.append("to fit here: a smaller model, for no setting that was tried is enough")
     fit = plan["fits"] and all(gpu["fits"] for gpu in plan["gpus"])
-    if not fit and plan["adapter_parameters"] < plan["parameters"] and find_spec("bitsandbytes") is None:
+    adapter = plan["adapter_parameters"] < plan["parameters"]
+    if not fit and four_bits and adapter and find_spec("bitsandbytes") is None:
         lines.append(
             "four bits a weight were not tried, for they need bitsandbytes: `pip install 'tunesmith[qlora]'`, and plan "
             "again"

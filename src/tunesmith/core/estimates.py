@@ -64,13 +64,13 @@ class Comparison(Record, frozen=True, kw_only=True):
     skipped: int = 0
     """Examples left out because one of the two has nothing usable to compare."""
     lost_a: int = 0
-    """Those where b has something and a has not: its answer failed, or is none that can be measured."""
+    """Those that bear on the metric where b has something and a has not: its answer failed, or cannot be measured."""
     lost_b: int = 0
     low_with_lost: float | None = None
-    """Lower end, did what a lost count nothing for a and in full for b; None where a lost nothing. Long and slow
+    """Lower end, did what a lost count as wrong, beside what b said there; None where a lost nothing. Long and slow
     examples fail first, so without them a looks better than it is."""
     high_with_lost: float | None = None
-    """Upper end, did what b lost count in full for a and nothing for b; None where b lost nothing."""
+    """Upper end, did what b lost count as wrong; None where b lost nothing."""
     p_exact: float | None = None
     """McNemar's exact p, where the test is its mid-p: never below it, and never too low."""
     odds_ratio: float | None = None

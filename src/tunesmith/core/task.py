@@ -21,6 +21,11 @@ FieldType = Literal["label", "value", "text"]
 
 
 _AFTER_KEY = re.compile(r"\s*:\s*")
+_SPECIAL, _BACKSLASHED = re.compile(r"[\\^$.|?*+()\[\]{}]"), r"\\\g<0>"
+_HARMLESS = re.compile(r"\\[^A-Za-z0-9]|\[\^?\]?(?:\\.|[^\]\\])*\]")
+"""Escaped signs and sets of characters."""
+_PYTHONS_OWN = re.compile(r"[\^$]|\(\?(?!:)|\\[AbBGgkZz1-9]|[*+?}]\+")
+"""Anchors, look-around, references back, possessive quantifiers: what not every engine of regular expressions knows."""
 
 
 class Field(Record, frozen=True, kw_only=True):
@@ -206,8 +211,21 @@ class Task(Record, frozen=True, kw_only=True):
         if field.type == "label" and not field.multiple:
             return Constraint(kind="choice", choices=(*field.labels, "") if field.nullable else field.labels)
         if field.type == "label":
-            one = f"(?:{'|'.join(map(re.escape, field.labels))})"
-            return Constraint(kind="pattern", pattern=f"(?:{one}(?:, {one}){{0,{len(field.labels) - 1}}})?")
-        if field.type == "value" and field.pattern:
-            return Constraint(kind="pattern", pattern=f"(?:{field.pattern}){'?' if field.nullable else ''}")
+            one = f"(?:{'|'.join(_SPECIAL.sub(_BACKSLASHED, label) for label in field.labels)})"
+            several = f"(?:{one}(?:, {one}){{0,{len(field.labels) - 1}}})?"
+            return Constraint(kind="pattern", pattern=several, choices=field.labels)
+        if field.type == "value" and field.pattern and (pattern := _everywhere(field.pattern)):
+            return Constraint(kind="pattern", pattern=f"(?:{pattern}){'?' if field.nullable else ''}")
         return None
+
+
+def _everywhere(pattern: str) -> str:
+    r"""A pattern that matches whole, as engines take it that know no anchors; empty where they cannot.
+
+    >>> _everywhere(r"^[A-Z]{2}\$$"), _everywhere(r"\d+|-"), _everywhere(r"(?!0)\d+"), _everywhere("^a|b$")
+    ('[A-Z]{2}\\$', '\\d+|-', '', '')
+    """
+    if "|" not in pattern:
+        pattern = pattern.removeprefix("^")
+        pattern = pattern[:-1] if pattern.endswith("$") and not pattern.endswith(r"\$") else pattern
+    return "" if _PYTHONS_OWN.search(_HARMLESS.sub("x", pattern)) else pattern

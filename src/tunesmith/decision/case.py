@@ -112,7 +112,7 @@ class Case(NamedTuple):
         """Whether ``contender`` pays and is within the limits but for its answers that failed."""
         if not contender.failed or self.pays(contender) or self.limited(contender):
             return False
-        return self._replace(facts=_without_losses(self.facts)).pays(replace(contender, failed=0))
+        return self._replace(facts=_had_it_answered(self.facts, contender)).pays(replace(contender, failed=0))
 
     @property
     def fit(self) -> tuple[ContenderFacts, ...]:
@@ -173,10 +173,17 @@ def sort_facts(facts: Facts, rules: DecisionConfig) -> Case:
     )
 
 
-def _without_losses(facts: Facts) -> Facts:
-    """As if nothing that a contender lost stood against it."""
-    bare = tuple(replace(c, low_with_lost=None, high_with_lost=None) for c in facts.comparisons)
-    return replace(facts, comparisons=bare)
+def _had_it_answered(facts: Facts, contender: ContenderFacts) -> Facts:
+    """As if none of its answers that failed stood against it; those that cannot be read still do."""
+
+    def without(c: Comparison) -> Comparison:
+        if c.a == contender.name and c.lost_a <= contender.failed:
+            return replace(c, low_with_lost=None)
+        if c.b == contender.name and c.lost_b <= contender.failed:
+            return replace(c, high_with_lost=None)
+        return c
+
+    return replace(facts, comparisons=tuple(map(without, facts.comparisons)))
 
 
 def _swapped(comparison: Comparison) -> Comparison:

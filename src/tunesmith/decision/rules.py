@@ -33,16 +33,18 @@ and which risk is taken stands under `decision` in tunesmith.yaml.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from tunesmith.core.naming import CONSTRAINED
 from tunesmith.decision.because import Because, Outcome, of_bar, of_contender, of_gain
 from tunesmith.decision.case import PROMPTED, Case
 from tunesmith.decision.facts import JUDGED, ContenderFacts
 from tunesmith.decision.shipping import held_back, ship
-from tunesmith.decision.words import bar_number, is_shown, listed, lost_alone, number, shortfall
+from tunesmith.decision.words import bar_number, gain_lost_alone, is_shown, listed, lost_alone, number, shortfall
 
 __all__ = ["RULES", "first_that_fits"]
+
+MORE_TESTS = "More test examples alone will not change that."
 
 
 def first_that_fits(case: Case) -> Outcome:
@@ -293,9 +295,8 @@ def _short(case: Case) -> Outcome | None:
             "Add train examples with `tunesmith add FILE`, of the kinds that it gets wrong.",
         )
     if gone := lost_alone(tuned, case.bar):
-        do = "Have the answers that it lost given: raise the limits of time and length that they met, or add train"
-        following = f"{do} examples that show how such prompts are answered."
-        because = f"{lead}{gone}. More test examples alone will not change that. {following}"
+        following = _give(gone)
+        because = f"{lead}{listed(list(gone.values()))}. {MORE_TESTS} {following}"
         return Outcome("gather_more", [Because(because, see)], following)
     needed, missing = tuned.examples_to_show, [name for name in case.bar.asked if name not in tuned.metrics]
     how_many = f"about {needed:,} test examples in all would show it" if needed else "more test examples would tell"
@@ -316,14 +317,15 @@ def _open(case: Case) -> Outcome | None:
         return _too_little(case, met[0], open_ones)
     if not open_ones:
         return None
-    gone = {c.name: text for c in open_ones if (text := lost_alone(c, case.bar))}
+    gone = {c.name: held for c in open_ones if (held := lost_alone(c, case.bar))}
     needed = [c.examples_to_show for c in open_ones if c.examples_to_show and c.name not in gone]
     how_many, do = (
         f"about {min(needed):,} test examples would show whether it does" if needed else "add test examples to tell",
         "Gather test examples",
     )
     if gone and not needed:
-        how_many, do = listed([f"of {name} {text}" for name, text in gone.items()]), "See to the answers that were lost"
+        how_many = listed([f"of {name} {text}" for name, held in gone.items() for text in held.values()])
+        do = "See to the answers that were lost"
     if missing := [name for name in case.bar.asked if all(name not in c.metrics for c in open_ones)]:
         how_many = f"{listed(missing)} {'has' if len(missing) == 1 else 'have'} yet to be measured"
         do = "Measure what is missing"
@@ -351,6 +353,10 @@ def _too_little(case: Case, tuned: ContenderFacts, open_ones: Sequence[Contender
         )
         change = "Lower decision.least_gain if a smaller gain is worth its upkeep, or tune a model that gains more."
         return Outcome("stop", [Because(lead, (*see, "settings#decision.least_gain")), Because(change, see)], change)
+    if gain is not None and (lost := gain_lost_alone(gain, least)):
+        following = _give({case.bar.metric: lost})
+        because = f"{tuned.name} meets the bar, but {lost}. {MORE_TESTS} {following}"
+        return Outcome("gather_more", [Because(because, see)], following)
     more = [gain.examples_to_see] if gain and gain.difference > 0 and not least and gain.examples_to_see else []
     more += [c.examples_to_show for c in open_ones if c.examples_to_show]
     how_many = f"about {min(more):,} test examples would tell" if more else "add test examples to tell"
@@ -401,6 +407,22 @@ RULES: dict[str, Callable[[Case], Outcome | None]] = {
     "open": _open,
     "hopeless": _hopeless,
 }
+
+
+def _give(gone: Iterable[str]) -> str:
+    """What has the lost answers given, by the metrics that lack them."""
+    judged, steps = [name.startswith(JUDGED) for name in gone], []
+    if not all(judged):
+        steps.append(
+            "Have the answers that were lost given: raise the limits of time and length that they met, or add train "
+            "examples that show how such prompts are answered."
+        )
+    if any(judged):
+        steps.append(
+            "Have the judge say something of all answers: `tunesmith judge run` again, or raise judge.longest_answer "
+            "or judge.max_tokens."
+        )
+    return " ".join(steps)
 
 
 def _none_meets(case: Case) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tunesmith.core.estimates import Comparison, Estimate, Standing
 from tunesmith.decision.facts import JUDGED, Bar, ContenderFacts, lost
 
@@ -15,6 +17,7 @@ __all__ = [
     "bar_number",
     "contender_line",
     "gain_line",
+    "gain_lost_alone",
     "is_shown",
     "listed",
     "lost_alone",
@@ -188,17 +191,28 @@ def shortfall(contender: ContenderFacts, bar: Bar) -> str:
     return listed(below) if below else ""
 
 
-def lost_alone(contender: ContenderFacts, bar: Bar) -> str:
-    """Which metrics lie below the bar only because answers are in no figure and count as wrong; empty where none does.
+def lost_alone(contender: ContenderFacts, bar: Bar) -> dict[str, str]:
+    """Which metrics lie below the bar only because answers are in no figure and count as wrong, in words by name.
     More examples of the same kind will not change that."""
-    held = []
+    held = {}
     for metric, value in bar.asked.items():
         if (found := contender.metrics.get(metric)) is None:
             continue
         gone = lost(metric, found, contender.failed, contender.unreadable)
         if bar.of(found, value) == "met" and bar.of(found, value, gone) != "met":
-            held.append(f"{metric} would reach {bar_number(value)} but for {gone:,} lost answers, which count as wrong")
-    return listed(held) if held else ""
+            kind = _lost_kind(metric, contender.failed, gone)
+            held[metric] = f"{metric} would reach {bar_number(value)} but for {gone:,} {kind}, which count as wrong"
+    return held
+
+
+def gain_lost_alone(gain: Comparison, least: float = 0.0) -> str:
+    """That a gain is not shown only for what ``a`` lost; empty where that is not so."""
+    if is_shown(gain, least) or not is_shown(replace(gain, low_with_lost=None), least):
+        return ""
+    return (
+        f"the gain over {gain.b} would be shown but for what {gain.a} lost ({gain.lost_a:,} of its answers failed or "
+        "cannot be read), which counts as wrong"
+    )
 
 
 def gain_line(gain: Comparison, least: float = 0.0) -> str:

@@ -186,9 +186,9 @@ class _Pair(NamedTuple):
     groups: IntArray
     measured: int
     """Examples that can be measured for both, whether they bear on the metric or not."""
-    lost_a: int = 0
-    """Examples that can be measured for b alone."""
-    lost_b: int = 0
+    only_b: FloatArray
+    """How b did on each example that bears on the metric and where a has nothing to measure."""
+    only_a: FloatArray
 
     @property
     def strangers(self) -> bool:
@@ -202,23 +202,43 @@ class _Pair(NamedTuple):
 
 
 def _pair(named: Named, a: Scored, b: Scored) -> _Pair:
+    if named.field:
+        a, b = a.on(named.field), b.on(named.field)
+    all_a, all_b = a, b
     said_a, said_b = ({row.example.id for row in scored.rows} for scored in (a, b))
     shared = said_a & said_b
     a, b = a.only(shared), b.only(shared)
     if not shared:
         nothing = mean_tally(np.zeros(0))
-        return _Pair(named.metric, nothing, nothing, group_codes([]), 0)
-    (counts_a, of), (counts_b, _) = (named.metric.tally(s.on(named.field) if named.field else s) for s in (a, b))
+        return _Pair(named.metric, nothing, nothing, group_codes([]), 0, np.zeros(0), np.zeros(0))
+    (counts_a, of), (counts_b, _) = (named.metric.tally(scored) for scored in (a, b))
     known_a, known_b = (~np.isnan(counts).any(axis=1) for counts in (counts_a, counts_b))
-    lost_a = len(said_b - said_a) + int((known_b & ~known_a).sum())
-    lost_b = len(said_a - said_b) + int((known_a & ~known_b).sum())
     measured = known_a & known_b
     bearing = measured & ((counts_a != 0) | (counts_b != 0)).any(axis=1)
     groups = group_codes([row.example.group for row, bears in zip(a.rows, bearing, strict=True) if bears])
+    only_b = (Tally(counts_b[known_b & ~known_a], of), *_tallied(named.metric, all_b.only(said_b - said_a)))
+    only_a = (Tally(counts_a[known_a & ~known_b], of), *_tallied(named.metric, all_a.only(said_a - said_b)))
     return _Pair(
-        named.metric, Tally(counts_a[bearing], of), Tally(counts_b[bearing], of), groups, int(measured.sum()), lost_a,
-        lost_b,
+        named.metric, Tally(counts_a[bearing], of), Tally(counts_b[bearing], of), groups, int(measured.sum()),
+        *(np.concatenate([_one_by_one(named.metric, tally) for tally in tallies]) for tallies in (only_b, only_a)),
     )  # fmt: skip
+
+
+def _tallied(metric: Metric, scored: Scored) -> list[Tally]:
+    """Of rows that the other contender has nothing to; none where there are no such rows."""
+    return [metric.tally(scored)] if scored.rows else []
+
+
+def _one_by_one(metric: Metric, tally: Tally) -> FloatArray:
+    """How well each answer did that bears on the metric, in its unit; its highest value where one alone says nothing
+    of it."""
+    bearing = ~np.isnan(tally.counts).any(axis=1) & (tally.counts != 0).any(axis=1)
+    if not bearing.any():
+        return np.zeros(0)
+    counts = tally.counts[bearing]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values = metric.one(counts) if metric.one else tally.of(counts)
+    return np.nan_to_num(np.asarray(values, dtype=np.float64), nan=metric.top)
 
 
 def _interval(pair: _Pair) -> Interval:
@@ -235,13 +255,14 @@ def _interval(pair: _Pair) -> Interval:
 
 
 def _with_lost(pair: _Pair, low: float, high: float) -> dict[str, Any]:
-    """The interval's ends where answers that one of the two lost count at their worst, as `Comparison` names them."""
-    n, most = len(pair.groups), pair.metric.top - pair.metric.bottom
-    found: dict[str, Any] = {}
-    if lost := pair.lost_a:
-        found |= {"lost_a": lost, "low_with_lost": (low * n - lost * most) / (n + lost)}
-    if lost := pair.lost_b:
-        found |= {"lost_b": lost, "high_with_lost": (high * n + lost * most) / (n + lost)}
+    """The interval's ends where answers that one of the two lost count as wrong, as `Comparison` names them."""
+    n, bottom, found = len(pair.groups), pair.metric.bottom, dict[str, Any]()
+    if pair.metric.better != "higher":  # it can be no bar, so no gain is decided by it
+        return found
+    if lost := len(pair.only_b):
+        found |= {"lost_a": lost, "low_with_lost": (low * n + float((bottom - pair.only_b).sum())) / (n + lost)}
+    if lost := len(pair.only_a):
+        found |= {"lost_b": lost, "high_with_lost": (high * n + float((pair.only_a - bottom).sum())) / (n + lost)}
     return found
 
 

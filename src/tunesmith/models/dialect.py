@@ -122,6 +122,9 @@ def _instructed(messages: list[Message], constraint: Constraint) -> list[Message
         empty = "; if none of them fits, with nothing at all" if "" in constraint.choices else ""
         named = ", ".join(filter(None, constraint.choices))
         words = f"Answer with exactly one of these and nothing else: {named}{empty}"
+    elif constraint.kind == "pattern" and constraint.choices:
+        named = ", ".join(constraint.choices)
+        words = f"Answer with those of these that fit, a comma and a space between them, and nothing else: {named}"
     elif constraint.kind == "pattern":
         words = f"Answer with nothing but what this regular expression matches: {constraint.pattern}"
     else:

@@ -16,11 +16,12 @@ __all__ = ["DATE", "with_fixed_date"]
 DATE = date(2024, 7, 26)
 """The date that the templates of Llama 3 fall back to where none is known."""
 
-_CALL = re.compile(r"""strftime_now\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
+_CALL = re.compile(r"""strftime_now\s*\(\s*(?:"([^"]*)"|'([^']*)')\s*\)""")
 
 
 def with_fixed_date(chat_template: Any) -> Any:
-    """A tokenizer's chat template, or its several by name, with ``DATE`` for each call that asks for today's.
+    """A tokenizer's chat template, or its several by name, with ``DATE`` for each call that asks for today's in a form
+    that is written there.
 
     >>> with_fixed_date('{{ "Today: " + strftime_now("%d %b %Y") }}')
     '{{ "Today: " + "26 Jul 2024" }}'

@@ -255,4 +255,7 @@ def _failed(problem: str, *, too_long: bool = False) -> Reply:
 def _schema_bytes(request: Request) -> int:
     """Room for a constraint, which providers count as prompt."""
     constraint = request.constraint
-    return 2 * len(str(constraint.schema or constraint.choices).encode()) + 200 if constraint else 0
+    if constraint is None:
+        return 0
+    said = (constraint.schema or constraint.pattern or constraint.choices, constraint.choices)
+    return 2 * max(len(str(part).encode()) for part in said) + 200

@@ -58,10 +58,7 @@ class Template:
                 f"The model {tokenizer.name_or_path or 'given'!r} has no chat template to render messages with.",
                 "use its instruct (chat) version, or put a chat_template.jinja beside its tokenizer",
             )
-        fixed = with_fixed_date(tokenizer.chat_template)
-        self.dated = fixed != tokenizer.chat_template
-        """Whether the chat template as it came prints the day's date."""
-        tokenizer.chat_template = fixed
+        tokenizer.chat_template = with_fixed_date(tokenizer.chat_template)
         self.tokenizer = tokenizer
         self.known_ids: int | None = None
         """Ids from this one on are no tokens of the model, whatever the tokenizer says; None: not known."""

@@ -46,10 +46,10 @@ def _trackio(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
     return Tracker(lambda values, step: trackio.log(dict(values), step=step), trackio.finish)
 
 
-def _mlflow(folder: Path, settings: Mapping[str, Any], done: int) -> Tracker:
+def _mlflow(folder: Path, settings: Mapping[str, Any], _done: int) -> Tracker:
     mlflow = import_module("mlflow")
     known = folder / f"mlflow-{_id(folder)}.txt"  # MLflow gives the id itself
-    if done and known.is_file():
+    if known.is_file():
         mlflow.start_run(run_id=known.read_text("utf-8"))
     else:
         write_whole(known, mlflow.start_run(run_name=folder.name).info.run_id.encode())

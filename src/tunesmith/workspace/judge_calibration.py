@@ -77,12 +77,13 @@ def calibrate(
         UnknownName: The judge has no such criterion, or nothing that it is measured by is asked for.
     """
     panel = Panel(home)
-    known = (*panel.judge.names, OVERALL, *([WIN_RATE] if ratings else []))
+    by_labels = labels is not None or reviews or not ratings
+    known = (OVERALL, *(panel.judge.names if by_labels else ()), *((WIN_RATE,) if ratings else ()))
     if criterion not in known:
         raise UnknownName.among("criterion", criterion, known)
     read = read_labels(home, labels, panel.judge.names) if labels is not None else None
     found: list[HumanLabel] | None = None
-    if read is not None or reviews or not ratings:
+    if by_labels:
         said = review_labels(home) if reviews or read is None else []
         found = [*(read.labels if read else ()), *said]
     report = calibrate_on(

@@ -17,10 +17,13 @@ from tunesmith.core.decisions import Decision
 from tunesmith.core.errors import NothingToMeasure, TunesmithError
 from tunesmith.core.estimates import Comparison
 from tunesmith.core.examples import Example
+from tunesmith.core.naming import metric_parts
 from tunesmith.core.record import Record
 from tunesmith.core.splits import Split
 from tunesmith.core.statistics import holm
 from tunesmith.core.store import Derived
+from tunesmith.core.task import Task
+from tunesmith.decision.facts import TEXTS
 from tunesmith.decision.words import SIGNIFICANT, gain_line, number
 from tunesmith.evaluation.comparison import compare
 from tunesmith.workspace.answering import Answering
@@ -121,20 +124,21 @@ def regression(home: Home, decision: Decision, against: str = PREVIOUS) -> Regre
             f"let it answer them with `tunesmith evaluate {name} --on {evaluation.side}`, then decide again",
         )
     pairs = _corrected(_pairs(home, found, rows, (now, ours), metric, evaluation.side))
-    theirs, pair, left_out = next((held for held in pairs if _is_loss(held.pair)), pairs[0])
-    told = _told(now, theirs, pair, _in_words(pair) + _left_out(theirs, left_out, len(rows), evaluation.side))
+    lost, more = next((held for held in pairs if _is_loss(held.pair)), None), ""
     failed = sum(ours[e.id].finish_reason == "error" for e in rows)
-    if not told.worse and failed:
-        wrong = {e: _as_wrong(answer) for e, answer in ours.items()}
+    if lost is None and failed:
+        wrong = {e: _as_wrong(home.task, metric, answer) for e, answer in ours.items()}
         counted = _corrected(_pairs(home, found, rows, (now, wrong), metric, evaluation.side))
         if lost := next((held for held in counted if _is_loss(held.pair)), None):
-            again = f"`tunesmith evaluate {name} --on {evaluation.side}`"
-            because = (
-                f"{_in_words(lost.pair)[:-1]}, with {failed:,} of its answers that failed counted as wrong: ask again "
-                f"with {again}, then decide again."
-            )
-            return replace(_told(now, lost.theirs, lost.pair, because), left_out=lost.left_out)
-    if told.worse and mine.contender not in _refused(home):
+            pairs, more = counted, f" Its answers that failed ({failed:,} of {len(rows):,}) count as wrong there"
+            if home.settings.decision.failed_answers == "asked_again":
+                again = f"`tunesmith evaluate {name} --on {evaluation.side}`"
+                more += f": ask again with {again}, then decide again"
+            more += "."
+    theirs, pair, left_out = lost or pairs[0]
+    told = _told(now, theirs, pair, _in_words(pair) + more + _left_out(theirs, left_out, len(rows), evaluation.side))
+    final = not more or home.settings.decision.failed_answers == "wrong"
+    if told.worse and final and mine.contender not in _refused(home):
         detail = {"contender": mine.contender, "than": theirs.scored.contender, "decision": theirs.entry.hash}
         home.store.write_ledger(WORSE, detail)
     return replace(told, comparisons=tuple(held.pair for held in pairs), left_out=left_out)
@@ -176,9 +180,14 @@ def _corrected(pairs: Iterable[_Held]) -> list[_Held]:
     return [held._replace(pair=replace(held.pair, p_holm=p)) for held, p in zip(made, corrected, strict=True)]
 
 
-def _as_wrong(answer: Answer) -> Answer:
-    """An answer that failed as one that says nothing; others as they are."""
-    return replace(answer, finish_reason="stop", text="", fields=None) if answer.finish_reason == "error" else answer
+def _as_wrong(task: Task, metric: str, answer: Answer) -> Answer:
+    """An answer that failed as one that says nothing; others as they are. By a metric of texts it says an empty one,
+    for what cannot be read has no score by that."""
+    if answer.finish_reason != "error":
+        return answer
+    texts = metric_parts(metric)[1] in TEXTS
+    empty = {field.name: "" if field.type == "text" else None for field in task.fields} if texts else None
+    return replace(answer, finish_reason="stop", text="", fields=empty)
 
 
 def _refused(home: Home) -> set[str]:

@@ -109,7 +109,7 @@ class Guides:
         if matcher.is_error():
             raise TunesmithError(
                 f"The {what} cannot be used to constrain a completion: {matcher.get_error().splitlines()[0]}",
-                "simplify it (patterns without look-around, bounded lengths), or decode without a constraint",
+                "simplify it (patterns without look-around, bounded lengths), or set contenders.constrained to false",
             )
         return matcher
 

@@ -12,7 +12,7 @@ from tunesmith.core.examples import Message
 from tunesmith.core.files import write_whole
 from tunesmith.core.record import Record
 from tunesmith.models.adapter_folder import SETTINGS, WEIGHTS
-from tunesmith.models.template import Template
+from tunesmith.models.fixed_date import with_fixed_date
 
 __all__ = ["TOKENIZER_FILES", "Asked", "Facts", "Source", "copy_tokenizer", "one_scale", "untouched"]
 
@@ -83,10 +83,24 @@ def copy_tokenizer(base: Path, folder: Path) -> None:
     """
     for name in TOKENIZER_FILES:
         if (base / name).is_file():
-            write_whole(folder / name, (base / name).read_bytes())
-    template = Template.open(base)
-    if template.dated:
-        write_whole(folder / "chat_template.jinja", template.tokenizer.get_chat_template().encode())
+            write_whole(folder / name, _with_fixed_date(name, (base / name).read_bytes()))
+
+
+def _with_fixed_date(name: str, content: bytes) -> bytes:
+    """A tokenizer's file, its chat template as it was learnt."""
+    if b"strftime_now" not in content:
+        return content
+    if name == "chat_template.jinja":
+        return str(with_fixed_date(content.decode())).encode()
+    if name != "tokenizer_config.json":
+        return content
+    about = json.loads(content)
+    template = about.get("chat_template")
+    if isinstance(template, list):  # several, each with its name
+        about["chat_template"] = [one | {"template": with_fixed_date(one["template"])} for one in template]
+    elif template:
+        about["chat_template"] = with_fixed_date(template)
+    return json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
 def untouched(adapter: Path) -> bool:
