@@ -423,6 +423,7 @@ def test_a_metric_that_breaks_takes_no_other_with_it_and_is_told(desk, monkeypat
     ended = typed("-C", desk, "evaluate", "constant", "classifier")
     assert ended.status == 0, ended.err
     assert "macro_f1: macro_f1 raised RuntimeError: broke" in ended.out
+    assert "`tunesmith evaluate --cv 5` holds out each" in ended.out  # there are fewer than a hundred
     scored = typed("-C", desk, "evaluate", "constant", "--json").json["contenders"]["constant"]
     assert "accuracy" in scored["metrics"] and "macro_f1" not in scored["metrics"]
     assert scored["unmeasured"]["macro_f1"] == "macro_f1 raised RuntimeError: broke"

@@ -10,9 +10,6 @@ from tunesmith.cli.app import app, end_by, open_workspace, show
 from tunesmith.cli.progress import progress
 from tunesmith.core.errors import TunesmithError
 
-FEW = 100
-"""Examples of a side below which cross-validation is offered."""
-
 
 @app.command()
 def evaluate(
@@ -46,6 +43,7 @@ def evaluate(
     """Score and compare contenders on one side of the split."""
     from tunesmith.cli.metric_tables import confusion_tables, metric_table, unmeasured_lines
     from tunesmith.cli.tables import comparison_table, contender_table, repeat_table
+    from tunesmith.decision.lines import FEW_EXAMPLES
 
     workspace = open_workspace()
     if plan is not None:
@@ -83,7 +81,7 @@ def evaluate(
     if on == "test":
         lines.append(f"looks at this test set so far: {evaluation.test_looks}")
     lines += [f"warning: {warning}" for warning in evaluation.warnings]
-    if evaluation.sample is None and evaluation.examples < FEW:
+    if evaluation.sample is None and evaluation.examples < FEW_EXAMPLES:
         lines.append(
             f"note: with {evaluation.examples} examples intervals are wide; `tunesmith evaluate --cv 5` holds out each "
             "train and validation example once, for contenders that are not tuned"

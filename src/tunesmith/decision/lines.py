@@ -12,7 +12,7 @@ from tunesmith.decision.forgetting import forgetting_lines, prices
 from tunesmith.decision.held import exported, hand_on
 from tunesmith.decision.words import bar_line, bar_number, contender_line, gain_line, listed, number
 
-__all__ = ["told_beside"]
+__all__ = ["FEW_EXAMPLES", "told_beside"]
 
 FEW_EXAMPLES = 100
 """Below this many measured examples intervals are wide and rough, and the decision says so."""

@@ -230,15 +230,11 @@ def _tallied(metric: Metric, scored: Scored) -> list[Tally]:
 
 
 def _one_by_one(metric: Metric, tally: Tally) -> FloatArray:
-    """How well each answer did that bears on the metric, in its unit; its highest value where one alone says nothing
-    of it."""
+    """How well each answer did that bears on the metric; its highest value where one alone says nothing of it."""
     bearing = ~np.isnan(tally.counts).any(axis=1) & (tally.counts != 0).any(axis=1)
     if not bearing.any():
         return np.zeros(0)
-    counts = tally.counts[bearing]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = metric.one(counts) if metric.one else tally.of(counts)
-    return np.nan_to_num(np.asarray(values, dtype=np.float64), nan=metric.top)
+    return np.nan_to_num(metric.each(Tally(tally.counts[bearing], tally.of)), nan=metric.top)
 
 
 def _interval(pair: _Pair) -> Interval:
